@@ -1,0 +1,199 @@
+"""The equation set in motion: terms + constraints + scheme + parameters in depth → a flow and its trajectory.
+
+    u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.fields import Grid
+from flowlib.flow.depth import Constant, Depth
+from flowlib.flow.splitting import INTEGRATORS, Scheme, get_scheme
+from flowlib.operators.attention import check_attended, check_finite, relative_log
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """u at the times t_0 = 0, …, t_N = T.  times (N+1,), fields (N+1, …, token, feature) with u0 first.
+
+    final: what the flow hands on, (…, token, feature): the last field, through the flow's readout if it has one.
+    With save="final" only the last time and field are kept.
+    """
+
+    times: Tensor
+    fields: Tensor
+    final: Tensor
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+class Flow(nn.Module):
+    """u_t ∈ Σ_i A_i(u, t) − N_S(u), split over its terms:   u ↦ P_S(Φ_n(Δt) … P_S(Φ_1(Δt) u)),   Δt = T / steps.
+
+    terms        vector fields A_i, u ↦ A_i(u), (…, token, feature) → the same; the depth keeps copies of them.
+                 A term with `is_substep = True` is a whole substep (u, h) ↦ Φ(h) u instead.
+    constraints  None, one for all terms, or one for each (None where a substep is not followed by a projection).
+    scheme       a name in `SCHEMES`, or a Scheme.
+    depth        parameters in t: Constant, PerStep, PiecewiseLinear. A step uses those of its midpoint (error O(Δt²)).
+    substep      how a term is advanced: "euler" (the skip connection), "midpoint" or "heun".
+    tangent      False: u moves freely in a substep and is then projected. True: the velocity is projected onto the
+                 tangent space of S first; S itself carries u along where it moves (and the projection stays, to
+                 remove the drift). This is what makes Strang second order under a constraint.
+    horizon      T; by default the depth's own number of steps, so that Δt = 1.
+    readout      a map of the last field to `Trajectory.final`, as a last norm is.
+
+    Error: O(Δt) with "euler" and with tangent=False under a constraint, whatever the scheme; O(Δt²) for a scheme of
+    order 2 with "midpoint" or "heun", and without a constraint or with tangent=True.
+    Raises: ValueError for constraints that do not match the terms, unknown names, a horizon that is not positive.
+    Source: arXiv:2510.03989; the tangent form is the course's own (chapter 06 derives and measures it).
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[nn.Module],
+        constraints=None,
+        scheme: str | Scheme = "lie",
+        depth: Depth | None = None,
+        *,
+        substep: str = "euler",
+        tangent: bool = False,
+        horizon: float | None = None,
+        readout: nn.Module | None = None,
+    ):
+        super().__init__()
+        if not len(terms):
+            raise ValueError("a flow needs at least one term, got none")
+        if not isinstance(constraints, (list, tuple)):
+            constraints = [constraints] * len(terms)
+        if len(constraints) != len(terms):
+            raise ValueError(f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints")
+        if substep not in INTEGRATORS:
+            raise ValueError(f"unknown substep {substep!r}; known: {', '.join(INTEGRATORS)}")
+        if tangent and (constraints[0] is None or any(c is not constraints[0] for c in constraints)):
+            raise ValueError("tangent=True needs one and the same constraint for all terms")
+        self.depth = (Constant() if depth is None else depth).attach(terms)
+        self.horizon = float(self.depth.steps if horizon is None else horizon)
+        if not 0 < self.horizon < math.inf:
+            raise ValueError(f"the horizon T must be positive and finite, got {horizon}")
+        self.constraints = nn.ModuleList(nn.Identity() if c is None else c for c in constraints)
+        self.scheme, self.substep, self.tangent, self.readout = get_scheme(scheme), substep, tangent, readout
+
+    def forward(
+        self,
+        u0: Tensor,
+        steps: int | None = None,
+        *,
+        mask: Tensor | None = None,
+        weights: Tensor | Grid | None = None,
+        save: str = "all",
+    ) -> Trajectory:
+        """The trajectory from u0 (…, token, feature) over `steps` steps (default: the depth's own number, Δt = 1).
+
+        mask     bool, (…, token): True = a valid token; or (…, query, key): True = may attend. A mask that could be
+                 either is read as (…, token). Padded tokens attend to nothing and are not attended to.
+        weights  quadrature weights of the token grid, (…, token), or a Grid: attention integrates with them.
+        save     "all" fields, or only the "final" one.
+        Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend.
+        """
+        steps = self.depth.steps if steps is None else steps
+        context = self._check(u0, steps, mask, weights, save)
+        dt = self.horizon / steps
+        layers = self.depth([(n + 0.5) / steps for n in range(steps)])  # parameters for all t, outside the loop
+        u, fields = u0, [u0]
+        for n, layer in enumerate(layers):
+            u = self._step(u, layer, n * dt, dt, context)
+            if save == "all":
+                fields.append(u)
+        times = torch.arange(steps + 1, dtype=torch.float64) * dt
+        if save == "final":
+            fields, times = [u], times[-1:]
+        return Trajectory(times, torch.stack(fields), u if self.readout is None else self.readout(u))
+
+    def velocity(self, u: Tensor, t: float, *, mask: Tensor | None = None, weights=None) -> Tensor:
+        """The right-hand side of the equation that small steps tend to: Σ_i A_i(u, t), made tangent to S(t), plus S's own.
+
+        u (…, token, feature) on S(t) → the same. For reference solutions (torchdiffeq) and for looking at single terms.
+        Raises: ValueError where the flow has substeps that are no vector fields (the literal reading has no such limit)
+                or different constraints (which of them should hold in the limit?).
+        """
+        terms = self.depth([min(max(float(t) / self.horizon, 0.0), 1.0)])[0]
+        if any(getattr(term, "is_substep", False) for term in terms):
+            raise ValueError("this flow has substeps that do not come from a vector field, so it has no limit Δt → 0")
+        held = [c for c in self.constraints if not isinstance(c, nn.Identity)]
+        if len({id(c) for c in held}) > 1 and len({repr(c) for c in held}) > 1:
+            raise ValueError(f"a velocity needs one constraint, this flow has several: {held}")
+        context = self._check(u, 1, mask, weights, "all")
+        total = sum(_evaluate(term, u, context) for term in terms)
+        return held[0].tangent(u, total, t) + held[0].velocity(u, t) if held else total
+
+    def _step(self, u: Tensor, layer, t: float, dt: float, context: dict) -> Tensor:
+        """One composition of the scheme's substeps, from t to t + dt."""
+        at = t + dt / 2 if self.tangent else t + dt  # where a moving constraint is taken
+        substeps = [partial(self._substep, term, c, at, context) for term, c in zip(layer, self.constraints)]
+        if self.tangent:
+            u = self.constraints[0].carry(u, t, at)
+        u = self.scheme.step(substeps, u, dt)
+        last = self.constraints[-1]
+        if len(self.scheme.paths(len(substeps))) > 1 and not isinstance(last, nn.Identity):
+            u = last.project(u, at)  # a mean of points of S is not in S
+        return self.constraints[0].carry(u, at, t + dt) if self.tangent else u
+
+    def _substep(self, term, constraint, at: float, context: dict, u: Tensor, h: float) -> Tensor:
+        """P_S(Φ(h) u): one term alone, advanced by h, then projected."""
+        if getattr(term, "is_substep", False):
+            u = term(u, h)
+        else:
+            velocity = partial(_evaluate, term, context=context)
+            if self.tangent:
+                velocity = lambda v: constraint.tangent(v, _evaluate(term, v, context), at)  # noqa: E731
+            u = INTEGRATORS[self.substep](velocity, u, h)
+        return u if isinstance(constraint, nn.Identity) else constraint.project(u, at)
+
+    def _check(self, u0, steps, mask, weights, save) -> dict:
+        """Everything that can be wrong is said here, once; returns what non-local terms need to know of the tokens."""
+        if u0.ndim < 2 or not u0.is_floating_point():
+            raise ValueError(f"u0 must be a float field (…, token, feature), got {u0.dtype} of shape {tuple(u0.shape)}")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps must be a whole number ≥ 1, got {steps!r}")
+        if save not in ("all", "final"):
+            raise ValueError(f"save must be 'all' or 'final', got {save!r}")
+        tokens = u0.shape[-2]
+        pairs = _pairs(mask, u0)
+        if not torch.compiler.is_compiling():
+            check_finite(u0, "u0")
+            causal = any(getattr(m, "causal", False) for m in self.depth.layers[0].modules())
+            check_attended(pairs, causal, tokens, tokens)
+        return dict(weights=relative_log(weights, tokens), mask=pairs)
+
+    def extra_repr(self) -> str:
+        return f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}, horizon={self.horizon:g}"
+
+
+def _evaluate(term, u: Tensor, context: dict) -> Tensor:
+    """A(u): only a non-local term is told of the other tokens."""
+    return term(u, **context) if term.sees_other_tokens else term(u)
+
+
+def _pairs(mask: Tensor | None, u0: Tensor) -> Tensor | None:
+    """A mask of valid tokens (…, token) as one of pairs (…, query, key)."""
+    if mask is None:
+        return None
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask must be bool (True = valid, may attend), got {mask.dtype}; try mask.bool()")
+    tokens = u0.shape[-2]
+    if mask.shape == u0.shape[:-1] or mask.shape == (tokens,):
+        return mask.unsqueeze(-1) & mask.unsqueeze(-2)
+    try:
+        torch.broadcast_shapes(mask.shape, (*u0.shape[:-1], tokens))
+    except RuntimeError:
+        raise ValueError(
+            f"mask must be (…, token) = {tuple(u0.shape[:-1])} or broadcast to (…, query, key) = "
+            f"{(*u0.shape[:-1], tokens)}, got {tuple(mask.shape)}"
+        ) from None
+    return mask

@@ -1,0 +1,139 @@
+"""Operator splitting: the order in which substeps are taken. Knows no operator.
+
+An equation u_t = A_1(u) + … + A_n(u) is advanced by Δt from the substeps Φ_i(h), each of which advances u by h under
+A_i alone. A scheme says which substeps, in which order, with which share of Δt:
+
+    u  ↦  u + Σ_p c_p ( Φ_{i_k}(a_k Δt) ∘ … ∘ Φ_{i_1}(a_1 Δt) u − u )        over the paths p of the scheme.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+Field = TypeVar("Field")
+Substep = Callable[[Field, float], Field]  # (u, h) ↦ Φ(h) u
+Path = tuple[float, tuple[tuple[int, float], ...]]  # c, ((i_1, a_1), …, (i_k, a_k)) in the order they are taken
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A splitting scheme as a table: paths(n) for n substeps.
+
+    order: p in error = O(Δt^p) for smooth substeps that are themselves of order ≥ p. A scheme is never better than
+    its substeps: Strang with Euler substeps is of order 1.
+    Source: Strang, SIAM J. Numer. Anal. 5 (1968); Hairer, Lubich, Wanner, Geometric Numerical Integration, II.5.
+    """
+
+    name: str
+    order: int
+    paths: Callable[[int], list[Path]]
+
+    def step(self, substeps: Sequence[Substep], u: Field, dt: float) -> Field:
+        """One step of length dt. Error: O(dt^(order+1)) for one step, O(dt^order) at a fixed time."""
+        ends = []
+        for coefficient, path in self.paths(len(substeps)):
+            v = u
+            for i, share in path:
+                v = substeps[i](v, share * dt)
+            ends.append((coefficient, v))
+        if len(ends) == 1 and ends[0][0] == 1:
+            return ends[0][1]
+        return u + sum(coefficient * (v - u) for coefficient, v in ends)
+
+    def table(self, names: Sequence[str]) -> str:
+        """The scheme as one reads it: a line for each substep, in order."""
+        lines = [f"{self.name}, order {self.order}"]
+        for coefficient, path in self.paths(len(names)):
+            lines += [f"  path with weight {coefficient:g}:"] if coefficient != 1 or len(self.paths(len(names))) > 1 else []
+            lines += [f"  {m:2d}  u ← Φ_{names[i]}({'' if a == 1 else f'{a:g} '}Δt) u" for m, (i, a) in enumerate(path, 1)]
+        return "\n".join(lines)
+
+
+def _lie(n: int) -> list[Path]:
+    return [(1.0, tuple((i, 1.0) for i in range(n)))]
+
+
+def _strang(n: int) -> list[Path]:
+    there = tuple((i, 0.5) for i in range(n - 1))
+    return [(1.0, (*there, (n - 1, 1.0), *reversed(there)))]
+
+
+def _additive(n: int) -> list[Path]:
+    return [(1.0, ((i, 1.0),)) for i in range(n)]
+
+
+def _symmetrised(n: int) -> list[Path]:
+    forward = tuple((i, 1.0) for i in range(n))
+    return [(0.5, forward), (0.5, tuple(reversed(forward)))]
+
+
+SCHEMES: dict[str, Scheme] = {
+    "lie": Scheme("lie", 1, _lie),  # one after the other: the Transformer
+    "strang": Scheme("strang", 2, _strang),  # half steps there, one whole, half steps back: Macaron
+    "additive": Scheme("additive", 1, _additive),  # all from the same u, increments added: parallel attention and FFN
+    "symmetrised": Scheme("symmetrised", 2, _symmetrised),  # the mean of Lie there and Lie back
+}
+
+
+def get_scheme(scheme: str | Scheme) -> Scheme:
+    """A scheme by its name, or the scheme itself. Raises: ValueError for an unknown name, listing the known ones."""
+    if isinstance(scheme, Scheme):
+        return scheme
+    if scheme not in SCHEMES:
+        raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}, or give a Scheme of your own")
+    return SCHEMES[scheme]
+
+
+def euler(velocity: Callable[[Field], Field], u: Field, h: float) -> Field:
+    """u + h f(u). Error: O(h) at a fixed time."""
+    return u + h * velocity(u)
+
+
+def midpoint(velocity: Callable[[Field], Field], u: Field, h: float) -> Field:
+    """u + h f(u + ½ h f(u)). Error: O(h²) at a fixed time."""
+    return u + h * velocity(u + h / 2 * velocity(u))
+
+
+def heun(velocity: Callable[[Field], Field], u: Field, h: float) -> Field:
+    """u + ½ h (f(u) + f(u + h f(u))). Error: O(h²) at a fixed time."""
+    here = velocity(u)
+    return u + h / 2 * (here + velocity(u + h * here))
+
+
+INTEGRATORS = {"euler": euler, "midpoint": midpoint, "heun": heun}
+
+
+@dataclass(frozen=True)
+class PaperSubstep:
+    """A row of the paper's splitting: u^{n+m/M}, which part of the equation it takes, and its formula at Δt = 1."""
+
+    m: int
+    part: str
+    name: str
+    formula: str
+
+    def __str__(self) -> str:
+        return f"{self.m:2d}  {self.part:4s} {self.name:22s} {self.formula}"
+
+
+def paper_substeps(J: int = 2) -> list[PaperSubstep]:
+    """The M = 4 + J substeps whose Lie splitting with Δt = 1 is the encoder layer of Vaswani et al. (J linear maps).
+
+    Substep m takes u^{m−1} (short for u^{n+(m−1)/M}) to u^m. Learned scale and shift after layer norm are a further,
+    affine substep after m = 2 and m = M, and no part of S1.
+    Raises: ValueError for J < 1. Source: arXiv:2510.03989.
+    """
+    if J < 1:
+        raise ValueError(f"the feed-forward network has J ≥ 1 linear maps, got {J}")
+    rows = [
+        PaperSubstep(1, "I", "attention and skip", "u¹ = u⁰ + ⟨γ(u⁰), V⟩_Ωx"),
+        PaperSubstep(2, "II", "layer norm", "u² = P_S1(u¹)"),
+    ]
+    for j in range(1, J + 1):
+        inner = f"u^{j + 1} + ⟨W_{j}, u^{j + 1}⟩_Ωy + b_{j}"
+        last = j == J
+        formula = f"u^{j + 2} = {inner}" if last else f"u^{j + 2} = P_S2({inner})"
+        rows.append(PaperSubstep(j + 2, "III", "linear" if last else "linear, ReLU", formula))
+    rows.append(PaperSubstep(J + 3, "", "averaged skip", f"u^{J + 3} = ½ (u^{J + 2} + u²)"))
+    rows.append(PaperSubstep(J + 4, "II", "layer norm", f"u^{J + 4} = P_S1(u^{J + 3})"))
+    return rows

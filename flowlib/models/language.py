@@ -1,0 +1,244 @@
+"""The flow transformer as a language model: embed → flow → read out."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear
+from flowlib.flow.equation import Flow, Trajectory
+from flowlib.flow.splitting import get_scheme
+from flowlib.models.files import load_tensors, replace_folder, save_tensors
+from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, PreNorm
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Text ↔ token numbers: one token per character of `alphabet`, or (alphabet None) one per byte of UTF-8.
+
+    Raises: ValueError for an empty text, a character that the alphabet lacks, a number that stands for no token.
+    """
+
+    alphabet: str | None = None
+
+    @staticmethod
+    def characters(text: str) -> "Vocabulary":
+        if not text:
+            raise ValueError("a vocabulary of characters needs a text, got an empty one")
+        return Vocabulary("".join(sorted(set(text))))
+
+    @staticmethod
+    def bytes() -> "Vocabulary":
+        return Vocabulary(None)
+
+    def __len__(self) -> int:
+        return 256 if self.alphabet is None else len(self.alphabet)
+
+    def encode(self, text: str) -> Tensor:
+        """(token,) int64."""
+        if self.alphabet is None:
+            return torch.tensor(list(text.encode("utf-8")), dtype=torch.int64)
+        number = {c: i for i, c in enumerate(self.alphabet)}
+        missing = sorted(set(text) - number.keys())
+        if missing:
+            raise ValueError(f"this model never saw {missing[:10]}; its {len(self)} characters are {self.alphabet!r}")
+        return torch.tensor([number[c] for c in text], dtype=torch.int64)
+
+    def decode(self, tokens: Tensor | Sequence[int]) -> str:
+        tokens = [int(i) for i in tokens]
+        if any(not 0 <= i < len(self) for i in tokens):
+            raise ValueError(f"tokens must be in 0 … {len(self) - 1}, got {min(tokens)} … {max(tokens)}")
+        if self.alphabet is None:
+            return bytes(tokens).decode("utf-8", errors="replace")
+        return "".join(self.alphabet[i] for i in tokens)
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """The shape of a flow transformer.
+
+    norm      "post": u lives on S1 and is projected after each term, u_t ∈ A(u) + L(u) − N_S1(u)   (Vaswani et al.)
+              "pre":  u is free and the terms look at its projection, u_t = A(P u) + L(P u)            (GPT-2)
+    depth     "per_step" (a parameter set for each layer), "piecewise_linear" (knots at the layers' ends), "constant".
+    hidden    width of the feed-forward network, as a multiple of `width`.
+    """
+
+    vocabulary: Vocabulary = field(default_factory=Vocabulary.bytes)
+    context: int = 64
+    width: int = 128
+    heads: int = 4
+    layers: int = 4
+    hidden: int = 4
+    norm: str = "post"
+    scheme: str = "lie"
+    depth: str = "per_step"
+    activation: str = "gelu"
+    bias: bool = False
+
+    def __post_init__(self):
+        for name in ("context", "width", "heads", "layers", "hidden"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
+        if self.width % self.heads or self.width < 2:
+            raise ValueError(f"width must be a multiple of heads and at least 2, got {self.width} and {self.heads}")
+        for name, known in (("norm", NORMS), ("depth", DEPTHS), ("activation", ACTIVATIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+        get_scheme(self.scheme)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> "FlowConfig":
+        known = {f.name for f in fields(FlowConfig)}
+        if not isinstance(values, dict) or set(values) - known or not isinstance(values.get("vocabulary"), dict):
+            raise ValueError(f"not a flow transformer's configuration; it has {sorted(known)}, this has {list(values)}")
+        return FlowConfig(**{**values, "vocabulary": Vocabulary(**values["vocabulary"])})
+
+
+NORMS = ("post", "pre")
+DEPTHS = {
+    "per_step": PerStep,
+    "piecewise_linear": lambda layers: PiecewiseLinear(layers + 1),
+    "constant": Constant,
+}
+
+
+class FlowLM(nn.Module):
+    """p(next token | text) = softmax(E u(T)),   u(0) = P(E[tokens] + position),   u_t the causal flow of `FlowConfig`.
+
+    model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats.
+    The initial field is token embedding plus a function of position; the read-out is the same embedding E, transposed.
+    Raises: ValueError for more tokens than the context, none at all, or tokens outside the vocabulary.
+    """
+
+    def __init__(self, config: FlowConfig):
+        super().__init__()
+        self.config = c = config
+        attention = Attention(c.width, c.heads, causal=True, bias=c.bias)
+        local = Local(c.width, c.hidden * c.width, c.activation, bias=c.bias)
+        constraint, readout = Moments(eps=1e-5), None
+        if c.norm == "pre":
+            attention, local = (PreNorm(term, Moments(eps=1e-5)) for term in (attention, local))
+            constraint, readout = None, Normalise(Moments(eps=1e-5))
+        self.embed = nn.Embedding(len(c.vocabulary), c.width)
+        self.position = nn.Embedding(c.context, c.width)
+        self.constraint = Moments(eps=1e-5)
+        self.flow = Flow([attention, local], constraint, c.scheme, DEPTHS[c.depth](c.layers), readout=readout)
+        self._initialise()
+
+    def forward(self, tokens: Tensor, steps: int | None = None) -> Tensor:
+        u = self.flow(self.initial_field(tokens), steps, save="final").final
+        return u @ self.embed.weight.T  # (batch, token, vocabulary)
+
+    def initial_field(self, tokens: Tensor) -> Tensor:
+        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width)."""
+        n = tokens.shape[-1]
+        if not 1 <= n <= self.config.context:
+            raise ValueError(f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context")
+        u = self.embed(tokens) + self.position.weight[:n]
+        return self.constraint.project(u) if self.config.norm == "post" else u
+
+    def loss(self, tokens: Tensor, targets: Tensor, steps: int | None = None) -> Tensor:
+        """−mean log p(target), in nats per token."""
+        logits = self(tokens, steps)
+        return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+    def parameter_groups(self, weight_decay: float) -> list[dict]:
+        """Parameter groups for AdamW: matrices decay, vectors (biases) do not."""
+        decayed = [p for p in self.parameters() if p.ndim >= 2]
+        rest = [p for p in self.parameters() if p.ndim < 2]
+        groups = [dict(params=decayed, weight_decay=weight_decay), dict(params=rest, weight_decay=0.0)]
+        return [g for g in groups if g["params"]]
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: str,
+        tokens: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+    ) -> str:
+        """The prompt and `tokens` more, each drawn from softmax(logits / temperature) among the top_k likeliest.
+
+        temperature 0 takes the likeliest. The same seed gives the same text (on the same machine).
+        Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0.
+        """
+        if not prompt:
+            raise ValueError("generation needs a prompt of at least one token; try '\\n'")
+        if not temperature >= 0 or not math.isfinite(temperature):
+            raise ValueError(f"the temperature must be ≥ 0 and finite, got {temperature}")
+        if (top_k is not None and top_k < 1) or tokens < 0:
+            raise ValueError(f"top_k must be ≥ 1 and tokens ≥ 0, got top_k {top_k} and tokens {tokens}")
+        device = self.embed.weight.device
+        generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
+        text = self.config.vocabulary.encode(prompt).to(device)
+        for _ in range(tokens):
+            logits = self(text[None, -self.config.context :], steps)[0, -1].float().cpu()
+            text = torch.cat([text, _draw(logits, temperature, top_k, generator).to(device)])
+        return self.config.vocabulary.decode(text)
+
+    @torch.no_grad()
+    def trajectory(self, text: str, steps: int | None = None) -> Trajectory:
+        """The flow of a text: times (steps+1,), fields (steps+1, token, width)."""
+        tokens = self.config.vocabulary.encode(text).to(self.embed.weight.device)
+        return self.flow(self.initial_field(tokens), steps)
+
+    def save(self, folder: str | Path) -> Path:
+        """folder/model.safetensors and folder/config.json, written beside it first and then put in place."""
+
+        def write(new: Path) -> None:
+            save_tensors(self.state_dict(), new / "model.safetensors")
+            (new / "config.json").write_text(json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+        return replace_folder(folder, write)
+
+    @staticmethod
+    def load(folder: str | Path, device: str | torch.device | None = None) -> "FlowLM":
+        """The saved model, in evaluation mode. Loading reads tensors and JSON, and never runs code.
+
+        Raises: FileNotFoundError where a file is missing, ValueError where one is truncated or not this model's.
+        """
+        folder = Path(folder)
+        tensors = load_tensors(folder / "model.safetensors")
+        file = folder / "config.json"
+        try:
+            config = FlowConfig.from_dict(json.loads(file.read_text("utf-8")))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{file} is missing; a saved model is a folder with model.safetensors and config.json") from None
+        except (ValueError, TypeError) as e:
+            raise ValueError(f"{file} does not describe a flow transformer ({e})") from None
+        model = FlowLM(config)
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as e:
+            raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json ({str(e).splitlines()[-1].strip()})") from None
+        return model.to(device or "cpu").eval()
+
+    def _initialise(self) -> None:
+        """GPT-2's: normal with spread 0.02; the maps that write into u, smaller by √(2 · layers)."""
+        for name, p in self.named_parameters():
+            if p.ndim < 2:
+                nn.init.zeros_(p)
+            else:
+                writes = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(p, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)
+
+
+def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> Tensor:
+    """One token (1,) from softmax(logits / temperature) over the top_k likeliest."""
+    if temperature == 0:
+        return logits.argmax(keepdim=True)
+    if top_k is not None:
+        least = logits.topk(min(top_k, len(logits))).values[-1]
+        logits = logits.masked_fill(logits < least, -math.inf)
+    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)

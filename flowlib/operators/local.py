@@ -1,0 +1,121 @@
+"""Term III: the feed-forward network, local over tokens. What happens at x depends on u(x) alone."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS = {
+    "relu": F.relu,  # the projection onto u ≥ 0
+    "gelu": F.gelu,
+    "gelu_tanh": lambda v: F.gelu(v, approximate="tanh"),
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "identity": lambda v: v,
+}
+
+
+class Local(nn.Module):
+    """L(u)(x) = W_2 σ(W_1 u(x) + b_1) + b_2:  a vector field that acts on each token alone.
+
+    u (…, token, feature) → (…, token, feature); `hidden` features between the two maps (default 4 · dim).
+    σ = ReLU is the projection onto S2 = {u ≥ 0}; GELU and SiLU are not monotone, so they are not the proximal map of
+    any function.
+    Error: exact. Raises: ValueError for an unknown activation (the message lists the known ones).
+    Source: arXiv:2510.03989, term III.
+    """
+
+    sees_other_tokens = False
+
+    def __init__(self, dim: int, hidden: int | None = None, activation: str = "relu", bias: bool = True):
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
+        self.activation = activation
+        self.up = nn.Linear(dim, 4 * dim if hidden is None else hidden, bias)
+        self.down = nn.Linear(self.up.out_features, dim, bias)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.down(ACTIVATIONS[self.activation](self.up(u)))
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation}"
+
+
+class Affine(nn.Module):
+    """The velocity (a − 1) ⊙ u + b, whose Euler step of length 1 is u ↦ a ⊙ u + b: layer norm's learned scale and shift.
+
+    u (…, token, feature); a and b are (feature,). It is a substep of its own and no part of S1: an element-wise scale
+    changes the spread over y in a way that depends on u.
+    """
+
+    sees_other_tokens = False
+
+    def __init__(self, dim: int, bias: bool = True):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(dim))
+        self.shift = nn.Parameter(torch.zeros(dim)) if bias else None
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.scale)
+        if self.shift is not None:
+            nn.init.zeros_(self.shift)
+
+    def forward(self, u: Tensor) -> Tensor:
+        stretched = (self.scale - 1) * u
+        return stretched if self.shift is None else stretched + self.shift
+
+
+class Normalise(nn.Module):
+    """N(u) = a ⊙ P(u) + b: a constraint's projection, then the learned scale and shift (if there are any)."""
+
+    def __init__(self, constraint: nn.Module, affine: Affine | None = None):
+        super().__init__()
+        self.constraint, self.affine = constraint, affine
+
+    def forward(self, u: Tensor) -> Tensor:
+        u = self.constraint.project(u)
+        return u if self.affine is None else u + self.affine(u)
+
+
+class PreNorm(nn.Module):
+    """A ∘ N: the term acts on the normalised field, while u itself stays free (pre-norm)."""
+
+    def __init__(self, term: nn.Module, constraint: nn.Module, affine: Affine | None = None):
+        super().__init__()
+        self.term, self.normalise = term, Normalise(constraint, affine)
+        self.sees_other_tokens = term.sees_other_tokens
+
+    def forward(self, u: Tensor, **context) -> Tensor:
+        return self.term(self.normalise(u), **context)
+
+
+class LiteralLocal(nn.Module):
+    """The paper's substeps 3 … J+3 as one map:  u ↦ ½ (u + S_J ∘ … ∘ S_1 u).
+
+        S_j(v) = P_S2( E_j v + Δt (W_j v + b_j) ),  the last one without P_S2;   W_j = Ŵ_j − E_j.
+
+    Ŵ_j are the trained matrices of the feed-forward network (Ŵ_j = I + Δt W_j at Δt = 1: the Euler step's identity is
+    absorbed in the linear map). Where the number of features changes (d → 4d → d), Ω_y is discretised anew and E_j is
+    the identity on the features that both have.
+    u (…, token, feature) → the same; dt: the length of the substep. Unlike a vector field, this map does not tend to
+    the identity with Δt → 0 (the sieve P_S2 and the averaged skip stay whole), so it is a substep, and no term of an ODE.
+    Source: arXiv:2510.03989, Lie splitting with M = 4 + J substeps.
+    """
+
+    sees_other_tokens = False
+    is_substep = True
+
+    def __init__(self, widths: list[int], bias: bool = True):
+        super().__init__()
+        if len(widths) < 2 or widths[0] != widths[-1]:
+            raise ValueError(f"widths must start and end with the field's own number of features, got {widths}")
+        self.maps = nn.ModuleList(nn.Linear(a, b, bias) for a, b in zip(widths[:-1], widths[1:]))
+
+    def forward(self, u: Tensor, dt: float) -> Tensor:
+        v = u
+        for j, linear in enumerate(self.maps):
+            same = F.pad(v, (0, linear.out_features - linear.in_features))  # E_j v: pads with zeros, or drops features
+            v = same + dt * (linear(v) - same)
+            if j + 1 < len(self.maps):
+                v = F.relu(v)  # P_S2
+        return (u + v) / 2  # the averaged skip
