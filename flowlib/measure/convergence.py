@@ -3,18 +3,17 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 
-def order(errors: Sequence[float] | Tensor, steps: Sequence[int] | Tensor) -> float:
+def order(errors: Sequence | Tensor, steps: Sequence | Tensor) -> float:
     """p in error ≈ C · steps^−p: minus the least-squares slope of log error over log steps. p > 0 for a falling error.
 
     errors, steps: equally long, at least 2, all positive and finite; steps not all the same.
     Error: exact for a pure power; otherwise the estimate tends to the true order as steps grow.
     Raises: ValueError where that does not hold (an error of exactly 0 has no logarithm: leave the point out).
     """
-    e, n = (np.asarray(torch.as_tensor(z, dtype=torch.float64).detach().cpu()).ravel() for z in (errors, steps))
+    e, n = (np.array([float(z) for z in values]) for values in (errors, steps))
     if len(e) != len(n) or len(e) < 2 or len(set(n)) < 2:
         raise ValueError(f"an order needs as many errors as steps, at least 2 and different ones; got {len(e)} and {n}")
     if not (np.isfinite(e) & np.isfinite(n) & (e > 0) & (n > 0)).all():

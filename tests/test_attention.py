@@ -1,0 +1,248 @@
+"""Attention is an integral: exactness against the formula, orders on grids, masks, and what it refuses."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowlib.fields import Grid
+from flowlib.measure import order
+from flowlib.operators import Attention, attend
+from flowlib.operators.attention import integrate, relative_log
+
+SIZES = [32, 64, 128, 256]
+
+
+def by_hand(q, k, v, weights=None, causal=False, mask=None, temperature=1.0):
+    """The formula, one line for each sign in it."""
+    scores = q @ k.mT / (temperature * math.sqrt(q.shape[-1]))
+    gamma = scores.exp() if weights is None else scores.exp() * weights.unsqueeze(-2)
+    if causal:
+        gamma = gamma.tril()
+    if mask is not None:
+        gamma = gamma * mask
+    total = gamma.sum(-1, keepdim=True)
+    return torch.where(total > 0, gamma / total.clamp(min=1e-300), 0.0) @ v
+
+
+def qkv(*lead, n=7, m=None, d=4, dv=None, dtype=torch.float64):
+    m, dv = m or n, dv or d
+    return (torch.randn(*lead, k, w, dtype=dtype) for k, w in ((n, d), (m, d), (m, dv)))
+
+
+@pytest.mark.claim("C3.1")
+@pytest.mark.parametrize("ride", ["mask", "feature"])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_the_formula(weighted, masked, causal, ride):
+    torch.manual_seed(0)
+    q, k, v = qkv(3, 2, n=9)
+    w = torch.rand(9, dtype=torch.float64) + 0.1 if weighted else None
+    mask = (torch.rand(3, 1, 9, 9) > 0.3) | torch.eye(9, dtype=torch.bool) if masked else None
+    ours = integrate(q, k, v, relative_log(w, 9), causal=causal, mask=mask, temperature=0.7, ride=ride)
+    torch.testing.assert_close(ours, by_hand(q, k, v, w, causal, mask, 0.7), rtol=0, atol=1e-12)
+    torch.testing.assert_close(ours, attend(q, k, v, w, causal=causal, mask=mask, temperature=0.7), rtol=0, atol=1e-12)
+
+
+@given(
+    st.integers(1, 6), st.integers(1, 6), st.integers(1, 5), st.integers(1, 9), st.floats(0.2, 5.0), st.integers(0, 2**31)
+)
+@settings(max_examples=40, deadline=None)
+def test_every_row_of_the_kernel_integrates_to_one(n, m, d, dv, temperature, seed):
+    torch.manual_seed(seed)
+    q, k, v = qkv(n=n, m=m, d=d, dv=dv)
+    w = torch.rand(m, dtype=torch.float64) + 0.01
+    ours = attend(q, k, torch.ones_like(v), w, temperature=temperature)
+    torch.testing.assert_close(ours, torch.ones(n, dv, dtype=torch.float64))
+    torch.testing.assert_close(attend(q, k, v, w, temperature=temperature), by_hand(q, k, v, w, temperature=temperature))
+
+
+@pytest.mark.claim("C3.1")
+def test_kernel_rows_sum_to_one_and_give_the_operator_back():
+    torch.manual_seed(0)
+    attention = Attention(8, 2, causal=True).double()
+    u = torch.randn(3, 5, 8, dtype=torch.float64)
+    log_w = relative_log(torch.rand(5, dtype=torch.float64) + 0.1, 5)
+    gamma = attention.kernel(u, log_w)
+    assert gamma.shape == (3, 2, 5, 5)
+    torch.testing.assert_close(gamma.sum(-1), torch.ones(3, 2, 5, dtype=torch.float64))
+    v = attention.qkv(u)[..., 16:].unflatten(-1, (2, 4)).transpose(1, 2)
+    torch.testing.assert_close(attention.out((gamma @ v).transpose(1, 2).flatten(-2)), attention(u, log_w))
+
+
+@pytest.mark.parametrize("dtype, bound", [(torch.bfloat16, 0.012), (torch.float16, 0.003), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("ride", ["mask", "feature"])
+def test_weights_survive_half_precision(dtype, bound, ride):
+    """Error against float64 on the same (rounded) inputs; the unweighted kernel's own error is about half the bound."""
+    torch.manual_seed(0)
+    q, k, v = qkv(8, n=64, d=32, dtype=torch.float64)
+    q, k, v = (z.to(dtype).double() for z in (q, k, v))
+    w = Grid.graded(64, 3.0).weights
+    exact = by_hand(q, k, v, w)
+    ours = integrate(q.to(dtype), k.to(dtype), v.to(dtype), relative_log(w, 64), ride=ride).double()
+    assert (ours - exact).abs().max() / exact.abs().max() < bound
+
+
+# ---- quadrature ----
+
+GAMMA_Q, GAMMA_K = (lambda x: torch.stack([x.cos(), (2 * x).sin()], -1)), (lambda x: torch.stack([x.exp(), 1 - x], -1))
+VALUE = lambda x: torch.stack([(3 * x).sin(), x**2], -1)  # noqa: E731
+QUERY = torch.linspace(0, 1, 5, dtype=torch.float64)
+
+
+def cross(grid, weights):
+    """Attention from five fixed queries to a field on the grid."""
+    return attend(GAMMA_Q(QUERY), GAMMA_K(grid.x), VALUE(grid.x), weights)
+
+
+EXACT = cross(Grid.gauss(64), Grid.gauss(64).weights)
+
+
+def slope(make, weighted):
+    errors = [(cross(g, g.weights if weighted else None) - EXACT).abs().max() for g in map(make, SIZES)]
+    return order(errors, SIZES), errors
+
+
+@pytest.mark.claim("C3.2")
+@pytest.mark.parametrize("rule", ["midpoint", "trapezoid"])
+def test_order_two_on_uniform_grids_with_weights(rule):
+    assert slope(lambda n: Grid.uniform(n, rule), weighted=True)[0] == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.claim("C3.2")
+def test_plain_softmax_on_a_grid_with_both_ends_is_only_first_order():
+    assert slope(lambda n: Grid.uniform(n, "trapezoid"), weighted=False)[0] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.claim("C3.3")
+@pytest.mark.parametrize("power", [2.0, 3.0])
+def test_graded_grid_needs_weights(power):
+    stalls, errors = slope(lambda n: Grid.graded(n, power), weighted=False)
+    assert abs(stalls) < 0.1 and errors[-1] > 0.5 * errors[0]
+    assert slope(lambda n: Grid.graded(n, power), weighted=True)[0] >= 1.9
+
+
+def test_constant_weights_cancel():
+    """Why graded grids are where one has to look: on a midpoint grid nobody sees whether weights were used."""
+    grid = Grid.uniform(16)
+    assert torch.equal(cross(grid, grid.weights), cross(grid, None))
+
+
+@pytest.mark.claim("C3.4")
+def test_sixteen_gauss_points_beat_ten_thousand_uniform_ones():
+    few = (cross(Grid.gauss(16), Grid.gauss(16).weights) - EXACT).abs().max()
+    many = (cross(Grid.uniform(10_000), None) - EXACT).abs().max()
+    assert few < many
+
+
+@pytest.mark.claim("C3.6")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_volterra_restores_order_two(weighted):
+    def causal(n, kind, grid):
+        g = grid(n)
+        return attend(GAMMA_Q(g.x), GAMMA_K(g.x), VALUE(g.x), g.weights if weighted else None, causal=kind), g
+
+    def exact(grid):  # for each query, Gauss–Legendre on [0, x_i]
+        rows = [VALUE(grid.x[:1])[0]]
+        for x in grid.x[1:]:
+            g = Grid.gauss(40, (0.0, x.item()))
+            rows.append(attend(GAMMA_Q(x[None]), GAMMA_K(g.x), VALUE(g.x), g.weights)[0])
+        return torch.stack(rows)
+
+    def measured(kind, grid):
+        errors = []
+        for n in SIZES:
+            ours, g = causal(n, kind, grid)
+            errors.append((ours - exact(g)).abs().max())
+        return order(errors, SIZES)
+
+    trapezoid = lambda n: Grid.uniform(n, "trapezoid")  # noqa: E731
+    assert measured("volterra", trapezoid) == pytest.approx(2, abs=0.1)
+    assert measured(True, trapezoid) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("grid", [Grid.uniform(65, "trapezoid"), Grid.graded(64, 2.0)], ids=["trapezoid", "graded"])
+def test_volterra_weights_of_a_grid(grid):
+    """The weights of row i sum to the length from the start to x_i, so that v = 1/w·… integrates at order 2."""
+    n = len(grid)
+    gamma = attend(torch.zeros(n, 2).double(), torch.zeros(n, 2).double(), torch.eye(n).double(), grid.weights, causal="volterra")
+    mean_of_x = (gamma @ grid.x)[-1] / grid.x[-1]
+    assert mean_of_x == pytest.approx(0.5, abs=2 / n**2 * 10)
+
+
+# ---- masks and padding ----
+
+
+def test_padded_tokens_get_zeros_and_have_a_finite_gradient():
+    torch.manual_seed(0)
+    q, k, v = (z.requires_grad_() for z in qkv(2, n=5))
+    valid = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
+    pairs = valid[:, :, None] & valid[:, None]
+    for causal in (False, True, "volterra"):
+        for w in (None, torch.rand(5, dtype=torch.float64) + 0.1):
+            out = attend(q, k, v, w, causal=causal, mask=pairs)
+            assert (out[0, 3:] == 0).all() and torch.isfinite(out).all()
+            grads = torch.autograd.grad(out.square().sum(), (q, k, v))
+            assert all(torch.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_row_with_nothing_to_attend_is_an_error(causal):
+    torch.manual_seed(0)
+    q, k, v = qkv(n=4)
+    mask = torch.ones(4, 4, dtype=torch.bool)
+    mask[2] = False
+    with pytest.raises(ValueError, match="query 2 .* has nothing to attend to"):
+        attend(q, k, v, mask=mask, causal=causal)
+    future = ~torch.ones(4, 4, dtype=torch.bool).tril()
+    future[3] = True
+    with pytest.raises(ValueError, match="nothing to attend to"):
+        attend(q, k, v, mask=future, causal=True)
+    with pytest.raises(ValueError, match="nothing to attend to"):  # across two grids nobody is padded
+        attend(q[:2], k, v, mask=torch.zeros(2, 4, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(weights=torch.ones(3)), "one weight per key token: 5 keys"),
+        (dict(weights=torch.tensor([1.0, 1, 0, 1, 1])), "must be positive and finite"),
+        (dict(weights=torch.tensor([1.0, 1, -2, 1, 1])), "must be positive and finite"),
+        (dict(weights=torch.tensor([1.0, 1, float("nan"), 1, 1])), "must be positive and finite"),
+        (dict(temperature=0.0), "temperature must be > 0"),
+        (dict(causal="strict"), "must be False, True or 'volterra'"),
+        (dict(mask=torch.ones(5, 5)), "mask must be bool"),
+        (dict(mask=torch.ones(4, 5, dtype=torch.bool)), r"broadcast to \(…, query, key\)"),
+        (dict(q=torch.full((5, 4), float("nan"))), r"q must be finite, but q\[0, 0\] is nan"),
+        (dict(v=torch.full((5, 4), float("inf"))), r"v must be finite"),
+        (dict(q=torch.zeros(3, 4), causal=True), "3 queries and 5 keys"),
+        (dict(q=torch.zeros(5, 3)), r"attend needs q \(…, query, d\)"),
+        (dict(k=torch.zeros(6, 4)), r"attend needs q \(…, query, d\)"),
+    ],
+)
+@pytest.mark.no_shape_check
+def test_bad_input_is_named(change, message):
+    given = dict(q=torch.zeros(5, 4), k=torch.zeros(5, 4), v=torch.zeros(5, 4)) | change
+    with pytest.raises(ValueError, match=message):
+        attend(**given)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="multiple of heads, got dim 6 and heads 4"):
+        Attention(6, 4)
+
+
+def test_works_without_checks_under_compile():
+    """One graph, no waiting: the value checks step aside while torch.compile traces."""
+    torch.manual_seed(0)
+    q, k, v = qkv(n=6)
+    graph = torch.export.export(Wrapped(), (q, k, v)).module()
+    torch.testing.assert_close(graph(q, k, v), attend(q, k, v, causal=True))
+
+
+class Wrapped(torch.nn.Module):
+    def forward(self, q, k, v):
+        return attend(q, k, v, causal=True)
