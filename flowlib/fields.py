@@ -42,7 +42,7 @@ class Grid:
             )
 
     @staticmethod
-    def uniform(n: int, rule: str = "midpoint", domain: tuple[float, float] = (0.0, 1.0)) -> "Grid":
+    def uniform(n: int, rule: str = "midpoint", domain: tuple = (0.0, 1.0)) -> "Grid":
         """n equally spaced points on [a, b], h = (b−a)/n (midpoint) or (b−a)/(n−1) (trapezoid).
 
         midpoint:  x_i = a + (i + ½)h, w_i = h.        trapezoid:  x_i = a + ih, w_i = h, ends h/2.
@@ -62,7 +62,7 @@ class Grid:
         raise ValueError(f"unknown rule {rule!r}; known: 'midpoint', 'trapezoid' (and Grid.gauss, Grid.graded)")
 
     @staticmethod
-    def gauss(n: int, domain: tuple[float, float] = (0.0, 1.0)) -> "Grid":
+    def gauss(n: int, domain: tuple = (0.0, 1.0)) -> "Grid":
         """Gauss–Legendre: the n roots of the Legendre polynomial P_n, carried to [a, b].
 
         Error: exact for polynomials of degree ≤ 2n−1; faster than any power of 1/n on an analytic field.
@@ -73,7 +73,7 @@ class Grid:
         return Grid(_column(a + (b - a) * (x + 1) / 2), w * (b - a) / 2)
 
     @staticmethod
-    def graded(n: int, power: float = 2.0, domain: tuple[float, float] = (0.0, 1.0)) -> "Grid":
+    def graded(n: int, power: float = 2.0, domain: tuple = (0.0, 1.0)) -> "Grid":
         """Cells between the edges a + (b−a)(i/n)^power: small near a, wide near b. power = 1 is uniform.
 
         points: the midpoints of the cells; weights: the widths of the cells. Error: O(n⁻²) (midpoint rule).
@@ -153,7 +153,7 @@ class Grid:
         return (values.movedim(dim, -1) * self.weights.to(values)).sum(-1)
 
 
-def _interval(domain: tuple[float, float]) -> tuple[float, float]:
+def _interval(domain: tuple) -> tuple:
     a, b = domain
     if not -np.inf < a < b < np.inf:
         raise ValueError(f"a domain is (a, b) with a < b, both finite; got {domain}")

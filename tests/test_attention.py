@@ -173,6 +173,29 @@ def test_volterra_weights_of_a_grid(grid):
     assert mean_of_x == pytest.approx(0.5, abs=2 / n**2 * 10)
 
 
+# ---- what the kernel sees ----
+
+
+@pytest.mark.claim("C3.5")
+@pytest.mark.parametrize("d", [4, 16, 64, 256])
+def test_the_fit_of_independent_features_has_spread_root_d(d):
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 20_000, d, dtype=torch.float64)
+    assert (q * k).sum(-1).std() == pytest.approx(math.sqrt(d), rel=0.02)
+
+
+@pytest.mark.claim("C3.7")
+def test_attention_does_not_see_the_order_of_its_tokens():
+    torch.manual_seed(0)
+    q, k, v = qkv(n=9)
+    w, shuffle = torch.rand(9, dtype=torch.float64) + 0.1, torch.randperm(9)
+    torch.testing.assert_close(attend(q, k[shuffle], v[shuffle], w[shuffle]), attend(q, k, v, w))
+    attention, u = Attention(4, 2).double(), torch.randn(9, 4, dtype=torch.float64)
+    torch.testing.assert_close(attention(u[shuffle]), attention(u)[shuffle])
+    causal = Attention(4, 2, causal=True).double()
+    assert (causal(u[shuffle]) - causal(u)[shuffle]).abs().max() > 1e-3  # the moving end does see it
+
+
 # ---- masks and padding ----
 
 

@@ -13,7 +13,7 @@ def order(errors: Sequence | Tensor, steps: Sequence | Tensor) -> float:
     Error: exact for a pure power; otherwise the estimate tends to the true order as steps grow.
     Raises: ValueError where that does not hold (an error of exactly 0 has no logarithm: leave the point out).
     """
-    e, n = (np.array([float(z) for z in values]) for values in (errors, steps))
+    e, n = (np.array([float(z.detach() if isinstance(z, Tensor) else z) for z in values]) for values in (errors, steps))
     if len(e) != len(n) or len(e) < 2 or len(set(n)) < 2:
         raise ValueError(f"an order needs as many errors as steps, at least 2 and different ones; got {len(e)} and {n}")
     if not (np.isfinite(e) & np.isfinite(n) & (e > 0) & (n > 0)).all():
