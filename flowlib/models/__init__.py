@@ -1,6 +1,6 @@
 """Models: embed → flow → read out; and known architectures read as flows."""
 
-from flowlib.models.language import FlowConfig, FlowLM, Vocabulary
+from flowlib.models.language import FlowConfig, FlowLM, Vocabulary, shipped
 from flowlib.models.zoo import from_torch, mask_from_torch
 
-__all__ = ["FlowConfig", "FlowLM", "Vocabulary", "from_torch", "mask_from_torch"]
+__all__ = ["FlowConfig", "FlowLM", "Vocabulary", "from_torch", "mask_from_torch", "shipped"]

@@ -60,25 +60,30 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """The shape of a flow transformer.
-
-    norm      "post": u lives on S1 and is projected after each term, u_t ∈ A(u) + L(u) − N_S1(u)   (Vaswani et al.)
-              "pre":  u is free and the terms look at its projection, u_t = A(P u) + L(P u)            (GPT-2)
-    depth     "per_step" (a parameter set for each layer), "piecewise_linear" (knots at the layers' ends), "constant".
-    hidden    width of the feed-forward network, as a multiple of `width`.
-    """
+    """The shape of a flow transformer."""
 
     vocabulary: Vocabulary = field(default_factory=Vocabulary.bytes)
+    """What a token is."""
     context: int = 64
+    """The longest text, in tokens."""
     width: int = 128
+    """Features of the field u."""
     heads: int = 4
+    """Kernels of the attention term; a divisor of width."""
     layers: int = 4
+    """Steps of the flow at Δt = 1."""
     hidden: int = 4
+    """Width of the feed-forward network, as a multiple of `width`."""
     norm: str = "post"
+    """post: u lives on S1, u_t ∈ A(u) + L(u) − N_S1(u) (Vaswani et al.); pre: u_t = A(P u) + L(P u) (GPT-2)."""
     scheme: str = "lie"
+    """Splitting scheme: lie, strang, additive, symmetrised."""
     depth: str = "per_step"
+    """Parameters in depth: per_step (a set for each layer), piecewise_linear (knots at the layers' ends), constant."""
     activation: str = "gelu"
+    """Of the feed-forward network."""
     bias: bool = False
+    """Whether linear maps have one."""
 
     def __post_init__(self):
         for name in ("context", "width", "heads", "layers", "hidden"):
@@ -134,8 +139,7 @@ class FlowLM(nn.Module):
         self._initialise()
 
     def forward(self, tokens: Tensor, steps: int | None = None) -> Tensor:
-        u = self.flow(self.initial_field(tokens), steps, save="final").final
-        return u @ self.embed.weight.T  # (batch, token, vocabulary)
+        return self.read_out(self.flow(self.initial_field(tokens), steps, save="final").final)
 
     def initial_field(self, tokens: Tensor) -> Tensor:
         """u(·, ·, 0) = P(E[tokens] + position), (…, token, width)."""
@@ -144,6 +148,10 @@ class FlowLM(nn.Module):
             raise ValueError(f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context")
         u = self.embed(tokens) + self.position.weight[:n]
         return self.constraint.project(u) if self.config.norm == "post" else u
+
+    def read_out(self, u: Tensor) -> Tensor:
+        """Logits E u of the next token, (…, token, vocabulary): what the model would say if it stopped at u."""
+        return u @ self.embed.weight.T
 
     def loss(self, tokens: Tensor, targets: Tensor, steps: int | None = None) -> Tensor:
         """−mean log p(target), in nats per token."""
@@ -232,6 +240,21 @@ class FlowLM(nn.Module):
             else:
                 writes = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)
+
+
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+def shipped(name: str = "tiny") -> Path:
+    """The folder of a trained model that comes with flowlib: its tensors, its metrics, and its card (CARD.md).
+
+    Raises: ValueError for a name that is not there, listing those that are.
+    """
+    folder = SHIPPED / name
+    if not (folder / "model.safetensors").is_file():
+        known = ", ".join(sorted(f.parent.name for f in SHIPPED.glob("*/model.safetensors"))) or "none"
+        raise ValueError(f"no trained model {name!r} comes with flowlib; known: {known}")
+    return folder
 
 
 def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,63 @@
+# `make` alone prints the commands. Each may be repeated; what is done already is not done again.
+
+PYTHON   ?= python3
+PIP_ARGS ?=
+LAB_ARGS ?=
+TEST_ARGS ?=
+WORKERS  ?= 2
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip install $(PIP_ARGS) --constraint constraints.txt
+LAB   := $(BIN)/python -m jupyterlab --config=etc/jupyterlab/config.py
+BOOKS := $(wildcard chapters exercises/source)
+
+# JupyterLab will not run as root unless it is told to; in a container one often is.
+ifeq ($(shell id -u),0)
+LAB += --allow-root
+endif
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test train clean
+
+help: ## print this list
+	@echo "make COMMAND, where COMMAND is"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-7s %s\n", $$1, $$2}' Makefile
+	@echo "Settings: PYTHON=python3.12       another Python for .venv (3.11 or newer)"
+	@echo "          PIP_ARGS=\"...\"          arguments for pip, as --extra-index-url for a CPU build of torch"
+	@echo "          LAB_ARGS, TEST_ARGS     arguments for JupyterLab, for pytest"
+	@echo "          WORKERS=2               test processes at a time"
+
+lab: $(VENV)/.lab ## open the course in JupyterLab, at its first chapter
+	$(LAB) $(LAB_ARGS)
+
+test: $(VENV)/.test ## run every unit test and every notebook
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile \
+	  --nbval-lax --nbval-current-env tests $(BOOKS) $(TEST_ARGS)
+
+train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
+	$(BIN)/flowlib train tiny --resume
+
+clean: ## remove .venv and what tests and builds leave behind (runs/, your trained models, stay)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+# torch first and under the constraints, so that a machine without a GPU keeps the build that PIP_ARGS points at.
+$(VENV)/.lab: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) --editable '.[lab]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	$(PIP) --editable '.[lab,test]'
+	@touch $@
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "flowlib needs Python 3.11 or newer, but there is no '$(PYTHON)'; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "flowlib needs Python 3.11 or newer, but this is $$($(PYTHON) --version 2>&1); try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@

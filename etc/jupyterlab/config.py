@@ -1,0 +1,16 @@
+"""How `make lab` starts JupyterLab:  jupyter lab --config=etc/jupyterlab/config.py
+
+Everything here belongs to the course alone. The reader's own JupyterLab settings (theme, key bindings) still apply;
+overrides.json beside this file only changes defaults: it answers "no" to the question about Jupyter news.
+"""
+
+from pathlib import Path
+
+here = Path(__file__).resolve().parent
+repository = here.parents[1]
+
+c = get_config()  # noqa: F821  (traitlets puts it here)
+c.ServerApp.root_dir = str(repository)
+c.LabApp.default_url = "/lab/tree/chapters/00_the_river.ipynb"
+c.LabApp.app_settings_dir = str(here)
+c.LabApp.workspaces_dir = str(here / "workspaces")

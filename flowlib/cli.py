@@ -1,0 +1,221 @@
+"""The command `flowlib`: train, sample, doctor, notebooks.
+
+Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
+command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
+"""
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+if TYPE_CHECKING:
+    from flowlib.training import TrainResult
+
+MISTAKES = (ValueError, OSError, FloatingPointError)
+PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch")
+
+
+def train(arguments: list[str]) -> int:
+    """Train a flow on text: flowlib train [PRESET] [--steps N ...] [--resume]."""
+    import tyro
+    from accelerate import PartialState
+
+    from flowlib.training import Interrupted, TrainConfig, preset, preset_names
+    from flowlib.training import train as run_training
+
+    chosen, flags = "tiny", arguments
+    if arguments and not arguments[0].startswith("-"):
+        chosen, *flags = arguments
+    defaults = preset(chosen)
+
+    @dataclass(frozen=True)
+    class Train:
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = defaults
+        name: str = chosen
+        """The run is the folder of this name."""
+        runs: Path = Path("runs")
+        """Where the folders of runs lie."""
+        resume: bool = False
+        """Go on from the newest checkpoint; start, if there is none."""
+        prompt: str = "\n"
+        """What the sample at the end begins with."""
+
+    about = f"{TrainConfig.__doc__} Presets: {', '.join(preset_names())}. The defaults below are those of {chosen}."
+    asked = _parse(Train, flags, f"flowlib train {chosen}", about)
+    run = asked.runs / asked.name
+    try:
+        result = run_training(asked.config, run, resume=asked.resume)
+    except Interrupted as stopped:
+        again = shlex.join(["flowlib", "train", *arguments, *([] if asked.resume else ["--resume"])])
+        print(f"\n{stopped}\nresume with: {again}", file=sys.stderr)
+        return 130
+    if not PartialState().is_main_process:
+        return 0
+    _show_training(result)
+    print(f"\n{result.model.generate(asked.prompt, tokens=400, temperature=0.8, top_k=50, seed=0)}\n")
+    print(f"the run lies in {run}; more of it: flowlib sample {run}")
+    return 0
+
+
+def _show_training(result: "TrainResult") -> None:
+    """A curve of the validation loss in text: one bar an evaluation, at most a dozen."""
+    losses = result.validation_losses
+    shown = losses[:: -(-len(losses) // 12)]
+    if shown[-1] != losses[-1]:
+        shown = [*shown, losses[-1]]
+    highest = max(loss for _, loss in shown)
+    print("\nvalidation loss, nats per token")
+    for step, loss in shown:
+        print(f"{step:8d}  {loss:7.4f}  {'━' * round(40 * loss / highest)}")
+    print(f"from {losses[0][1]:.4f} to {losses[-1][1]:.4f}, lowest {result.best_loss:.4f}")
+
+
+def sample(arguments: list[str]) -> int:
+    """Write text with a trained model: flowlib sample RUN [--prompt ...]."""
+    import tyro
+
+    def sample(
+        run: tyro.conf.Positional[Path], prompt: str = "\n", tokens: int = 400,
+        temperature: float = 0.8, top_k: int | None = None, seed: int | None = None,
+    ) -> None:
+        """Write text with a trained model.
+
+        Args:
+            run: The folder of a run (its best model is taken), or of a saved model.
+            prompt: What the text begins with.
+            tokens: How many tokens to add.
+            temperature: Below 1 the likely becomes likelier.
+            top_k: Choose among this many of the likeliest only.
+            seed: The same seed gives the same text.
+        """
+        from flowlib.models.language import FlowLM
+        from flowlib.training import find_model
+
+        model = FlowLM.load(find_model(run))
+        print(model.generate(prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed))
+
+    _parse(sample, arguments, "flowlib sample")
+    return 0
+
+
+def doctor(arguments: list[str]) -> int:
+    """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
+
+    def doctor() -> int:
+        """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
+        checks: list[tuple[str, Callable[[], str]]] = [
+            ("Python", lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+            *((name, lambda name=name: version(name)) for name in PACKAGES),
+            ("device", _check_device), ("data folder", _check_data), ("shipped checkpoint", _check_shipped),
+        ]
+        failed = 0
+        for name, check in checks:
+            try:
+                print(f"ok      {name}: {check()}")
+            except PackageNotFoundError:
+                failed += 1
+                print(f"FAILED  {name}: not installed; pip install {name}")
+            except (*MISTAKES, ImportError, RuntimeError) as error:
+                failed += 1
+                print(f"FAILED  {name}: {error}")
+        print(f"{failed} of {len(checks)} checks failed" if failed else "all is well")
+        return 1 if failed else 0
+
+    return _parse(doctor, arguments, "flowlib doctor")
+
+
+def _check_device() -> str:
+    import torch
+
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, {threads}"
+    return f"mps, {threads}" if torch.backends.mps.is_available() else f"cpu, {threads}"
+
+
+def _check_data() -> str:
+    folder = os.environ.get("FLOWLIB_DATA")
+    if not folder:
+        return "FLOWLIB_DATA is not set; tiny-shakespeare is fetched when it is first asked for"
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"FLOWLIB_DATA must be a folder, but {folder} is none; make it, or unset FLOWLIB_DATA")
+    from flowlib.training.data import SHAKESPEARE_FILE, shakespeare_file
+
+    if not (Path(folder) / SHAKESPEARE_FILE).is_file():
+        return f"{folder}, without {SHAKESPEARE_FILE}, which is fetched when it is first asked for"
+    return f"{folder}, {shakespeare_file().name} is the original"
+
+
+def _check_shipped() -> str:
+    from flowlib.models.language import FlowLM
+    from flowlib.training import shipped
+
+    model = FlowLM.load(shipped("tiny"))
+    text = model.generate("The river ", tokens=8, seed=0)
+    return f"tiny, {sum(p.numel() for p in model.parameters()):,} parameters, says {text!r}"
+
+
+def notebooks(arguments: list[str]) -> int:
+    """Run notebooks in place and measure them, all chapters by default: flowlib notebooks [PATH ...] [--dry]."""
+    from flowlib.notebook import execute
+
+    if not any(not argument.startswith("-") for argument in arguments):
+        arguments = [*arguments, *map(str, sorted(Path("chapters").glob("*.ipynb")))]
+    return 1 if execute.main(arguments) else 0
+
+
+COMMANDS = {command.__name__: command for command in (train, sample, doctor, notebooks)}
+
+
+def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:
+    """tyro's reading of the flags, without the vocabulary's own: it comes from the corpus."""
+    import tyro
+    from tyro.constructors import ConstructorRegistry, StructConstructorSpec
+
+    registry = ConstructorRegistry()
+
+    @registry.struct_rule
+    def hide_vocabulary(info: Any) -> StructConstructorSpec | None:
+        if getattr(info.type, "__name__", "") != "Vocabulary":
+            return None
+        return StructConstructorSpec(instantiate=info.type.bytes, fields=())
+
+    plain_flags = (tyro.conf.FlagCreatePairsOff,)  # --resume, without a --no-resume
+    return tyro.cli(
+        target, args=arguments, prog=program, description=description, config=plain_flags, registry=registry
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: flowlib COMMAND ...\n")
+        for known, command in COMMANDS.items():
+            print(f"  {known:10} {command.__doc__}")
+        print("\nFlags of a command: flowlib COMMAND --help")
+        return 0
+    if name not in COMMANDS:
+        print(f"flowlib: unknown command {name!r}; known are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's has none
+            stream.reconfigure(errors="replace")  # a console that lacks a character shows a ? for it
+    try:
+        return COMMANDS[name](rest)
+    except MISTAKES as error:
+        print(f"flowlib {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nflowlib {name}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Explorers: a figure that reads without a kernel, then sliders that draw it anew.
+
+    explorer(draw, alt=..., steps=slider(1, 64, 4), causal=switch(), rule=choice(["midpoint", "trapezoid"]))
+
+`draw(steps=4, causal=False, rule="midpoint")` returns a matplotlib Figure. The figure of the starting values
+is put on the page once, with its alternative text. The sliders stand below it, and the current picture
+appears under them at the first move, so that start and now can be compared. It is replaced whole, never
+cleared, so that nothing flickers.
+"""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from flowlib.notebook.predict import OnPage
+from flowlib.notebook.show import check_alt, close, css_size, image_tag, png, show
+
+LIVE_DPI = 120  # pixels per inch while a slider moves
+ROOM = 0.12  # inches around the axes, for tick labels that grow longer than the first ones
+LIVE = 0.15  # seconds: a redraw faster than this follows the slider, a slower one waits until it is let go
+SWEEP = "FLOWLIB_SWEEP"  # set it to 1 and every explorer is drawn at all its ends as soon as it is made
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a reader can change: the widget's kind, its starting value, the values at its ends."""
+
+    kind: str
+    value: Any
+    ends: tuple
+    traits: dict = field(default_factory=dict)
+    label: str = ""
+
+    def widget(self, name: str, live: bool):
+        import ipywidgets as widgets
+
+        common = {"description": self.label or name.replace("_", " "), "style": {"description_width": "11em"}}
+        if self.kind not in ("Checkbox", "Dropdown"):
+            common |= {"continuous_update": live, "layout": {"width": "34em", "max_width": "100%"}}
+        if self.kind == "Checkbox":
+            common["indent"] = True
+        return getattr(widgets, self.kind)(value=self.value, **self.traits, **common)
+
+
+def slider(
+    low: float, high: float, value: float | None = None, *, step: float | None = None, label: str = ""
+):
+    """A number between low and high; whole numbers where low and high are ints.
+
+    Raises: ValueError unless low < high and low <= value <= high.
+    """
+    value = low if value is None else value
+    if not low < high or not low <= value <= high:
+        raise ValueError(
+            f"a slider needs low < high and low <= value <= high; got {low}, {high}, value {value}"
+        )
+    whole = all(isinstance(v, int) for v in (low, high, value, 1 if step is None else step))
+    step = (1 if whole else (high - low) / 100) if step is None else step
+    kind = "IntSlider" if whole else "FloatSlider"
+    return Control(kind, value, (low, high), {"min": low, "max": high, "step": step}, label)
+
+
+def switch(value: bool = False, *, label: str = ""):
+    """On or off."""
+    return Control("Checkbox", bool(value), (False, True), {}, label)
+
+
+def choice(options: Sequence, value: Any = None, *, label: str = ""):
+    """One of several: a slider where the options are numbers (1, 2, 4, 8, ...), a menu where they are words.
+
+    Raises: ValueError where there are fewer than two options or the value is none of them.
+    """
+    options = list(options)
+    value = options[0] if value is None and options else value
+    if len(options) < 2 or value not in options:
+        raise ValueError(
+            f"a choice needs two options or more, and a value among them; got {options}, value {value!r}"
+        )
+    numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in options)
+    if numbers:
+        return Control("SelectionSlider", value, (options[0], options[-1]), {"options": options}, label)
+    return Control("Dropdown", value, tuple(options), {"options": options}, label)
+
+
+def as_control(value: Any) -> Control:
+    """A control from a control, or from the short forms: (low, high, start), a bool, a list."""
+    if isinstance(value, Control):
+        return value
+    if isinstance(value, bool):
+        return switch(value)
+    if isinstance(value, tuple) and len(value) in (2, 3):
+        return slider(*value)
+    if isinstance(value, list):
+        return choice(value)
+    raise TypeError(
+        f"a control is slider(...), switch(...), choice(...), a tuple (low, high, start), a bool or a list; "
+        f"got {value!r}"
+    )
+
+
+@dataclass
+class Explorer(OnPage):
+    """An explorer on the page: `draw`, its controls, and how long each redraw took."""
+
+    draw: Callable
+    alt: str | Callable[..., str]
+    controls: dict[str, Control]
+    times: list[float] = field(default_factory=list)
+    places: list = field(default_factory=list)
+
+    @property
+    def start(self) -> dict:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def words(self, values: dict) -> str:
+        return check_alt(self.alt(**values) if callable(self.alt) else self.alt)
+
+    def picture(self, values: dict) -> tuple[bytes, tuple[int, int]]:
+        """The PNG at these values, and its size on the page in CSS pixels.
+
+        The layout is found once, for the first picture: the next ones are drawn in half the time, and the
+        axes stay where they are while the reader moves a slider.
+        """
+        begin = time.perf_counter()
+        fig = self.draw(**values)
+        settle(fig, self.places)
+        picture, size = png(fig, small=False, dpi=LIVE_DPI), css_size(fig)
+        self.places = [ax.get_position(original=True) for ax in fig.axes]
+        close(fig)
+        self.times.append(time.perf_counter() - begin)
+        return picture, size
+
+    def widget(self):
+        """The controls, and the current picture under them from the first move on."""
+        import ipywidgets as widgets
+
+        live = bool(self.times) and min(self.times) <= LIVE
+        parts = {name: control.widget(name, live) for name, control in self.controls.items()}
+        page = widgets.HTML()
+
+        def redraw(_change) -> None:
+            values = {name: part.value for name, part in parts.items()}
+            try:
+                picture, (width, height) = self.picture(values)
+                page.value = image_tag(picture, self.words(values), width, height)
+            except Exception as error:  # a kernel error would vanish into a log: say it on the page
+                page.value = f'<p role="alert">No picture at {escape(str(values))}: {escape(str(error))}</p>'
+
+        for part in parts.values():
+            part.observe(redraw, names="value")
+        return widgets.VBox([*parts.values(), page])
+
+
+def settle(fig, places: list) -> None:
+    """Put the axes where they were in the picture before; in the first one leave some room around them."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = fig.get_layout_engine()
+    if len(fig.axes) == len(places):
+        fig.set_layout_engine("none")
+        for ax, place in zip(fig.axes, places, strict=True):
+            ax.set_axes_locator(None)
+            ax.set_position(place)
+    elif isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(w_pad=ROOM, h_pad=ROOM)
+
+
+def explorer(draw: Callable, *, alt: str | Callable[..., str], **controls) -> Explorer:
+    """Put a figure on the page, then controls that redraw it: one for each argument of `draw`, by its name.
+
+    `alt` is the alternative text (at least 40 characters), or a function of the values that returns one.
+
+    Raises: ValueError where no control is given or alt is too short; TypeError for an unknown control.
+    """
+    if not controls:
+        raise ValueError("an explorer needs at least one control, such as steps=slider(1, 64, 4)")
+    made = Explorer(draw, alt, {name: as_control(value) for name, value in controls.items()})
+    show(draw(**made.start), made.words(made.start))
+    if os.environ.get(SWEEP) == "1":
+        sweep(made)
+    made.picture(made.start)
+    from IPython.display import display
+
+    display(made.widget())
+    return made
+
+
+def ends(made: Explorer, limit: int = 256) -> Iterator[dict]:
+    """Every combination of the ends of all controls; one at a time where that would be more than `limit`."""
+    sides = [control.ends for control in made.controls.values()]
+    total = 1
+    for side in sides:
+        total *= len(side)
+    if total <= limit:
+        for values in itertools.product(*sides):
+            yield dict(zip(made.controls, values, strict=True))
+        return
+    for name, control in made.controls.items():
+        for value in control.ends:
+            yield made.start | {name: value}
+
+
+def sweep(made: Explorer) -> int:
+    """Draw the explorer at the ends of all its controls; the number of pictures drawn.
+
+    Raises: RuntimeError that names the values at which `draw` failed.
+    """
+    count = 0
+    for values in ends(made):
+        try:
+            made.picture(values)
+            made.words(values)
+        except Exception as error:
+            raise RuntimeError(f"the explorer fails at {values}: {type(error).__name__}: {error}") from error
+        count += 1
+    return count

@@ -1,0 +1,103 @@
+"""Put a figure on the page once, with words for a reader who does not see it."""
+
+import html
+import io
+from base64 import b64encode
+
+from flowlib.notebook import palette
+
+MINIMUM_ALT = 40
+
+
+def check_alt(alt: str) -> str:
+    """The alternative text, with its white space tidied.
+
+    Raises: ValueError where it is shorter than 40 characters.
+    """
+    words = " ".join(str(alt).split())
+    if len(words) < MINIMUM_ALT:
+        raise ValueError(
+            f"alt text must have at least {MINIMUM_ALT} characters, got {len(words)}: {words!r}; "
+            "say what is plotted, along which axes, and what a reader should see in it"
+        )
+    return words
+
+
+def pixels(fig, dpi: float):
+    """The figure drawn once, as a Pillow image. (`savefig` would draw twice to find its layout.)"""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    fig.set_dpi(dpi)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+    return drawn.convert("RGB")
+
+
+def png(fig, *, small: bool = True, dpi: float = palette.DPI) -> bytes:
+    """The figure as PNG bytes. `small` keeps 256 colours, which a plot does not miss: a third of the size."""
+    from PIL import Image
+
+    image = pixels(fig, dpi)
+    packed = io.BytesIO()
+    if small:
+        image.quantize(256, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)
+    else:
+        image.save(packed, format="png", compress_level=1)
+    return packed.getvalue()
+
+
+def css_size(fig) -> tuple[int, int]:
+    """Width and height of the figure on the page, in CSS pixels."""
+    width, height = fig.get_size_inches()
+    return round(width * palette.CSS_PER_INCH), round(height * palette.CSS_PER_INCH)
+
+
+def bundle(picture: bytes, alt: str, width: int, height: int) -> tuple[dict, dict]:
+    """The display data and metadata of one picture.
+
+    JupyterLab 4 and nbconvert 7 write an image/png output as an <img> without alt, whatever its metadata say;
+    both prefer text/html where it is there. So the picture is given both ways: as HTML with the alt text, and
+    as image/png (with the same words in its metadata) for GitHub, VS Code and whatever reads only that.
+    """
+    data = {
+        "image/png": b64encode(picture).decode("ascii"),
+        "text/html": image_tag(picture, alt, width, height),
+        "text/plain": f"[Figure: {alt}]",
+    }
+    metadata = {"image/png": {"alt": alt, "width": width, "height": height}, "vscode_altText": alt}
+    return data, metadata
+
+
+def image_tag(picture: bytes, alt: str, width: int, height: int) -> str:
+    """The picture as HTML: it keeps its place while it is decoded, and shrinks on a small screen."""
+    source = f"data:image/png;base64,{b64encode(picture).decode('ascii')}"
+    size = f'width="{width}" height="{height}" style="max-width: 100%; height: auto"'
+    return f'<img src="{source}" {size} decoding="sync" alt="{html.escape(alt, quote=True)}">'
+
+
+def show(fig, alt: str) -> None:
+    """Display a matplotlib figure once, with its alternative text, and close it.
+
+    `alt` says what the picture shows, in at least 40 characters: what is plotted, along which axes, and what
+    is to be seen. It is read aloud in the place of the picture.
+
+    Raises: ValueError where alt is too short; TypeError where fig is no figure.
+    """
+    if not hasattr(fig, "savefig"):
+        raise TypeError(f"show needs a matplotlib Figure, got {type(fig).__name__}; from axes use ax.figure")
+    words = check_alt(alt)
+    from IPython.display import display
+
+    data, metadata = bundle(png(fig), words, *css_size(fig))
+    close(fig)
+    display(data, raw=True, metadata=metadata)
+
+
+def close(fig) -> None:
+    """Close the figure, so that nothing displays it a second time."""
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(fig)

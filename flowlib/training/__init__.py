@@ -1,0 +1,35 @@
+"""Training: text into batches, the loop, checkpoints, presets. Everything is loaded when it is first asked for."""
+
+import importlib
+
+_HOME = {
+    "Corpus": "data",
+    "load_corpus": "data",
+    "split": "data",
+    "batch": "data",
+    "windows": "data",
+    "full_loss": "evaluation",
+    "quick_loss": "evaluation",
+    "TrainConfig": "config",
+    "learning_rate": "config",
+    "train": "loop",
+    "TrainResult": "loop",
+    "Interrupted": "interrupt",
+    "read_metrics": "runs",
+    "find_model": "checkpoints",
+    "newest_checkpoint": "checkpoints",
+    "shipped": "checkpoints",
+    "preset": "presets",
+    "preset_names": "presets",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

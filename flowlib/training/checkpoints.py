@@ -1,0 +1,194 @@
+"""Checkpoints: a folder each, complete or not there at all, and plain numbers only.
+
+    RUN/best/                        the model with the lowest validation loss: model.safetensors, config.json
+    RUN/checkpoints/step-000400/     the same two, and optimizer.safetensors, state.json: all that resuming needs
+
+A checkpoint is written under a hidden name, flushed to the disk, and renamed: a kill at any moment leaves either the
+whole of it or nothing. Reading one never runs code: safetensors and JSON hold numbers and words, not objects.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import flowlib
+from flowlib.models.files import flush, load_tensors, replace_folder, save_tensors
+from flowlib.models.language import FlowLM
+
+FORMAT = 1
+FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps for each parameter
+
+
+def save_checkpoint(
+    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 2
+) -> Path:
+    """Write RUN/checkpoints/step-N with N = state["step"], then delete all but the `keep` newest."""
+    final = run / "checkpoints" / f"step-{state['step']:06d}"
+
+    def write(folder: Path) -> None:
+        model.save(folder)
+        save_tensors(_moments(model, optimizer), folder / "optimizer.safetensors")
+        (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1) + "\n", "utf-8")
+
+    replace_folder(final, write)
+    _flush_names(final.parent)
+    for old in complete_checkpoints(run)[:-keep]:
+        hidden = old.with_name(f".{old.name}.old")  # a half-deleted checkpoint must not look like one
+        os.rename(old, hidden)
+        shutil.rmtree(hidden)
+    return final
+
+
+def remove_leftovers(run: Path) -> None:
+    """Delete what a kill left half-written or half-deleted: it has hidden names."""
+    for hidden in (*(run / "checkpoints").glob(".*step-*"), *run.glob(".best.*")):
+        shutil.rmtree(hidden)
+
+
+def complete_checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run that have all their files, oldest first."""
+    found = (folder for folder in (run / "checkpoints").glob("step-*") if folder.name[5:].isdecimal())
+    return sorted(
+        (folder for folder in found if all((folder / name).is_file() for name in FILES)),
+        key=lambda folder: int(folder.name[5:]),
+    )
+
+
+def newest_checkpoint(run: str | Path) -> Path | None:
+    """The newest complete checkpoint of a run, or None."""
+    return (complete_checkpoints(Path(run)) or [None])[-1]
+
+
+def find_model(path: str | Path) -> Path:
+    """The folder to load a model from: `path` itself, or the best/ or the newest checkpoint of the run at `path`.
+
+    Raises: FileNotFoundError.
+    """
+    path = Path(path)
+    for folder in (path, path / "best", newest_checkpoint(path)):
+        if folder is not None and (folder / "model.safetensors").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"no model in {path}: neither model.safetensors, nor best/, nor a complete checkpoint; "
+        "give a run folder, for example runs/tiny, or train one with: flowlib train"
+    )
+
+
+def shipped(name: str = "tiny") -> Path:
+    """The folder of a model that comes with flowlib. Raises: ValueError that lists the known ones."""
+    models = Path(flowlib.__file__).parent / "checkpoints"
+    if not (models / name / "model.safetensors").is_file():
+        known = ", ".join(sorted(file.parent.name for file in models.glob("*/model.safetensors"))) or "none"
+        raise ValueError(f"flowlib ships no model {name!r}; known: {known}; make one with: flowlib train {name}")
+    return models / name
+
+
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """state.json of a checkpoint. Raises: FileNotFoundError, ValueError that names the file."""
+    path = checkpoint / "state.json"
+    state = load_json(path)
+    step, best_loss = state.get("step"), state.get("best_loss")
+    if state.get("format") != FORMAT or type(step) is not int or step < 0 or type(best_loss) is not float:
+        raise ValueError(
+            f"{path} is not the state of a flowlib checkpoint of format {FORMAT} (format {state.get('format')!r}, "
+            f"step {step!r}, best loss {best_loss!r}); {_advice(checkpoint)}"
+        )
+    return state
+
+
+def load_model(checkpoint: Path) -> FlowLM:
+    """The model of a checkpoint. Raises: FileNotFoundError, ValueError that names the file."""
+    with _advising(checkpoint):
+        return FlowLM.load(checkpoint)
+
+
+def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put the moments of optimizer.safetensors back, on the device of the parameters.
+
+    Raises: FileNotFoundError, ValueError that names the file.
+    """
+    path = checkpoint / "optimizer.safetensors"
+    with _advising(checkpoint):
+        tensors = load_tensors(path)
+    parameters = _named_parameters(model, optimizer)
+    moments: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        parameter, _, moment = name.rpartition("/")
+        moments.setdefault(parameter, {})[moment] = tensor
+    for name, values in moments.items():
+        expected = dict(parameters).get(name)
+        if expected is None or set(values) != MOMENTS or any(
+            value.shape not in (expected.shape, ()) for value in values.values()
+        ):
+            raise ValueError(f"{path} belongs to another model (at parameter {name!r}); {_advice(checkpoint)}")
+    state = {index: moments[name] for index, (name, _) in enumerate(parameters) if name in moments}
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises: FileNotFoundError, ValueError that names the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; put it back, {_advice(path.parent)}")
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise ValueError(f"{path} is truncated or not JSON ({error}); put it back, {_advice(path.parent)}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, but holds a {type(value).__name__}; {_advice(path.parent)}")
+    return value
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file so that a kill leaves either the old text or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, "utf-8")
+    flush(draft)
+    os.replace(draft, path)
+
+
+def _advice(folder: Path) -> str:
+    return f"or delete {folder} to go on from an older checkpoint, or from the start if there is none"
+
+
+@contextmanager
+def _advising(checkpoint: Path) -> Iterator[None]:
+    """Add to an error of reading a checkpoint how the run can go on without it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; {_advice(checkpoint)}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}; {_advice(checkpoint)}") from None
+
+
+def _named_parameters(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[str, Tensor]]:
+    """(name, parameter) in the order in which the optimizer counts them."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return [(names[p], p) for group in optimizer.param_groups for p in group["params"]]
+
+
+def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer keeps, under the names of the parameters: "embed.weight/exp_avg"."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{name}/{moment}": value
+        for index, (name, _) in enumerate(_named_parameters(model, optimizer))
+        for moment, value in state.get(index, {}).items()
+    }
+
+
+def _flush_names(folder: Path) -> None:
+    """Ask the system to put the renaming itself on disk (Windows has no way to)."""
+    if os.name != "nt":
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

@@ -1,0 +1,79 @@
+"""What a training run is made of: one dataclass, and the learning rate at each step."""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from flowlib.models.language import FlowConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a flow on text with AdamW. Two runs with equal configurations on one CPU are equal bit for bit."""
+
+    corpus: str = "embedded"
+    """The text: embedded (Python's own help texts), shakespeare, or the path of a UTF-8 file."""
+    vocabulary: Literal["bytes", "characters"] = "bytes"
+    """What a token is."""
+    model: FlowConfig = field(default_factory=FlowConfig)
+    """The shape of the flow."""
+    steps: int = 2000
+    """How many updates to make."""
+    batch: int = 12
+    """Windows in a batch, over all processes."""
+    learning_rate: float = 1e-3
+    """The highest learning rate, reached after the warm-up."""
+    final_learning_rate: float = 1e-4
+    """Where the cosine ends, at the last step."""
+    warmup: int = 100
+    """Steps over which the learning rate rises linearly."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """AdamW's averaging of the gradient and of its square."""
+    weight_decay: float = 0.1
+    """AdamW's decay of the weight matrices."""
+    clip: float = 1.0
+    """The largest norm of the gradient; longer ones are shortened to it."""
+    eval_every: int = 250
+    """Steps between evaluations; a checkpoint is written at each."""
+    eval_batches: int = 0
+    """Random batches for a quick validation loss; 0 evaluates the whole validation split."""
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl."""
+    seed: int = 0
+    """Decides the initial parameters and every batch."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto takes a GPU where there is one."""
+    precision: Literal["no", "bf16"] = "no"
+    """bf16 lets the device multiply in bfloat16."""
+
+    def __post_init__(self) -> None:
+        def must(holds: bool, name: str, what: str) -> None:
+            if not holds:
+                raise ValueError(f"{name} must be {what}, but is {getattr(self, name)}")
+
+        for name in ("steps", "batch", "eval_every", "log_every"):
+            must(getattr(self, name) >= 1, name, "at least 1")
+        for name in ("warmup", "eval_batches", "weight_decay", "seed", "final_learning_rate"):
+            must(0 <= getattr(self, name) < math.inf, name, "at least 0 and finite")
+        for name in ("learning_rate", "clip"):
+            must(0 < getattr(self, name), name, "above 0")
+        must(self.learning_rate < 1e6, "learning_rate", "below 1e6")
+        must(all(0 <= beta < 1 for beta in self.betas), "betas", "two numbers from 0 up to, not including, 1")
+        must(self.vocabulary in ("bytes", "characters"), "vocabulary", "'bytes' or 'characters'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; the model's part is its own `to_dict`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"model": self.model.to_dict(), "betas": list(self.betas)}
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """η(i) = η_max (i+1)/(w+1) for i < w, then η_min + ½ (η_max − η_min)(1 + cos π(i−w)/(N−w)).
+
+    i is the step from 0, w the warm-up, N the number of steps.
+    """
+    highest, lowest = config.learning_rate, config.final_learning_rate
+    if step < config.warmup:
+        return highest * (step + 1) / (config.warmup + 1)
+    progress = (step - config.warmup) / (config.steps - config.warmup)
+    return lowest + 0.5 * (highest - lowest) * (1.0 + math.cos(math.pi * progress))

@@ -1,0 +1,48 @@
+"""The loss of a model on held-out tokens, in nats per token: over all of them, or a quick estimate."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowlib.training import data
+
+
+def cross_entropy(model: nn.Module, tokens: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    """-log p(target | the tokens before it), averaged or summed over (batch, token).
+
+    It calls `model(tokens)`, not a method of the model, so that it works through accelerate's wrappers too.
+    """
+    return F.cross_entropy(model(tokens).flatten(0, 1).float(), targets.flatten(), reduction=reduction)
+
+
+@torch.no_grad()
+def _mean_loss(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device | str | None) -> float:
+    was_training = model.training
+    model.eval()
+    total, count = 0.0, 0
+    for tokens, targets in batches:
+        total += cross_entropy(model, tokens.to(device), targets.to(device), reduction="sum").item()
+        count += targets.numel()
+    model.train(was_training)
+    return total / count
+
+
+def full_loss(
+    model: nn.Module, tokens: Tensor, *, context: int, size: int = 64, device: torch.device | str | None = None
+) -> float:
+    """The mean loss over every target of `tokens` (token,), in windows that do not overlap. Error: exact."""
+    return _mean_loss(model, data.windows(tokens, context, size), device)
+
+
+def quick_loss(
+    model: nn.Module, tokens: Tensor, *, context: int, batches: int, size: int = 64, seed: int = 0,
+    device: torch.device | str | None = None,
+) -> float:
+    """The mean loss over `batches` random batches, the same ones at every call with the same seed.
+
+    Error: statistical, (batches · size)^-½ times the spread of a window's loss.
+    """
+    draws = (data.batch(tokens, step, size=size, context=context, seed=seed) for step in range(batches))
+    return _mean_loss(model, draws, device)

@@ -1,0 +1,164 @@
+"""The command `flowlib`: what it prints, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flowlib
+from flowlib import cli
+from flowlib.models.language import FlowConfig, FlowLM, Vocabulary
+
+SMALL = (
+    "--device cpu --steps 4 --batch 2 --eval-every 2 --log-every 1 --warmup 1 "
+    "--model.context 8 --model.width 8 --model.heads 2 --model.layers 1"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    """Every command runs in an empty folder with a short text."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLOWLIB_DATA", raising=False)
+    Path("text.txt").write_text("the river is the flow and the flow is the river; " * 20)
+    return tmp_path
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error)."""
+    try:
+        code = cli.main(list(arguments))
+    except SystemExit as stop:  # tyro's way to end after --help and wrong flags
+        code = stop.code
+    out = capsys.readouterr()
+    assert "Traceback" not in out.out + out.err
+    return code, out.out, out.err
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy():
+    script = (
+        "import sys, flowlib.cli; flowlib.cli.main(['--help']);"
+        "print([name for name in ('torch', 'accelerate', 'tyro', 'pooch', 'matplotlib') if name in sys.modules])"
+    )
+    root = Path(flowlib.__file__).parents[1]
+    outcome = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    lines = outcome.stdout.splitlines()
+    assert lines[-1] == "[]"
+    for command in ("train", "sample", "doctor", "notebooks"):
+        assert any(line.split()[:1] == [command] for line in lines)
+
+
+def test_every_setting_is_a_flag_with_its_explanation(capsys):
+    code, out, _ = run(capsys, "train", "shakespeare-cpu", "--help")
+    assert code == 0
+    for text in ("--learning-rate", "--model.width", "--model.scheme", "--resume", "--eval-every", "--corpus",
+                 "Steps between evaluations", "shakespeare-cpu, tiny", "(default: shakespeare)"):
+        assert text in out
+    assert "alphabet" not in out  # the vocabulary comes from the corpus
+
+
+def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
+    code, out, err = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one", "--prompt", "the ")
+    assert code == 0, err
+    losses = [line["validation_loss"] for line in map(json.loads, open("runs/one/metrics.jsonl"))
+              if "validation_loss" in line]
+    assert len(losses) == 3
+    assert f"from {losses[0]:.4f} to {losses[-1]:.4f}, lowest {min(losses):.4f}" in out
+    assert "\nthe " in out
+    assert f"the run lies in {Path('runs/one')}" in out
+
+    code, again, _ = run(capsys, "sample", "runs/one", "--prompt", "the ", "--tokens", "12", "--seed", "3")
+    assert code == 0 and again.startswith("the ")
+    assert run(capsys, "sample", "runs/one", "--prompt", "the ", "--tokens", "12", "--seed", "3")[1] == again
+    greedy = run(capsys, "sample", "runs/one", "--tokens", "12", "--temperature", "0", "--top-k", "1")
+    assert greedy[0] == 0
+
+    code, _, err = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one")
+    assert code == 2 and "already holds a run" in err
+    code, out, _ = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one", "--resume")
+    assert code == 0 and f"from {losses[0]:.4f} to {losses[-1]:.4f}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["swim"], "unknown command 'swim'; known are train, sample, doctor, notebooks"),
+        (["train", "huge"], "unknown preset 'huge'; known are shakespeare-cpu, tiny"),
+        (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
+        (["train", "--steps", "many"], "invalid literal"),
+        (["train", "--stepps", "5"], "--stepps"),
+        (["train", "--model.scheme", "magic"], "unknown scheme 'magic'; known"),
+        (["train", "--model.width", "9"], "width must be a multiple of heads"),
+        (["train", "--corpus", "nowhere.txt"], "no text file nowhere.txt"),
+        (["train", "--corpus", "empty.txt"], "empty.txt is empty"),
+        (["train", "--corpus", "latin1.txt"], "byte 0xee at offset 1 is not"),
+        (["train", "--corpus", "text.txt", "--model.context", "500"], "too short for a context of 500"),
+        (["sample", "runs/none"], "no model in"),
+        (["sample", "model", "--prompt", "Ω"], "never saw"),
+        (["sample", "model", "--temperature", "-1"], "temperature must be"),
+        (["sample", "model", "--top-k", "0"], "top_k must be"),
+        (["sample", "damaged"], "model.safetensors is not a whole safetensors file"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(capsys, arguments, message):
+    Path("empty.txt").touch()
+    Path("latin1.txt").write_bytes(b"r\xeeviere")
+    shape = FlowConfig(vocabulary=Vocabulary.characters("a river\n"), context=8, width=8, heads=2, layers=1)
+    FlowLM(shape).save("model")
+    FlowLM(shape).save("damaged")
+    Path("damaged/model.safetensors").write_bytes(Path("model/model.safetensors").read_bytes()[:100])
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in " ".join(err.replace("│", " ").split())
+    assert not Path("runs").exists()
+
+
+def test_a_run_that_blows_up_is_a_message(capsys):
+    arguments = ["train", "--corpus", "text.txt", *SMALL, "--learning-rate", "9e5", "--warmup", "0", "--steps", "50"]
+    code, _, err = run(capsys, *arguments)
+    assert code == 2 and "start again with a lower learning_rate" in err
+
+
+def test_ctrl_c_before_the_loop_is_exit_code_130(capsys, monkeypatch):
+    monkeypatch.setattr("flowlib.training.data.embedded_text", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, _, err = run(capsys, "train")
+    assert code == 130 and "interrupted" in err
+
+
+def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
+    monkeypatch.setattr(flowlib, "__file__", str(folder / "flowlib" / "__init__.py"))
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "FAILED  shipped checkpoint: flowlib ships no model 'tiny'; known: none" in out
+    FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "flowlib" / "checkpoints" / "tiny")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0 and out.endswith("all is well\n")
+    for name in ("Python", "torch", "accelerate", "device", "data folder", "shipped checkpoint"):
+        assert f"ok      {name}: " in out
+    (folder / "tinyshakespeare.txt").write_text("not Shakespeare")
+    monkeypatch.setenv("FLOWLIB_DATA", str(folder))
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "FAILED  data folder" in out and "must have sha256" in out
+    monkeypatch.setenv("FLOWLIB_DATA", str(folder / "nowhere"))
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "FLOWLIB_DATA must be a folder" in out
+
+
+def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    nbformat.write(notebook, "good.ipynb")
+    from flowlib.notebook import execute
+
+    asked = []
+    monkeypatch.setattr(execute, "main", lambda arguments: asked.append(arguments) or 0)
+    assert run(capsys, "notebooks", "good.ipynb", "--dry")[0] == 0
+    Path("chapters").mkdir()
+    nbformat.write(notebook, "chapters/01.ipynb")
+    nbformat.write(notebook, "chapters/00.ipynb")
+    assert run(capsys, "notebooks")[0] == 0
+    chapters = [str(Path("chapters") / name) for name in ("00.ipynb", "01.ipynb")]
+    assert asked == [["good.ipynb", "--dry"], chapters]
+    monkeypatch.setattr(execute, "main", lambda arguments: 3)
+    assert run(capsys, "notebooks")[0] == 1
