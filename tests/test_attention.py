@@ -48,7 +48,12 @@ def test_equals_the_formula(weighted, masked, causal, ride):
 
 
 @given(
-    st.integers(1, 6), st.integers(1, 6), st.integers(1, 5), st.integers(1, 9), st.floats(0.2, 5.0), st.integers(0, 2**31)
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.floats(0.2, 5.0),
+    st.integers(0, 2**31),
 )
 @settings(max_examples=40, deadline=None)
 def test_every_row_of_the_kernel_integrates_to_one(n, m, d, dv, temperature, seed):
@@ -57,7 +62,9 @@ def test_every_row_of_the_kernel_integrates_to_one(n, m, d, dv, temperature, see
     w = torch.rand(m, dtype=torch.float64) + 0.01
     ours = attend(q, k, torch.ones_like(v), w, temperature=temperature)
     torch.testing.assert_close(ours, torch.ones(n, dv, dtype=torch.float64))
-    torch.testing.assert_close(attend(q, k, v, w, temperature=temperature), by_hand(q, k, v, w, temperature=temperature))
+    torch.testing.assert_close(
+        attend(q, k, v, w, temperature=temperature), by_hand(q, k, v, w, temperature=temperature)
+    )
 
 
 @pytest.mark.claim("C3.1")
@@ -89,7 +96,7 @@ def test_weights_survive_half_precision(dtype, bound, ride):
 # ---- quadrature ----
 
 GAMMA_Q, GAMMA_K = (lambda x: torch.stack([x.cos(), (2 * x).sin()], -1)), (lambda x: torch.stack([x.exp(), 1 - x], -1))
-VALUE = lambda x: torch.stack([(3 * x).sin(), x**2], -1)  # noqa: E731
+VALUE = lambda x: torch.stack([(3 * x).sin(), x**2], -1)
 QUERY = torch.linspace(0, 1, 5, dtype=torch.float64)
 
 
@@ -159,7 +166,7 @@ def test_volterra_restores_order_two(weighted):
             errors.append((ours - exact(g)).abs().max())
         return order(errors, SIZES)
 
-    trapezoid = lambda n: Grid.uniform(n, "trapezoid")  # noqa: E731
+    trapezoid = lambda n: Grid.uniform(n, "trapezoid")
     assert measured("volterra", trapezoid) == pytest.approx(2, abs=0.1)
     assert measured(True, trapezoid) == pytest.approx(1, abs=0.1)
 
@@ -168,7 +175,9 @@ def test_volterra_restores_order_two(weighted):
 def test_volterra_weights_of_a_grid(grid):
     """The weights of row i sum to the length from the start to x_i, so that v = 1/w·… integrates at order 2."""
     n = len(grid)
-    gamma = attend(torch.zeros(n, 2).double(), torch.zeros(n, 2).double(), torch.eye(n).double(), grid.weights, causal="volterra")
+    gamma = attend(
+        torch.zeros(n, 2).double(), torch.zeros(n, 2).double(), torch.eye(n).double(), grid.weights, causal="volterra"
+    )
     mean_of_x = (gamma @ grid.x)[-1] / grid.x[-1]
     assert mean_of_x == pytest.approx(0.5, abs=2 / n**2 * 10)
 

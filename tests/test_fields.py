@@ -54,7 +54,12 @@ def test_scattered_points_are_monte_carlo():
 
 
 def test_weights_sum_to_the_measure():
-    for grid in (Grid.uniform(7, domain=(1, 3)), Grid.uniform(7, "trapezoid", (1, 3)), Grid.gauss(7, (1, 3)), Grid.graded(7, 3, (1, 3))):
+    for grid in (
+        Grid.uniform(7, domain=(1, 3)),
+        Grid.uniform(7, "trapezoid", (1, 3)),
+        Grid.gauss(7, (1, 3)),
+        Grid.graded(7, 3, (1, 3)),
+    ):
         assert grid.measure == pytest.approx(2, rel=1e-14)
         assert len(grid) == 7 and grid.dim == 1 and grid.points.shape == (7, 1)
     assert Grid.scattered(torch.rand(9, 3), measure=4 * math.pi).measure == pytest.approx(4 * math.pi)

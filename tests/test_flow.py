@@ -11,7 +11,7 @@ from flowlib.fields import Grid
 from flowlib.flow import Constant, Flow, PerStep, PiecewiseLinear
 from flowlib.measure import errors_against, order
 from flowlib.models import from_torch
-from flowlib.operators import Affine, Attention, Local, Moments, NonNegative, Sphere, project_moments, project_sphere
+from flowlib.operators import Affine, Attention, Local, Moments, NonNegative, Sphere, project_moments
 
 STEPS = [64, 128, 256, 512]
 
@@ -76,7 +76,10 @@ def test_order_under_a_constraint(constraint, scheme, substep, tangent, expected
     assert constraint.defect(flow(start(constraint), 4).final).max() < 1e-12
 
 
-@pytest.mark.parametrize("substep, tangent, expected", [("euler", False, 1), ("midpoint", False, 1), ("midpoint", True, 2), ("euler", True, 1)])
+@pytest.mark.parametrize(
+    "substep, tangent, expected",
+    [("euler", False, 1), ("midpoint", False, 1), ("midpoint", True, 2), ("euler", True, 1)],
+)
 def test_order_under_a_moving_constraint(substep, tangent, expected):
     moving = Moments(mean=lambda t: 0.3 * t * t, std=lambda t: 1 + 0.5 * t)
     flow = Flow(terms(), moving, "strang", substep=substep, tangent=tangent, horizon=1.0)
@@ -134,6 +137,19 @@ def path_of_substeps(flow, u, h):
     return length
 
 
+@pytest.mark.claim("C0.3")
+@torch.no_grad()
+def test_the_order_of_the_terms_fades_with_the_step():
+    """Attention first or local first: the ends differ by O(Δt)."""
+    there = Flow(terms(), Moments(), horizon=1.0)
+    back = Flow(terms()[::-1], Moments(), horizon=1.0)
+    for ours, theirs in zip(there.depth.layers[0], reversed(back.depth.layers[0])):
+        theirs.load_state_dict(ours.state_dict())
+    apart = [(there(start(), n).final - back(start(), n).final).norm().item() for n in STEPS]
+    assert apart[0] > 1e-4
+    assert order(apart, STEPS) == pytest.approx(1, abs=0.06)
+
+
 def test_padding_does_not_leak():
     flow = Flow(terms(), Moments(), "lie", PerStep(3))
     u = torch.randn(2, 6, 8, dtype=torch.float64)
@@ -186,7 +202,9 @@ def test_gradients_reach_every_parameter():
     for depth in (Constant(2), PerStep(2), PiecewiseLinear(3)):
         flow = Flow(terms(), Moments(), "lie", depth)
         flow(start()).final[:, 0].sum().backward()
-        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in flow.depth.layers[0][1].parameters() if p.ndim > 1)
+        assert all(
+            p.grad is not None and p.grad.abs().sum() > 0 for p in flow.depth.layers[0][1].parameters() if p.ndim > 1
+        )
 
 
 @pytest.mark.parametrize(

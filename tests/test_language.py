@@ -32,7 +32,9 @@ def test_shapes_and_causality(norm, depth):
 def test_an_untrained_model_knows_nothing():
     lm = model()
     tokens = torch.randint(0, len(lm.config.vocabulary), (8, 16))
-    assert lm.loss(tokens, tokens.roll(3, 0)).item() == pytest.approx(torch.tensor(len(lm.config.vocabulary)).log().item(), abs=0.1)
+    assert lm.loss(tokens, tokens.roll(3, 0)).item() == pytest.approx(
+        torch.tensor(len(lm.config.vocabulary)).log().item(), abs=0.1
+    )
 
 
 def test_trajectory_starts_with_the_text_and_stays_on_s1():

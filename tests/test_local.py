@@ -39,7 +39,9 @@ def test_the_jacobian_is_block_diagonal_over_tokens():
 
 
 @pytest.mark.claim("C5.3")
-@pytest.mark.parametrize("name, f", [("softplus", F.softplus), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh), ("relu", F.relu)])
+@pytest.mark.parametrize(
+    "name, f", [("softplus", F.softplus), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh), ("relu", F.relu)]
+)
 def test_proximal_maps_have_slopes_between_zero_and_one(name, f):
     s = slopes(f)
     assert s.min() >= 0 and s.max() <= 1 + 1e-9

@@ -25,8 +25,10 @@ def test_layer_norm_is_the_nearest_point_of_s1(d, mean, std, seed):
     p = project_moments(v, mean, std)
     torch.testing.assert_close(p.mean(-1), torch.full((4,), mean, dtype=torch.float64))
     torch.testing.assert_close(p.std(-1, correction=0), torch.full((4,), std, dtype=torch.float64))
-    others = on_s1(500, 4, d, mean=mean, std=std)
-    assert ((others - v).norm(dim=-1) >= (p - v).norm(dim=-1) - 1e-12).all()
+    others = on_s1(
+        500, 4, d, mean=mean, std=std
+    )  # a nearly constant draw lands on S1 with its round-off magnified (C4.4)
+    assert ((others - v).norm(dim=-1) >= (p - v).norm(dim=-1) - 1e-9).all()
 
 
 @pytest.mark.claim("C4.1")
@@ -35,7 +37,7 @@ def test_nearest_point_with_weights_over_the_features():
     w = Grid.graded(6, 2.0).weights
     v = torch.randn(5, 6, dtype=torch.float64)
     p = project_moments(v, 0.3, 2.0, weights=w)
-    distance = lambda a: ((a - v) ** 2 * w).sum(-1)  # noqa: E731
+    distance = lambda a: ((a - v) ** 2 * w).sum(-1)
     others = project_moments(torch.randn(500, 5, 6, dtype=torch.float64), 0.3, 2.0, weights=w)
     assert (distance(others) >= distance(p) - 1e-12).all()
     torch.testing.assert_close((p * w).sum(-1) / w.sum(), torch.full((5,), 0.3, dtype=torch.float64))
@@ -93,7 +95,9 @@ def test_inside_a_flow_a_constant_token_goes_to_its_mean_with_a_finite_gradient(
 def test_rms_norm_is_the_projection_onto_a_sphere():
     torch.manual_seed(0)
     v = torch.randn(7, 16, dtype=torch.float64)
-    torch.testing.assert_close(project_sphere(v, 4.0, eps=16 * 1e-6), F.rms_norm(v, (16,), eps=1e-6), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        project_sphere(v, 4.0, eps=16 * 1e-6), F.rms_norm(v, (16,), eps=1e-6), rtol=0, atol=1e-12
+    )
     p = project_sphere(v, 2.0)
     others = project_sphere(torch.randn(500, 7, 16, dtype=torch.float64), 2.0)
     assert ((others - v).norm(dim=-1) >= (p - v).norm(dim=-1)).all()
@@ -117,7 +121,13 @@ def test_scale_and_shift_leave_s1():
     assert (twice - moved).abs().max() > 0.1  # not idempotent, so no projection at all
 
 
-@pytest.mark.parametrize("set_, point", [(Moments(0.3, 1.5), lambda: on_s1(9, 7, mean=0.3, std=1.5)), (Sphere(2.0), lambda: project_sphere(torch.randn(9, 7).double(), 2.0))])
+@pytest.mark.parametrize(
+    "set_, point",
+    [
+        (Moments(0.3, 1.5), lambda: on_s1(9, 7, mean=0.3, std=1.5)),
+        (Sphere(2.0), lambda: project_sphere(torch.randn(9, 7).double(), 2.0)),
+    ],
+)
 def test_tangent_velocity_keeps_the_constraint_to_first_order(set_, point):
     torch.manual_seed(0)
     u = point()
@@ -136,7 +146,9 @@ def test_a_moving_constraint_carries_its_points():
     h = 1e-6
     rate = (set_.carry(u, 0.4, 0.4 + h) - u) / h
     torch.testing.assert_close(set_.velocity(u, 0.4), rate, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(set_.velocity(u, 0.4), 0.6 * 0.4 + 0.5 / 1.2 * (u - 0.3 * 0.4**2))  # σ1' + (σ2'/σ2)(u − σ1)
+    torch.testing.assert_close(
+        set_.velocity(u, 0.4), 0.6 * 0.4 + 0.5 / 1.2 * (u - 0.3 * 0.4**2)
+    )  # σ1' + (σ2'/σ2)(u − σ1)
     assert set_.defect(set_.carry(u, 0.4, 2.0), 2.0).max() < 1e-12
 
 

@@ -51,7 +51,7 @@ def test_macaron_is_strang_with_euler_substeps_and_first_order():
     for integrator in ("euler", "midpoint"):
         errors = []
         for n in (64, 128, 256, 512):
-            substeps = [lambda u, h, a=a: INTEGRATORS[integrator](lambda v: a @ v, u, h) for a in mats]
+            substeps = [lambda u, h, a=a, f=INTEGRATORS[integrator]: f(lambda v: a @ v, u, h) for a in mats]
             u = u0
             for _ in range(n):
                 u = SCHEMES["strang"].step(substeps, u, 1 / n)

@@ -26,7 +26,9 @@ SHAPES = dict(
 
 
 def encoder(heads, per_head, hidden, layers, norm_first, activation, bias, last_norm, dtype, eps=1e-5):
-    d = heads * per_head if heads > 1 else 2 + per_head  # under 4 features layer norm leaves a gradient of 1e-5 and less
+    d = (
+        heads * per_head if heads > 1 else 2 + per_head
+    )  # under 4 features layer norm leaves a gradient of 1e-5 and less
     layer = nn.TransformerEncoderLayer(
         d, heads, hidden, 0.0, activation, eps, batch_first=True, norm_first=norm_first, bias=bias, dtype=dtype
     )
@@ -82,8 +84,11 @@ def compare(dtype, bound, masking, batch, tokens, seed, fast=False, **shape):
 def parameter_gradients(module):
     """The gradients of all layers' matrices and vectors, in one order for both."""
     if isinstance(module, nn.TransformerEncoder):
-        of = lambda m: [m.self_attn.in_proj_weight, m.self_attn.out_proj.weight, m.linear1.weight, m.linear2.weight, m.norm1.weight, m.norm2.weight]  # noqa: E731
-        return [p.grad for layer in module.layers for p in of(layer)]
+        found = []
+        for m in module.layers:
+            found += [m.self_attn.in_proj_weight, m.self_attn.out_proj.weight, m.linear1.weight, m.linear2.weight]
+            found += [m.norm1.weight, m.norm2.weight]
+        return [p.grad for p in found]
     found = []
     for layer in module.depth.layers:
         get = dict(layer.named_parameters())
@@ -129,6 +134,7 @@ def test_the_averaged_skip_shows_through_epsilon():
     torch.manual_seed(0)
     u = torch.randn(200, 16, dtype=torch.float64)
     u = u / u.std(-1, correction=0, keepdim=True) * torch.linspace(0.3, 1, 200)[:, None]
+
     def gap(whole_eps, half_eps):
         return (Moments(eps=half_eps).project(u / 2) - Moments(eps=whole_eps).project(u)).abs().max().item()
 

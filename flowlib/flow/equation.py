@@ -1,6 +1,6 @@
 """The equation set in motion: terms + constraints + scheme + parameters in depth → a flow and its trajectory.
 
-    u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
+u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
 """
 
 import math
@@ -72,7 +72,9 @@ class Flow(nn.Module):
         if not isinstance(constraints, (list, tuple)):
             constraints = [constraints] * len(terms)
         if len(constraints) != len(terms):
-            raise ValueError(f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints")
+            raise ValueError(
+                f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints"
+            )
         if substep not in INTEGRATORS:
             raise ValueError(f"unknown substep {substep!r}; known: {', '.join(INTEGRATORS)}")
         if tangent and (constraints[0] is None or any(c is not constraints[0] for c in constraints)):
@@ -116,7 +118,7 @@ class Flow(nn.Module):
         return Trajectory(times, torch.stack(fields), u if self.readout is None else self.readout(u))
 
     def velocity(self, u: Tensor, t: float, *, mask: Tensor | None = None, weights=None) -> Tensor:
-        """The right-hand side of the equation that small steps tend to: Σ_i A_i(u, t), made tangent to S(t), plus S's own.
+        """Σ_i A_i(u, t), made tangent to S(t), plus S's own velocity: the right-hand side that small steps tend to.
 
         u (…, token, feature) on S(t) → the same. For reference solutions (torchdiffeq) and for looking at single terms.
         Raises: ValueError where the flow has substeps that are no vector fields (the literal reading has no such limit)
@@ -151,7 +153,7 @@ class Flow(nn.Module):
         else:
             velocity = partial(_evaluate, term, context=context)
             if self.tangent:
-                velocity = lambda v: constraint.tangent(v, _evaluate(term, v, context), at)  # noqa: E731
+                velocity = lambda v: constraint.tangent(v, _evaluate(term, v, context), at)
             u = INTEGRATORS[self.substep](velocity, u, h)
         return u if isinstance(constraint, nn.Identity) else constraint.project(u, at)
 

@@ -44,8 +44,12 @@ class Scheme:
         """The scheme as one reads it: a line for each substep, in order."""
         lines = [f"{self.name}, order {self.order}"]
         for coefficient, path in self.paths(len(names)):
-            lines += [f"  path with weight {coefficient:g}:"] if coefficient != 1 or len(self.paths(len(names))) > 1 else []
-            lines += [f"  {m:2d}  u ← Φ_{names[i]}({'' if a == 1 else f'{a:g} '}Δt) u" for m, (i, a) in enumerate(path, 1)]
+            lines += (
+                [f"  path with weight {coefficient:g}:"] if coefficient != 1 or len(self.paths(len(names))) > 1 else []
+            )
+            lines += [
+                f"  {m:2d}  u ← Φ_{names[i]}({'' if a == 1 else f'{a:g} '}Δt) u" for m, (i, a) in enumerate(path, 1)
+            ]
         return "\n".join(lines)
 
 
@@ -126,14 +130,14 @@ def paper_substeps(J: int = 2) -> list[PaperSubstep]:
     if J < 1:
         raise ValueError(f"the feed-forward network has J ≥ 1 linear maps, got {J}")
     rows = [
-        PaperSubstep(1, "I", "attention and skip", "u¹ = u⁰ + ⟨γ(u⁰), V⟩_Ωx"),
-        PaperSubstep(2, "II", "layer norm", "u² = P_S1(u¹)"),
+        PaperSubstep(1, "I", "attention and skip", "u^1 = u^0 + ⟨γ(u^0), V⟩_Ωx"),
+        PaperSubstep(2, "II", "layer norm", "u^2 = P_S1(u^1)"),
     ]
     for j in range(1, J + 1):
         inner = f"u^{j + 1} + ⟨W_{j}, u^{j + 1}⟩_Ωy + b_{j}"
         last = j == J
         formula = f"u^{j + 2} = {inner}" if last else f"u^{j + 2} = P_S2({inner})"
         rows.append(PaperSubstep(j + 2, "III", "linear" if last else "linear, ReLU", formula))
-    rows.append(PaperSubstep(J + 3, "", "averaged skip", f"u^{J + 3} = ½ (u^{J + 2} + u²)"))
+    rows.append(PaperSubstep(J + 3, "", "averaged skip", f"u^{J + 3} = ½ (u^{J + 2} + u^2)"))
     rows.append(PaperSubstep(J + 4, "II", "layer norm", f"u^{J + 4} = P_S1(u^{J + 3})"))
     return rows

@@ -17,7 +17,9 @@ def order(errors: Sequence | Tensor, steps: Sequence | Tensor) -> float:
     if len(e) != len(n) or len(e) < 2 or len(set(n)) < 2:
         raise ValueError(f"an order needs as many errors as steps, at least 2 and different ones; got {len(e)} and {n}")
     if not (np.isfinite(e) & np.isfinite(n) & (e > 0) & (n > 0)).all():
-        raise ValueError(f"errors and steps must be positive and finite, got errors {e} and steps {n}; leave others out")
+        raise ValueError(
+            f"errors and steps must be positive and finite, got errors {e} and steps {n}; leave others out"
+        )
     return float(-np.polyfit(np.log(n), np.log(e), 1)[0])
 
 

@@ -145,7 +145,9 @@ class FlowLM(nn.Module):
         """u(·, ·, 0) = P(E[tokens] + position), (…, token, width)."""
         n = tokens.shape[-1]
         if not 1 <= n <= self.config.context:
-            raise ValueError(f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context")
+            raise ValueError(
+                f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context"
+            )
         u = self.embed(tokens) + self.position.weight[:n]
         return self.constraint.project(u) if self.config.norm == "post" else u
 
@@ -206,7 +208,9 @@ class FlowLM(nn.Module):
 
         def write(new: Path) -> None:
             save_tensors(self.state_dict(), new / "model.safetensors")
-            (new / "config.json").write_text(json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+            (new / "config.json").write_text(
+                json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
+            )
 
         return replace_folder(folder, write)
 
@@ -222,14 +226,18 @@ class FlowLM(nn.Module):
         try:
             config = FlowConfig.from_dict(json.loads(file.read_text("utf-8")))
         except FileNotFoundError:
-            raise FileNotFoundError(f"{file} is missing; a saved model is a folder with model.safetensors and config.json") from None
+            raise FileNotFoundError(
+                f"{file} is missing; a saved model is a folder with model.safetensors and config.json"
+            ) from None
         except (ValueError, TypeError) as e:
             raise ValueError(f"{file} does not describe a flow transformer ({e})") from None
         model = FlowLM(config)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as e:
-            raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json ({str(e).splitlines()[-1].strip()})") from None
+            raise ValueError(
+                f"{folder / 'model.safetensors'} does not fit its config.json ({str(e).splitlines()[-1].strip()})"
+            ) from None
         return model.to(device or "cpu").eval()
 
     def _initialise(self) -> None:

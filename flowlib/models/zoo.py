@@ -35,13 +35,17 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
             f"got {type(module).__name__}"
         )
     if reading not in ("local", "literal"):
-        raise ValueError(f"unknown reading {reading!r}; known: 'local' (terms are vector fields), 'literal' (the paper's substeps)")
+        raise ValueError(
+            f"unknown reading {reading!r}; known: 'local' (terms are vector fields), 'literal' (the paper's substeps)"
+        )
     first = layers[0]
     _check_known(layers)
     pattern = {"local": _post_norm, "literal": _literal}[reading]
     if first.norm_first:
         if reading == "literal":
-            raise ValueError("the literal reading is of the post-norm encoder; read a pre-norm one with reading='local'")
+            raise ValueError(
+                "the literal reading is of the post-norm encoder; read a pre-norm one with reading='local'"
+            )
         pattern = _pre_norm
     terms, constraints = pattern(first)
     readout = None if last_norm is None else _norm(last_norm)
@@ -54,7 +58,7 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
 
 
 def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None = None) -> Tensor | None:
-    """Torch's encoder masks as flowlib's.  mask (query, key) and key_padding_mask (batch, token): True = must not attend
+    """Torch's encoder masks as flowlib's.  mask (query, key), key_padding_mask (batch, token): True = must not attend
     (or, as floats, 0 and −∞)  →  bool (batch, token) from the second alone, else (…, query, key); True = may attend.
 
     With both, padded tokens are also kept from attending, so that they are padded on both sides.
@@ -86,9 +90,13 @@ def _pre_norm(layer):
 
 def _literal(layer):
     if _activation(layer) != "relu":
-        raise ValueError(f"the literal reading needs ReLU, the projection onto u ≥ 0; this layer has {_activation(layer)!r}")
+        raise ValueError(
+            f"the literal reading needs ReLU, the projection onto u ≥ 0; this layer has {_activation(layer)!r}"
+        )
     first, second = layer.linear1, layer.linear2
-    sieve = LiteralLocal([first.in_features, first.out_features, second.out_features], bias=first.bias is not None).to(first.weight)
+    sieve = LiteralLocal([first.in_features, first.out_features, second.out_features], bias=first.bias is not None).to(
+        first.weight
+    )
     for mine, theirs in zip(sieve.maps, (first, second)):
         mine.load_state_dict(theirs.state_dict())
     terms = [_attention(layer.self_attn), _affine(layer.norm1), sieve, _affine(layer.norm2)]
@@ -107,7 +115,9 @@ def _attention(theirs: nn.MultiheadAttention) -> Attention:
 
 def _local(layer) -> Local:
     first = layer.linear1
-    mine = Local(first.in_features, first.out_features, _activation(layer), bias=first.bias is not None).to(first.weight)
+    mine = Local(first.in_features, first.out_features, _activation(layer), bias=first.bias is not None).to(
+        first.weight
+    )
     mine.up.load_state_dict(first.state_dict())
     mine.down.load_state_dict(layer.linear2.state_dict())
     return mine

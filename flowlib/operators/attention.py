@@ -111,7 +111,9 @@ class Attention(nn.Module):
 
     sees_other_tokens = True
 
-    def __init__(self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True):
+    def __init__(
+        self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True
+    ):
         super().__init__()
         if dim < 1 or heads < 1 or dim % heads:
             raise ValueError(f"dim must be a positive multiple of heads, got dim {dim} and heads {heads}")
@@ -197,7 +199,9 @@ def _check_shapes(q, k, v, weights, causal, mask) -> None:
             f"{tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
         )
     if 0 in (q.shape[-1], q.shape[-2], k.shape[-2]):
-        raise ValueError(f"attend needs at least one query, key and feature, got q {tuple(q.shape)}, k {tuple(k.shape)}")
+        raise ValueError(
+            f"attend needs at least one query, key and feature, got q {tuple(q.shape)}, k {tuple(k.shape)}"
+        )
     if causal not in (False, True, "volterra"):
         raise ValueError(f"causal must be False, True or 'volterra', got {causal!r}")
     if causal is not False and q.shape[-2] != k.shape[-2]:
@@ -253,4 +257,8 @@ def _weights_as_feature(q, k, v, log_weights, scale):
         parts.append((log_weights - parts[0].to(log_weights.dtype)).to(k.dtype))
     extra = torch.stack(parts, -1).expand(*k.shape[:-1], len(parts))
     tau = torch.full_like(q[..., :1], 1 / scale).expand(*q.shape[:-1], len(parts))
-    return torch.cat([q, tau], -1), torch.cat([k, extra], -1), F.pad(v, (0, max(0, len(parts) + q.shape[-1] - v.shape[-1])))
+    return (
+        torch.cat([q, tau], -1),
+        torch.cat([k, extra], -1),
+        F.pad(v, (0, max(0, len(parts) + q.shape[-1] - v.shape[-1]))),
+    )

@@ -42,7 +42,7 @@ class Local(nn.Module):
 
 
 class Affine(nn.Module):
-    """The velocity (a − 1) ⊙ u + b, whose Euler step of length 1 is u ↦ a ⊙ u + b: layer norm's learned scale and shift.
+    """The velocity (a − 1) ⊙ u + b, whose Euler step of length 1 is u ↦ a ⊙ u + b: layer norm's scale and shift.
 
     u (…, token, feature); a and b are (feature,). It is a substep of its own and no part of S1: an element-wise scale
     changes the spread over y in a way that depends on u.
@@ -98,7 +98,7 @@ class LiteralLocal(nn.Module):
     absorbed in the linear map). Where the number of features changes (d → 4d → d), Ω_y is discretised anew and E_j is
     the identity on the features that both have.
     u (…, token, feature) → the same; dt: the length of the substep. Unlike a vector field, this map does not tend to
-    the identity with Δt → 0 (the sieve P_S2 and the averaged skip stay whole), so it is a substep, and no term of an ODE.
+    the identity with Δt → 0 (the sieve P_S2 and the averaged skip stay whole), so it is no term of an ODE.
     Source: arXiv:2510.03989, Lie splitting with M = 4 + J substeps.
     """
 

@@ -4,8 +4,8 @@ A constraint set S enters the equation as u_t ∈ f − N_S(u), with N_S the (pr
 the velocity f points out of S is taken away. In a splitting scheme that substep is the projection onto S,
 the nearest point of S. A constraint offers
 
-    project(v, t)      the nearest point of S(t)                 tangent(u, v, t)   v without what points out of S(t) at u
-    defect(u, t)       by how much u misses S(t), per token      carry(u, t0, t1)   u moved along with S from t0 to t1
+    project(v, t)      the nearest point of S(t)               tangent(u, v, t)   v without what points out of S(t)
+    defect(u, t)       by how much u misses S(t), per token    carry(u, t0, t1)   u moved along with S from t0 to t1
 
 Three sets:    Moments     S1(σ1, σ2) = {u : mean over y = σ1, variance over y = σ2²}      (layer norm)
                NonNegative S2 = {u ≥ 0}                                                    (ReLU)
@@ -46,9 +46,9 @@ def project_moments(
     if not torch.compiler.is_compiling():
         _check_finite(v)
         if eps == 0 and (lost := _constant(v, weights)).any():
-            where = lost.nonzero()[0].tolist()
+            where = f"token {lost.nonzero()[0].tolist()}" if v.ndim > 1 else "the token"
             raise ValueError(
-                f"token {where} is constant over its features, so the nearest point of S1 is not unique; "
+                f"{where} is constant over its features, so the nearest point of S1 is not unique; "
                 "add a perturbation, or give eps > 0: such a token then goes to its mean"
             )
     return out
@@ -57,7 +57,7 @@ def project_moments(
 def project_nonnegative(v: Tensor) -> Tensor:
     """P(v) = max(v, 0): the nearest point of the convex cone S2 = {u ≥ 0}, which is ReLU.
 
-    v of any shape. Error: exact. Raises: ValueError where v is not finite. Source: arXiv:2510.03989, substep with ∂I_S2.
+    v of any shape. Error: exact. Raises: ValueError where v is not finite. Source: arXiv:2510.03989 (∂I_S2).
     """
     if not torch.compiler.is_compiling():
         _check_finite(v)
@@ -169,7 +169,7 @@ class Moments(Constraint):
         if not self.moving:
             return torch.zeros_like(u)
         now = torch.tensor(float(t), dtype=u.dtype, device=u.device)
-        rate = lambda f: torch.func.jacfwd(lambda s: torch.as_tensor(f(s)))(now) if callable(f) else 0.0  # noqa: E731
+        rate = lambda f: torch.func.jacfwd(lambda s: torch.as_tensor(f(s)))(now) if callable(f) else 0.0
         mean, std = self.at(t)
         return rate(self.mean) + rate(self.std) / std * (u - mean)
 
@@ -224,7 +224,9 @@ def _moments(v, mean, std, eps, weights) -> Tensor:
         return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
     spread = v - _mean(v, weights)
     variance = _mean(spread * spread, weights) + eps
-    positive = torch.where(variance > 0, variance, 1.0)  # a constant token goes to its mean, and its gradient is a number
+    positive = torch.where(
+        variance > 0, variance, 1.0
+    )  # a constant token goes to its mean, and its gradient is a number
     return mean + std * spread / positive.sqrt()
 
 
@@ -243,7 +245,9 @@ def _check_moments(v, std, eps, weights) -> None:
     if v.ndim < 1 or v.shape[-1] < 2:
         raise ValueError(f"mean and spread need v (…, feature) with at least 2 features, got {tuple(v.shape)}")
     if weights is not None and weights.shape != v.shape[-1:]:
-        raise ValueError(f"one weight per feature: {v.shape[-1]} features, but weights have shape {tuple(weights.shape)}")
+        raise ValueError(
+            f"one weight per feature: {v.shape[-1]} features, but weights have shape {tuple(weights.shape)}"
+        )
     if weights is not None:
         _check_positive(weights, "every weight")
     _check_positive(std, "std")
@@ -253,7 +257,9 @@ def _check_moments(v, std, eps, weights) -> None:
 def _check_finite(v: Tensor) -> None:
     if not torch.isfinite(v).all():
         where = (~torch.isfinite(v)).nonzero()[0].tolist()
-        raise ValueError(f"a projection needs a finite field, but v{where} is {v[tuple(where)]:g}; look at what made it")
+        raise ValueError(
+            f"a projection needs a finite field, but v{where} is {v[tuple(where)]:g}; look at what made it"
+        )
 
 
 def _check_positive(value, what: str) -> None:

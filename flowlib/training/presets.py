@@ -1,7 +1,9 @@
 """Configurations with a name.
 
-`tiny` trains on Python's own help texts, offline, in two or three minutes on a laptop. `shakespeare-cpu` has the
-shape of nanoGPT's example for a CPU; its published validation loss there is 1.88.
+`tiny` trains on Python's own help texts, offline, in about three minutes on two CPU cores. Its warm-up is long: with
+100 steps up to 3e-3 this post-norm flow falls back to the frequencies of single bytes and stays there.
+`shakespeare-cpu` has the shape of nanoGPT's example for a CPU, whose published validation loss is 1.88; its learning
+rate of 3e-3 instead of nanoGPT's 1e-3 is what reaches below that here.
 """
 
 from flowlib.models.language import FlowConfig
