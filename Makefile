@@ -34,7 +34,7 @@ lab: $(VENV)/.lab ## open the course in JupyterLab, at its first chapter
 	$(LAB) $(LAB_ARGS)
 
 test: $(VENV)/.test ## run every unit test and every notebook
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile \
+	OMP_NUM_THREADS=1 FLOWLIB_SWEEP=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile \
 	  --nbval-lax --nbval-current-env tests $(BOOKS) $(TEST_ARGS)
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it

@@ -1,4 +1,4 @@
-"""The command `flowlib`: train, sample, doctor, notebooks.
+"""The command `flowlib`: train, sample, doctor, notebooks, ship.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
@@ -153,8 +153,7 @@ def _check_data() -> str:
 
 
 def _check_shipped() -> str:
-    from flowlib.models.language import FlowLM
-    from flowlib.training import shipped
+    from flowlib.models.language import FlowLM, shipped
 
     model = FlowLM.load(shipped("tiny"))
     text = model.generate("The river ", tokens=8, seed=0)
@@ -170,7 +169,27 @@ def notebooks(arguments: list[str]) -> int:
     return 1 if execute.main(arguments) else 0
 
 
-COMMANDS = {command.__name__: command for command in (train, sample, doctor, notebooks)}
+def ship(arguments: list[str]) -> int:
+    """Put a finished run's best model, metrics and card into a folder: flowlib ship RUN FOLDER --command ..."""
+    import tyro
+
+    def ship(run: tyro.conf.Positional[Path], folder: tyro.conf.Positional[Path], command: str) -> None:
+        """Put a finished run's best model, its metrics and a card into a folder, to give away.
+
+        Args:
+            run: The folder of the run.
+            folder: Where to; an older one there is replaced.
+            command: The command that made the run; it goes on the card.
+        """
+        from flowlib.training import ship
+
+        print((ship(run, folder, command) / "CARD.md").read_text("utf-8"))
+
+    _parse(ship, arguments, "flowlib ship")
+    return 0
+
+
+COMMANDS = {command.__name__: command for command in (train, sample, doctor, notebooks, ship)}
 
 
 def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:

@@ -128,10 +128,10 @@ def test_ctrl_c_before_the_loop_is_exit_code_130(capsys, monkeypatch):
 
 
 def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
-    monkeypatch.setattr(flowlib, "__file__", str(folder / "flowlib" / "__init__.py"))
+    monkeypatch.setattr("flowlib.models.language.SHIPPED", folder / "shipped")
     code, out, _ = run(capsys, "doctor")
-    assert code == 1 and "FAILED  shipped checkpoint: flowlib ships no model 'tiny'; known: none" in out
-    FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "flowlib" / "checkpoints" / "tiny")
+    assert code == 1 and "FAILED  shipped checkpoint: no trained model 'tiny' comes with flowlib; known: none" in out
+    FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "shipped" / "tiny")
     code, out, _ = run(capsys, "doctor")
     assert code == 0 and out.endswith("all is well\n")
     for name in ("Python", "torch", "accelerate", "device", "data folder", "shipped checkpoint"):

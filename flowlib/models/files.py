@@ -16,6 +16,7 @@ def save_tensors(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, 
     new = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new, metadata)
+        new.chmod(0o644)  # safetensors makes it private; a class has to read it
         flush(new)
         os.replace(new, file)
     finally:

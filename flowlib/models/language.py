@@ -261,7 +261,7 @@ def shipped(name: str = "tiny") -> Path:
     folder = SHIPPED / name
     if not (folder / "model.safetensors").is_file():
         known = ", ".join(sorted(f.parent.name for f in SHIPPED.glob("*/model.safetensors"))) or "none"
-        raise ValueError(f"no trained model {name!r} comes with flowlib; known: {known}")
+        raise ValueError(f"no trained model {name!r} comes with flowlib; known: {known}; make one with: flowlib train")
     return folder
 
 

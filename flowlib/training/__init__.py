@@ -18,7 +18,7 @@ _HOME = {
     "read_metrics": "runs",
     "find_model": "checkpoints",
     "newest_checkpoint": "checkpoints",
-    "shipped": "checkpoints",
+    "ship": "ship",
     "preset": "presets",
     "preset_names": "presets",
 }

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import flowlib
 from flowlib.models.files import flush, load_tensors, replace_folder, save_tensors
 from flowlib.models.language import FlowLM
 
@@ -80,15 +79,6 @@ def find_model(path: str | Path) -> Path:
         f"no model in {path}: neither model.safetensors, nor best/, nor a complete checkpoint; "
         "give a run folder, for example runs/tiny, or train one with: flowlib train"
     )
-
-
-def shipped(name: str = "tiny") -> Path:
-    """The folder of a model that comes with flowlib. Raises: ValueError that lists the known ones."""
-    models = Path(flowlib.__file__).parent / "checkpoints"
-    if not (models / name / "model.safetensors").is_file():
-        known = ", ".join(sorted(file.parent.name for file in models.glob("*/model.safetensors"))) or "none"
-        raise ValueError(f"flowlib ships no model {name!r}; known: {known}; make one with: flowlib train {name}")
-    return models / name
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
