@@ -16,7 +16,7 @@ _PRESETS = {
     ),
     "shakespeare-cpu": TrainConfig(
         corpus="shakespeare", vocabulary="characters", model=FlowConfig(context=64, width=128, heads=4, layers=4),
-        steps=2000, batch=12, learning_rate=3e-3, final_learning_rate=1e-4, warmup=100, eval_every=250,
+        steps=2000, batch=12, learning_rate=2e-3, final_learning_rate=1e-4, warmup=300, eval_every=250,
     ),
 }
 
