@@ -29,6 +29,35 @@ def shape_check(request, monkeypatch):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
+class Killed(BaseException):
+    """Stands for SIGKILL: from here on, nothing more reaches the disk."""
+
+
+def _die_at(monkeypatch, moment: int) -> list[str]:
+    """The `moment`-th change of a name on the disk does not happen, nor does any later one. Returns those that did."""
+    done: list[str] = []
+
+    def guarded(name, original):
+        def call(*args, **kwargs):
+            if len(done) >= moment:
+                raise Killed
+            done.append(name)
+            return None if name == "fsync" else original(*args, **kwargs)  # waiting for the disk would only take time
+
+        return call
+
+    for name in ("fsync", "replace", "rename", "mkdir", "rmdir", "unlink"):
+        monkeypatch.setattr(os, name, guarded(name, getattr(os, name)))
+    return done
+
+
+@pytest.fixture
+def die_at():
+    """The function `_die_at`, and beside it the exception that it raises."""
+    _die_at.Killed = Killed
+    return _die_at
+
+
 def pytest_collection_modifyitems(items):
     """A claim is named once and in one form: @pytest.mark.claim("C3.2")."""
     for item in items:

@@ -1,7 +1,6 @@
 """Checkpoints: whole or not there, and never code."""
 
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -160,29 +159,7 @@ def test_find_model(run):
         find_model(run / "nowhere")
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: from here on, nothing more reaches the disk."""
-
-
-def die_at(monkeypatch, moment: int) -> list[str]:
-    """The `moment`-th change of a name on the disk does not happen, nor does any later one. Returns those that did."""
-    done: list[str] = []
-
-    def guarded(name, original):
-        def call(*args, **kwargs):
-            if len(done) >= moment:
-                raise Killed
-            done.append(name)
-            return None if name == "fsync" else original(*args, **kwargs)  # waiting for the disk would only take time
-
-        return call
-
-    for name in ("fsync", "replace", "rename", "mkdir", "rmdir", "unlink"):
-        monkeypatch.setattr(os, name, guarded(name, getattr(os, name)))
-    return done
-
-
-def test_killed_between_any_two_operations_on_the_disk_the_newest_checkpoint_is_whole(run, tmp_path, monkeypatch):
+def test_killed_between_any_two_operations_on_the_disk_the_newest_is_whole(run, tmp_path, monkeypatch, die_at):
     model, optimizer = build()
     counted = shutil.copytree(run, tmp_path / "counted")
     with monkeypatch.context() as patch:
@@ -194,7 +171,7 @@ def test_killed_between_any_two_operations_on_the_disk_the_newest_checkpoint_is_
         copy = shutil.copytree(run, tmp_path / f"killed-{moment}")
         with monkeypatch.context() as patch:
             die_at(patch, moment)
-            with pytest.raises(Killed):
+            with pytest.raises(die_at.Killed):
                 save_checkpoint(copy, model, optimizer, state(3))
         found.append(newest_checkpoint(copy).name)
         load_all(newest_checkpoint(copy))

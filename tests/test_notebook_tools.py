@@ -21,7 +21,8 @@ ALT = "A straight line that rises from one to three over three points, drawn for
 
 
 @pytest.fixture(autouse=True)
-def course_style():
+def course_style(monkeypatch):
+    monkeypatch.delenv("FLOWLIB_SWEEP", raising=False)  # `make test` sets it, for the explorers of the chapters
     setup()
 
 

@@ -202,7 +202,7 @@ def test_a_damaged_checkpoint_stops_the_resuming_and_says_how_to_go_on(config, t
     assert_same(tmp_path / "whole", tmp_path / "run")
 
 
-def test_it_trains_outside_the_main_thread(config, tmp_path):
+def test_it_trains_outside_the_main_thread(config, tmp_path, die_at):
     """There, no signal can be listened to."""
     results = []
     thread = threading.Thread(target=lambda: results.append(train(config, tmp_path / "run", progress=False)))
@@ -214,29 +214,7 @@ def test_it_trains_outside_the_main_thread(config, tmp_path):
 # Killed
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: from here on, nothing more reaches the disk."""
-
-
-def die_at(monkeypatch, moment: int) -> list[str]:
-    """The `moment`-th change of a name on the disk does not happen, nor does any later one. Returns those that did."""
-    done: list[str] = []
-
-    def guarded(name, original):
-        def call(*args, **kwargs):
-            if len(done) >= moment:
-                raise Killed
-            done.append(name)
-            return None if name == "fsync" else original(*args, **kwargs)  # waiting for the disk would only take time
-
-        return call
-
-    for name in ("fsync", "replace", "rename", "mkdir", "rmdir", "unlink"):
-        monkeypatch.setattr(os, name, guarded(name, getattr(os, name)))
-    return done
-
-
-def test_killed_at_forty_moments_a_run_goes_on_to_equal_bits(config, tmp_path, monkeypatch):
+def test_killed_at_forty_moments_a_run_goes_on_to_equal_bits(config, tmp_path, monkeypatch, die_at):
     """Every third operation on the disk: of the configuration, the best model, checkpoints, their deletion."""
     config = replace(config, steps=2)  # three checkpoints, of which the first is deleted
     train(config, tmp_path / "whole", progress=False)
@@ -248,7 +226,7 @@ def test_killed_at_forty_moments_a_run_goes_on_to_equal_bits(config, tmp_path, m
         run = tmp_path / f"killed-{moment}"
         with monkeypatch.context() as patch:
             die_at(patch, moment)
-            with pytest.raises(Killed):
+            with pytest.raises(die_at.Killed):
                 train(config, run, progress=False)
         train(config, run, resume=True, progress=False)
         assert_same(tmp_path / "whole", run)
