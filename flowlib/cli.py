@@ -181,7 +181,7 @@ def ship(arguments: list[str]) -> int:
             folder: Where to; an older one there is replaced.
             command: The command that made the run; it goes on the card.
         """
-        from flowlib.training import ship
+        from flowlib.training.ship import ship
 
         print((ship(run, folder, command) / "CARD.md").read_text("utf-8"))
 

@@ -115,6 +115,16 @@ def test_a_mistake_is_one_message_and_exit_code_2(capsys, arguments, message):
     assert not Path("runs").exists()
 
 
+def test_a_finished_run_is_shipped_with_its_card(capsys, folder):
+    run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one")
+    code, out, _ = run(capsys, "ship", "runs/one", "gift", "--command", "flowlib train mine")
+    assert code == 0 and "`flowlib train mine`" in out and "4 updates of 2 windows" in out
+    assert (folder / "gift" / "CARD.md").read_text("utf-8").strip() == out.strip()
+    assert FlowLM.load(folder / "gift").config == FlowLM.load(folder / "runs" / "one" / "best").config
+    code, _, err = run(capsys, "ship", "runs/nobody", "gift", "--command", "x")
+    assert code == 2 and "runs/nobody" in err
+
+
 def test_a_run_that_blows_up_is_a_message(capsys):
     arguments = ["train", "--corpus", "text.txt", *SMALL, "--learning-rate", "9e5", "--warmup", "0", "--steps", "50"]
     code, _, err = run(capsys, *arguments)

@@ -18,7 +18,6 @@ _HOME = {
     "read_metrics": "runs",
     "find_model": "checkpoints",
     "newest_checkpoint": "checkpoints",
-    "ship": "ship",
     "preset": "presets",
     "preset_names": "presets",
 }
