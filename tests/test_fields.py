@@ -20,10 +20,10 @@ SIZES = [20, 40, 80, 160, 320]
 @pytest.mark.parametrize(
     "make",
     [
-        lambda n: Grid.uniform(n),
-        lambda n: Grid.uniform(n, "trapezoid"),
-        lambda n: Grid.graded(n, 2.0),
-        lambda n: Grid.graded(n, 3.0),
+        pytest.param(lambda n: Grid.uniform(n), marks=pytest.mark.claim("C2.1")),
+        pytest.param(lambda n: Grid.uniform(n, "trapezoid"), marks=pytest.mark.claim("C2.1")),
+        pytest.param(lambda n: Grid.graded(n, 2.0), marks=pytest.mark.claim("C2.3")),
+        pytest.param(lambda n: Grid.graded(n, 3.0), marks=pytest.mark.claim("C2.3")),
     ],
     ids=["midpoint", "trapezoid", "graded 2", "graded 3"],
 )
@@ -32,6 +32,7 @@ def test_order_two(make):
     assert order(errors, SIZES) == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.claim("C2.4")
 def test_sixteen_gauss_points_beat_ten_thousand_uniform_ones():
     uniform = (Grid.uniform(10_000).integrate(smooth) - EXACT).abs()
     assert (Grid.gauss(16).integrate(smooth) - EXACT).abs() < uniform
@@ -43,6 +44,7 @@ def test_gauss_is_exact_for_polynomials():
         assert x_power == pytest.approx(2 ** (2 * n) / (2 * n), rel=1e-13)
 
 
+@pytest.mark.claim("C2.5")
 def test_scattered_points_are_monte_carlo():
     torch.manual_seed(0)
     sizes = [100, 400, 1600, 6400]

@@ -38,6 +38,7 @@ def measured_order(flow, u0, steps=STEPS):
     return order(errors_against(reference, lambda n: flow(u0, n, save="final").final, steps), steps)
 
 
+@pytest.mark.claim("C6.3")
 @pytest.mark.parametrize(
     "scheme, substep, expected",
     [
@@ -54,6 +55,7 @@ def test_order_without_a_constraint(scheme, substep, expected):
     assert measured_order(flow, start()) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.claim("C6.5")
 @pytest.mark.parametrize(
     "scheme, substep, tangent, expected",
     [
@@ -76,6 +78,7 @@ def test_order_under_a_constraint(constraint, scheme, substep, tangent, expected
     assert constraint.defect(flow(start(constraint), 4).final).max() < 1e-12
 
 
+@pytest.mark.claim("C6.5")
 @pytest.mark.parametrize(
     "substep, tangent, expected",
     [("euler", False, 1), ("midpoint", False, 1), ("midpoint", True, 2), ("euler", True, 1)],
@@ -95,6 +98,7 @@ def test_order_with_parameters_that_change_with_depth(scheme, substep, expected)
     assert measured_order(flow, start()) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.claim("C6.6")
 def test_the_literal_reading_has_no_limit():
     """S1 ∩ S2 is empty at σ1 = 0, so the sieve and layer norm push u back and forth: the path grows with the steps."""
     torch.manual_seed(0)

@@ -17,6 +17,7 @@ def matrices():
     return torch.randn(3, 4, 4, dtype=torch.float64) / 2
 
 
+@pytest.mark.claim("C6.1")
 @pytest.mark.parametrize("name", SCHEMES)
 def test_order_with_exact_substeps(name):
     """u' = (A + B + C) u with each substep solved exactly: what is left is the scheme's own error."""
@@ -43,6 +44,7 @@ def test_order_of_integrators(name, expected):
     assert order(errors, STEPS) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.claim("C6.3")
 def test_macaron_is_strang_with_euler_substeps_and_first_order():
     """½ FFN, attention, ½ FFN: the symmetric order does not help substeps that are Euler steps."""
     mats, u0 = matrices()[:2], torch.ones(4, dtype=torch.float64)

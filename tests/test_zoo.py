@@ -119,6 +119,7 @@ def test_equals_torchs_fast_path(**shape):
 
 
 @pytest.mark.claim("C0.1")
+@pytest.mark.claim("C6.2")
 @pytest.mark.parametrize("eps, bound", [(0.0, 1e-12), (1e-5, 1e-12), (0.1, 1e-12)])
 def test_the_papers_substeps_equal_torch(eps, bound):
     torch.manual_seed(0)
@@ -129,6 +130,7 @@ def test_the_papers_substeps_equal_torch(eps, bound):
     assert (literal(u).fields - local(u).fields).abs().max() <= bound
 
 
+@pytest.mark.claim("C6.4")
 def test_the_averaged_skip_shows_through_epsilon():
     """½(u + u') and u + u' have the same layer norm only at ε = 0; at ε = 1e-5 the difference shows, ε/4 removes it."""
     torch.manual_seed(0)

@@ -1,0 +1,195 @@
+"""Chapter 01: steps and the flow that they follow, measured on flowlib's own functions."""
+
+import math
+
+import pytest
+import torch
+import torchdiffeq
+
+from flowlib.flow import Constant, Flow, PerStep, PiecewiseLinear
+from flowlib.flow.splitting import INTEGRATORS, euler
+from flowlib.measure import order
+from flowlib.operators import Local
+
+SIZES = [64, 128, 256, 512, 1024]
+DRAWS = 1000
+
+
+@pytest.fixture(autouse=True)
+def exactly():
+    """float64, no gradients, one seed."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+    torch.set_default_dtype(before)
+
+
+def solved(velocity, u0, T=1.0):
+    times = torch.linspace(0, T, 4)
+    return torchdiffeq.odeint(lambda t, u: velocity(u, t), u0, times, rtol=1e-10, atol=1e-10)[-1]
+
+
+def linear(mean: torch.Tensor) -> Local:
+    """W tanh(u) as a feed-forward network: the first map is the identity, the second is W."""
+    term = Local(2, 2, "tanh", bias=False)
+    term.up.weight.data, term.down.weight.data = torch.eye(2), mean.clone()
+    return term
+
+
+def networks(N: int, scale: float, mean: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """The ends of DRAWS networks of N independent layers u + scale · W_n tanh(u), W_n = mean + noise. (draw, 2)"""
+    noise = torch.Generator().manual_seed(seed + N)
+    u = torch.tensor([1.0, 0.5]).expand(DRAWS, 2)
+    for _ in range(N):
+        W = mean + torch.randn(DRAWS, 2, 2, generator=noise)
+        u = euler(lambda v: (W @ v.tanh()[..., None])[..., 0], u, scale)  # noqa: B023 (called at once)
+    return u
+
+
+def spread(u: torch.Tensor, centre: torch.Tensor) -> float:
+    return (u - centre).square().sum(-1).mean().sqrt().item()
+
+
+def gap_of_laws(a: torch.Tensor, b: torch.Tensor) -> float:
+    """sup |F_a − F_b| of two samples' distribution functions (Kolmogorov-Smirnov)."""
+    at = torch.cat([a, b])
+    shares = [torch.searchsorted(sample.sort().values, at, right=True) / len(sample) for sample in (a, b)]
+    return (shares[0] - shares[1]).abs().max().item()
+
+
+@pytest.mark.claim("C1.1")
+def test_a_residual_network_is_a_row_of_euler_steps():
+    flow = Flow([Local(3, 16, "tanh")], depth=PerStep(4))
+    u0 = torch.randn(5, 3)
+    u = u0
+    for (layer,) in flow.depth.layers:
+        u = u + layer(u)
+    assert flow.horizon / 4 == 1
+    torch.testing.assert_close(flow(u0, 4).final, u, atol=1e-14, rtol=0)
+    torch.testing.assert_close(flow(u0).final, u, atol=1e-14, rtol=0)
+
+
+@pytest.mark.claim("C1.1")
+@pytest.mark.parametrize("name, expected", [("euler", 1), ("midpoint", 2), ("heun", 2)])
+def test_orders_of_the_steps(name, expected):
+    """On a random feed-forward network with constant parameters, against a solver of high order."""
+    flow = Flow([Local(3, 16, "tanh")], depth=Constant(steps=2), substep=name)
+    for p in flow.parameters():
+        torch.nn.init.normal_(p, std=0.5)
+    u0 = torch.randn(5, 3)
+    reference = solved(flow.velocity, u0, T=2.0)
+    steps = [64, 128, 256, 512]
+    errors = [(flow(u0, N).final - reference).abs().max() for N in steps]
+    assert INTEGRATORS[name].__name__ == name
+    assert order(errors, steps) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.claim("C1.3")
+@pytest.mark.parametrize("substep, expected", [("euler", 1), ("heun", 2)])
+def test_layers_that_sample_a_path_approach_its_equation(substep, expected):
+    flow = Flow([Local(3, 16, "tanh")], depth=PiecewiseLinear(4), substep=substep)
+    for p in flow.parameters():
+        torch.nn.init.normal_(p, std=0.6)
+    u0 = torch.randn(5, 3)
+    reference = solved(flow.velocity, u0, T=3.0)
+    steps = [96, 192, 384, 768]
+    errors = [(flow(u0, N).final - reference).abs().max() for N in steps]
+    assert order(errors, steps) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.claim("C1.3")
+def test_a_network_for_each_depth_with_parameters_from_one_smooth_function():
+    """N layers of their own, layer n with θ(n/N): a Flow with PerStep(N) and horizon 1."""
+
+    def path(s):
+        turns = 2 + 2 * torch.as_tensor(3 * s).sin()
+        return torch.stack([-0.5 + 0 * turns, -turns, turns, -0.5 + 0 * turns]).reshape(2, 2)
+
+    u0 = torch.tensor([[1.0, 0.5]])
+    reference = solved(lambda u, t: u.tanh() @ path(t).T, u0)
+    sizes, errors = [64, 128, 256, 512], []
+    for N in sizes:
+        flow = Flow([linear(torch.eye(2))], depth=PerStep(N), horizon=1.0)
+        for n, (layer,) in enumerate(flow.depth.layers):
+            layer.up.weight.data, layer.down.weight.data = torch.eye(2), path(n / N)
+        errors.append((flow(u0).final - reference).abs().max())
+    assert order(errors, sizes) == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.claim("C1.4")
+def test_independent_layers_average_out():
+    mean = torch.tensor([[-0.5, -2.0], [2.0, -0.5]])
+    averaged = solved(Flow([linear(mean)]).velocity, torch.tensor([[1.0, 0.5]]))[0]
+    errors = [spread(networks(N, 1 / N, mean), averaged) for N in SIZES]
+    assert order(errors, SIZES) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.claim("C1.5")
+@pytest.mark.parametrize("power, slope", [(-0.5, 0.0), (0.0, 0.5)])
+def test_independent_layers_at_larger_scales_do_not_come_together(power, slope):
+    ends = [networks(N, N**power, torch.zeros(2, 2)) for N in SIZES]
+    spreads = [spread(u, u.mean(0)) for u in ends]
+    assert -order(spreads, SIZES) == pytest.approx(slope, abs=0.1)
+    assert spreads[-1] > 1
+
+
+@pytest.mark.claim("C1.5")
+def test_at_root_n_the_distribution_settles_while_draws_do_not():
+    """128 and 512 layers: at N^-½ samples of one law, at 1 not; and two draws of one depth stay strangers."""
+    zero = torch.zeros(2, 2)
+    settled = 1.95 * math.sqrt(2 / DRAWS)  # Kolmogorov-Smirnov at 0.1 %
+    not_settled = 1.5 * settled
+    shallow, deep, again = (networks(N, N**-0.5, zero, seed)[:, 0] for N, seed in ((128, 0), (512, 0), (512, 7)))
+    assert gap_of_laws(shallow, deep) < settled
+    assert gap_of_laws(*(networks(N, 1.0, zero)[:, 0] for N in (128, 512))) > not_settled
+    assert gap_of_laws(*(networks(N, 1 / N, torch.eye(2))[:, 0] for N in (128, 512))) > not_settled
+    assert (again - deep).square().mean().sqrt() > deep.std()  # independent draws: √2 standard deviations apart
+
+
+@pytest.mark.claim("C1.2")
+@pytest.mark.parametrize("z, fate", [(0.5, "rest"), (1.5, "rest"), (1.95, "rest"), (2.05, "grows"), (3.0, "grows")])
+@pytest.mark.parametrize("dt", [1.0, 0.125])
+def test_stability_limit(z, fate, dt):
+    """u' = −λ u with λ Δt = z: the limit lies at 2, whatever λ and Δt are by themselves."""
+    u = torch.tensor(1.0)
+    for _ in range(400):
+        u = euler(lambda v: -(z / dt) * v, u, dt)
+    assert (u.abs() < 1e-3) if fate == "rest" else (u.abs() > 1e3)
+
+
+@pytest.mark.claim("C1.2")
+def test_at_the_limit_the_steps_jump_between_two_places():
+    u = [torch.tensor(1.0)]
+    for _ in range(100):
+        u.append(euler(lambda v: -2 * v, u[-1], 1.0))
+    assert torch.stack(u).tolist() == [1.0, -1.0] * 50 + [1.0]
+
+
+@pytest.mark.parametrize(
+    "steps, strength, rests", [(60, 1.9, True), (60, 2.1, False), (120, 3.8, True), (120, 4.2, False)]
+)
+def test_a_network_with_strong_weights_leaves_its_flow(steps, strength, rests):
+    """−Wᵀ tanh(W u) with WᵀW = λ I: its flow goes to rest for every λ, its steps only for λ Δt < 2."""
+    term = Local(4, 8, "tanh", bias=False)
+    W = torch.linalg.qr(torch.randn(8, 4)).Q * strength**0.5
+    term.up.weight.data, term.down.weight.data = W, -W.T.contiguous()
+    flow = Flow([term], depth=Constant(steps=60))
+    left = flow(torch.ones(1, 4), steps).final.norm()
+    assert left < 0.05 if rests else left > 0.2
+    assert flow(torch.ones(1, 4), 1200).final.norm() < 1e-6
+
+
+def test_euler_on_a_rotation_grows_at_every_step_length():
+    for dt in (1.0, 0.1, 0.01):
+        u = euler(lambda v: torch.stack([-v[1], v[0]]), torch.tensor([1.0, 0.0]), dt)
+        assert u.norm() == pytest.approx(math.sqrt(1 + dt**2), abs=1e-14)
+
+
+def test_coarse_steps_take_the_layer_at_their_midpoint():
+    flow = Flow([Local(2, 2)], depth=PerStep(4))
+    number = {id(layer[0]): n for n, layer in enumerate(flow.depth.layers, 1)}
+    for steps, expected in ((2, [2, 4]), (4, [1, 2, 3, 4]), (8, [1, 1, 2, 2, 3, 3, 4, 4])):
+        used = [number[id(terms[0])] for terms in flow.depth([(n + 0.5) / steps for n in range(steps)])]
+        assert used == expected
