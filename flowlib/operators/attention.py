@@ -122,20 +122,21 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim, bias)
 
     def forward(self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        q, k, v = (self._split(z) for z in self.qkv(u).chunk(3, -1))  # (…, head, token, feature/head)
-        weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
-        mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
-        heard = integrate(q, k, v, weights, causal=self.causal, mask=mask, temperature=self.temperature)
-        return self.out(heard.transpose(-3, -2).flatten(-2))  # W^O · concat_heads ∫ γ V dx̃
+        heard = self._integrate(u, None, weights, mask)  # ∫ γ V dx̃, (…, head, token, feature/head)
+        return self.out(heard.transpose(-3, -2).flatten(-2))  # W^O · concat_heads
 
     def kernel(self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """γ(x_i, x_j) w_j: what token i takes from token j, (…, head, query, key); each row sums to 1."""
-        every_token = torch.eye(u.shape[-2], dtype=u.dtype, device=u.device)  # ∫ γ δ_j dx̃: attend to unit vectors
-        q, k, _ = (self._split(z) for z in self.qkv(u).chunk(3, -1))
-        weights = None if weights is None else weights.unsqueeze(-2)
-        mask = None if mask is None else mask.unsqueeze(-3)
-        unit = every_token.expand(*q.shape[:-2], -1, -1)
-        return integrate(q, k, unit, weights, causal=self.causal, mask=mask, temperature=self.temperature)
+        unit = torch.eye(u.shape[-2], dtype=u.dtype, device=u.device)  # ∫ γ δ_j dx̃: attend to unit vectors
+        return self._integrate(u, unit, weights, mask)
+
+    def _integrate(self, u: Tensor, values: Tensor | None, weights: Tensor | None, mask: Tensor | None) -> Tensor:
+        """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""
+        q, k, v = (self._split(z) for z in self.qkv(u).chunk(3, -1))  # (…, head, token, feature/head)
+        v = v if values is None else values.expand(*v.shape[:-2], -1, -1)
+        weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
+        mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
+        return integrate(q, k, v, weights, causal=self.causal, mask=mask, temperature=self.temperature)
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

@@ -109,12 +109,13 @@ def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Op
     with _advising(checkpoint):
         tensors = load_tensors(path)
     parameters = _named_parameters(model, optimizer)
+    known = dict(parameters)
     moments: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         parameter, _, moment = name.rpartition("/")
         moments.setdefault(parameter, {})[moment] = tensor
     for name, values in moments.items():
-        expected = dict(parameters).get(name)
+        expected = known.get(name)
         if expected is None or set(values) != MOMENTS or any(
             value.shape not in (expected.shape, ()) for value in values.values()
         ):
