@@ -1,4 +1,4 @@
-"""The command `flowlib`: train, sample, doctor, notebooks, ship.
+"""The command `flowlib`: train, sample, claims, doctor, notebooks, ship.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
@@ -189,7 +189,38 @@ def ship(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {command.__name__: command for command in (train, sample, doctor, notebooks, ship)}
+def claims(arguments: list[str]) -> int:
+    """Measure every claim of the course, and show the ledger: flowlib claims [--recorded] [--write]."""
+
+    def claims(recorded: bool = False, write: bool = False) -> int:
+        """Measure every claim of the course and show the ledger: statement, section, figures, bounds, tests.
+
+        Exit code 1 if a claim fails, a chapter states one that no test measures, a test measures one that no chapter
+        states, or the page chapters/claims.md no longer lists what is measured.
+
+        Args:
+            recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
+            write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
+        """
+        from flowlib.notebook import claims as book
+
+        if recorded and write:
+            raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
+        root = book.root_of(Path.cwd())
+        rows = book.recorded(root)[0] if recorded else book.measure(root)
+        found = book.ledger(root, rows)
+        print(f"{book.table(found)}\n\n{found.verdict()}")
+        if write:
+            book.write(root, rows)
+        changed = book.drift(book.recorded(root)[0], rows)
+        if changed:
+            print("\n".join([*changed, "chapters/claims.md is out of date; write it with: flowlib claims --write"]))
+        return 0 if found.sound and not changed else 1
+
+    return _parse(claims, arguments, "flowlib claims")
+
+
+COMMANDS = {command.__name__: command for command in (train, sample, claims, doctor, notebooks, ship)}
 
 
 def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:

@@ -37,14 +37,26 @@ def qkv(*lead, n=7, m=None, d=4, dv=None, dtype=torch.float64):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_equals_the_formula(weighted, masked, causal, ride):
+def test_equals_the_formula(measured, weighted, masked, causal, ride):
     torch.manual_seed(0)
     q, k, v = qkv(3, 2, n=9)
     w = torch.rand(9, dtype=torch.float64) + 0.1 if weighted else None
     mask = (torch.rand(3, 1, 9, 9) > 0.3) | torch.eye(9, dtype=torch.bool) if masked else None
     ours = integrate(q, k, v, relative_log(w, 9), causal=causal, mask=mask, temperature=0.7, ride=ride)
-    torch.testing.assert_close(ours, by_hand(q, k, v, w, causal, mask, 0.7), rtol=0, atol=1e-12)
+    gap = (ours - by_hand(q, k, v, w, causal, mask, 0.7)).abs().max()
+    measured.at_most("gap to the formula", gap, 1e-12)
     torch.testing.assert_close(ours, attend(q, k, v, w, causal=causal, mask=mask, temperature=0.7), rtol=0, atol=1e-12)
+
+
+@pytest.mark.claim("C3.1")
+@pytest.mark.parametrize("causal", [False, True])
+def test_with_equal_weights_it_is_torchs_softmax_attention(measured, causal):
+    torch.manual_seed(0)
+    q, k, v = qkv(3, 2, n=9)
+    torchs = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    for w in (None, torch.full((9,), 0.3, dtype=torch.float64)):
+        gap = (attend(q, k, v, w, causal=causal) - torchs).abs().max()
+        measured.at_most("gap to torch's softmax attention, equal weights", gap, 1e-12)
 
 
 @given(
@@ -68,14 +80,14 @@ def test_every_row_of_the_kernel_integrates_to_one(n, m, d, dv, temperature, see
 
 
 @pytest.mark.claim("C3.1")
-def test_kernel_rows_sum_to_one_and_give_the_operator_back():
+def test_kernel_rows_sum_to_one_and_give_the_operator_back(measured):
     torch.manual_seed(0)
     attention = Attention(8, 2, causal=True).double()
     u = torch.randn(3, 5, 8, dtype=torch.float64)
     log_w = relative_log(torch.rand(5, dtype=torch.float64) + 0.1, 5)
     gamma = attention.kernel(u, log_w)
     assert gamma.shape == (3, 2, 5, 5)
-    torch.testing.assert_close(gamma.sum(-1), torch.ones(3, 2, 5, dtype=torch.float64))
+    measured.at_most("∫γ dx̃ − 1, every row", (gamma.sum(-1) - 1).abs().max(), 1e-12)
     v = attention.qkv(u)[..., 16:].unflatten(-1, (2, 4)).transpose(1, 2)
     torch.testing.assert_close(attention.out((gamma @ v).transpose(1, 2).flatten(-2)), attention(u, log_w))
 
@@ -119,21 +131,23 @@ def slope(make, weighted):
 
 @pytest.mark.claim("C3.2")
 @pytest.mark.parametrize("rule", ["midpoint", "trapezoid"])
-def test_order_two_on_uniform_grids_with_weights(rule):
-    assert slope(lambda n: Grid.uniform(n, rule), weighted=True)[0] == pytest.approx(2, abs=0.1)
+def test_order_two_on_uniform_grids_with_weights(measured, rule):
+    measured.near(f"order, {rule}", slope(lambda n: Grid.uniform(n, rule), weighted=True)[0], 2, within=0.1)
 
 
 @pytest.mark.claim("C3.2")
-def test_plain_softmax_on_a_grid_with_both_ends_is_only_first_order():
-    assert slope(lambda n: Grid.uniform(n, "trapezoid"), weighted=False)[0] == pytest.approx(1, abs=0.1)
+def test_plain_softmax_on_a_grid_with_both_ends_is_only_first_order(measured):
+    plain = slope(lambda n: Grid.uniform(n, "trapezoid"), weighted=False)[0]
+    measured.near("order, both ends counted whole", plain, 1, within=0.1)
 
 
 @pytest.mark.claim("C3.3")
 @pytest.mark.parametrize("power", [2.0, 3.0])
-def test_graded_grid_needs_weights(power):
+def test_graded_grid_needs_weights(measured, power):
     stalls, errors = slope(lambda n: Grid.graded(n, power), weighted=False)
-    assert abs(stalls) < 0.1 and errors[-1] > 0.5 * errors[0]
-    assert slope(lambda n: Grid.graded(n, power), weighted=True)[0] >= 1.9
+    measured.near("order, plain softmax", stalls, 0, within=0.1)
+    measured.at_least("error left, 256 tokens against 32", errors[-1] / errors[0], 0.5)
+    measured.at_least("order, with weights", slope(lambda n: Grid.graded(n, power), weighted=True)[0], 1.9)
 
 
 def test_constant_weights_cancel():
@@ -143,15 +157,15 @@ def test_constant_weights_cancel():
 
 
 @pytest.mark.claim("C3.4")
-def test_sixteen_gauss_points_beat_ten_thousand_uniform_ones():
+def test_sixteen_gauss_points_beat_ten_thousand_uniform_ones(measured):
     few = (cross(Grid.gauss(16), Grid.gauss(16).weights) - EXACT).abs().max()
     many = (cross(Grid.uniform(10_000), None) - EXACT).abs().max()
-    assert few < many
+    measured.at_most("error, 16 Gauss against 10,000 uniform", few / many, 1)
 
 
 @pytest.mark.claim("C3.6")
 @pytest.mark.parametrize("weighted", [False, True])
-def test_volterra_restores_order_two(weighted):
+def test_volterra_restores_order_two(measured, weighted):
     def causal(n, kind, grid):
         g = grid(n)
         return attend(GAMMA_Q(g.x), GAMMA_K(g.x), VALUE(g.x), g.weights if weighted else None, causal=kind), g
@@ -163,7 +177,7 @@ def test_volterra_restores_order_two(weighted):
             rows.append(attend(GAMMA_Q(x[None]), GAMMA_K(g.x), VALUE(g.x), g.weights)[0])
         return torch.stack(rows)
 
-    def measured(kind, grid):
+    def measured_order(kind, grid):
         errors = []
         for n in SIZES:
             ours, g = causal(n, kind, grid)
@@ -171,8 +185,9 @@ def test_volterra_restores_order_two(weighted):
         return order(errors, SIZES)
 
     trapezoid = lambda n: Grid.uniform(n, "trapezoid")
-    assert measured("volterra", trapezoid) == pytest.approx(2, abs=0.1)
-    assert measured(True, trapezoid) == pytest.approx(1, abs=0.1)
+    how = "grid's weights" if weighted else "no weights"
+    measured.near(f"order, half at both ends, {how}", measured_order("volterra", trapezoid), 2, within=0.1)
+    measured.near(f"order, all counted whole, {how}", measured_order(True, trapezoid), 1, within=0.1)
 
 
 @pytest.mark.parametrize("grid", [Grid.uniform(65, "trapezoid"), Grid.graded(64, 2.0)], ids=["trapezoid", "graded"])
@@ -191,22 +206,24 @@ def test_volterra_weights_of_a_grid(grid):
 
 @pytest.mark.claim("C3.5")
 @pytest.mark.parametrize("d", [4, 16, 64, 256])
-def test_the_fit_of_independent_features_has_spread_root_d(d):
+def test_the_fit_of_independent_features_has_spread_root_d(measured, d):
     torch.manual_seed(0)
     q, k = torch.randn(2, 20_000, d, dtype=torch.float64)
-    assert (q * k).sum(-1).std() == pytest.approx(math.sqrt(d), rel=0.02)
+    measured.near("spread of q·k in units of √d", (q * k).sum(-1).std() / math.sqrt(d), 1, within=0.02)
 
 
 @pytest.mark.claim("C3.7")
-def test_attention_does_not_see_the_order_of_its_tokens():
+def test_attention_does_not_see_the_order_of_its_tokens(measured):
     torch.manual_seed(0)
     q, k, v = qkv(n=9)
     w, shuffle = torch.rand(9, dtype=torch.float64) + 0.1, torch.randperm(9)
-    torch.testing.assert_close(attend(q, k[shuffle], v[shuffle], w[shuffle]), attend(q, k, v, w))
+    gap = (attend(q, k[shuffle], v[shuffle], w[shuffle]) - attend(q, k, v, w)).abs().max()
+    measured.at_most("gap, tokens shuffled", gap, 1e-12)
     attention, u = Attention(4, 2).double(), torch.randn(9, 4, dtype=torch.float64)
     torch.testing.assert_close(attention(u[shuffle]), attention(u)[shuffle])
     causal = Attention(4, 2, causal=True).double()
-    assert (causal(u[shuffle]) - causal(u)[shuffle]).abs().max() > 1e-3  # the moving end does see it
+    moved = (causal(u[shuffle]) - causal(u)[shuffle]).abs().max()  # the moving end does see it
+    measured.at_least("gap, tokens shuffled, causal", moved, 1e-3)
 
 
 # ---- masks and padding ----

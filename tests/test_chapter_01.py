@@ -60,20 +60,20 @@ def gap_of_laws(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.mark.claim("C1.1")
-def test_a_residual_network_is_a_row_of_euler_steps():
+def test_a_residual_network_is_a_row_of_euler_steps(measured):
     flow = Flow([Local(3, 16, "tanh")], depth=PerStep(4))
     u0 = torch.randn(5, 3)
     u = u0
     for (layer,) in flow.depth.layers:
         u = u + layer(u)
     assert flow.horizon / 4 == 1
-    torch.testing.assert_close(flow(u0, 4).final, u, atol=1e-14, rtol=0)
+    measured.at_most("residual network against Euler steps", (flow(u0, 4).final - u).abs().max(), 1e-14)
     torch.testing.assert_close(flow(u0).final, u, atol=1e-14, rtol=0)
 
 
 @pytest.mark.claim("C1.1")
 @pytest.mark.parametrize("name, expected", [("euler", 1), ("midpoint", 2), ("heun", 2)])
-def test_orders_of_the_steps(name, expected):
+def test_orders_of_the_steps(measured, name, expected):
     """On a random feed-forward network with constant parameters, against a solver of high order."""
     flow = Flow([Local(3, 16, "tanh")], depth=Constant(steps=2), substep=name)
     for p in flow.parameters():
@@ -83,12 +83,12 @@ def test_orders_of_the_steps(name, expected):
     steps = [64, 128, 256, 512]
     errors = [(flow(u0, N).final - reference).abs().max() for N in steps]
     assert INTEGRATORS[name].__name__ == name
-    assert order(errors, steps) == pytest.approx(expected, abs=0.06)
+    measured.near(f"order, {name}", order(errors, steps), expected, within=0.06)
 
 
 @pytest.mark.claim("C1.3")
 @pytest.mark.parametrize("substep, expected", [("euler", 1), ("heun", 2)])
-def test_layers_that_sample_a_path_approach_its_equation(substep, expected):
+def test_layers_that_sample_a_path_approach_its_equation(measured, substep, expected):
     flow = Flow([Local(3, 16, "tanh")], depth=PiecewiseLinear(4), substep=substep)
     for p in flow.parameters():
         torch.nn.init.normal_(p, std=0.6)
@@ -96,11 +96,11 @@ def test_layers_that_sample_a_path_approach_its_equation(substep, expected):
     reference = solved(flow.velocity, u0, T=3.0)
     steps = [96, 192, 384, 768]
     errors = [(flow(u0, N).final - reference).abs().max() for N in steps]
-    assert order(errors, steps) == pytest.approx(expected, abs=0.06)
+    measured.near(f"order, knots in depth, {substep}", order(errors, steps), expected, within=0.06)
 
 
 @pytest.mark.claim("C1.3")
-def test_a_network_for_each_depth_with_parameters_from_one_smooth_function():
+def test_a_network_for_each_depth_with_parameters_from_one_smooth_function(measured):
     """N layers of their own, layer n with θ(n/N): a Flow with PerStep(N) and horizon 1."""
 
     def path(s):
@@ -115,35 +115,37 @@ def test_a_network_for_each_depth_with_parameters_from_one_smooth_function():
         for n, (layer,) in enumerate(flow.depth.layers):
             layer.up.weight.data, layer.down.weight.data = torch.eye(2), path(n / N)
         errors.append((flow(u0).final - reference).abs().max())
-    assert order(errors, sizes) == pytest.approx(1, abs=0.06)
+    measured.near("order, N layers of their own", order(errors, sizes), 1, within=0.06)
 
 
 @pytest.mark.claim("C1.4")
-def test_independent_layers_average_out():
+def test_independent_layers_average_out(measured):
     mean = torch.tensor([[-0.5, -2.0], [2.0, -0.5]])
     averaged = solved(Flow([linear(mean)]).velocity, torch.tensor([[1.0, 0.5]]))[0]
     errors = [spread(networks(N, 1 / N, mean), averaged) for N in SIZES]
-    assert order(errors, SIZES) == pytest.approx(0.5, abs=0.1)
+    measured.near("order, to the averaged flow", order(errors, SIZES), 0.5, within=0.1)
 
 
 @pytest.mark.claim("C1.5")
 @pytest.mark.parametrize("power, slope", [(-0.5, 0.0), (0.0, 0.5)])
-def test_independent_layers_at_larger_scales_do_not_come_together(power, slope):
+def test_independent_layers_at_larger_scales_do_not_come_together(measured, power, slope):
     ends = [networks(N, N**power, torch.zeros(2, 2)) for N in SIZES]
     spreads = [spread(u, u.mean(0)) for u in ends]
-    assert -order(spreads, SIZES) == pytest.approx(slope, abs=0.1)
-    assert spreads[-1] > 1
+    scale = "1/√N" if power else "1"
+    measured.near(f"spread ~ N^p, Δt = {scale}: p", -order(spreads, SIZES), slope, within=0.1)
+    measured.at_least(f"spread, 1,024 layers, Δt = {scale}", spreads[-1], 1)
 
 
 @pytest.mark.claim("C1.5")
-def test_at_root_n_the_distribution_settles_while_draws_do_not():
+def test_at_root_n_the_distribution_settles_while_draws_do_not(measured):
     """128 and 512 layers: at N^-½ samples of one law, at 1 not; and two draws of one depth stay strangers."""
     zero = torch.zeros(2, 2)
     settled = 1.95 * math.sqrt(2 / DRAWS)  # Kolmogorov-Smirnov at 0.1 %
     not_settled = 1.5 * settled
     shallow, deep, again = (networks(N, N**-0.5, zero, seed)[:, 0] for N, seed in ((128, 0), (512, 0), (512, 7)))
-    assert gap_of_laws(shallow, deep) < settled
-    assert gap_of_laws(*(networks(N, 1.0, zero)[:, 0] for N in (128, 512))) > not_settled
+    measured.at_most("gap of laws, 128 and 512 layers, Δt = 1/√N", gap_of_laws(shallow, deep), settled)
+    unsettled = gap_of_laws(*(networks(N, 1.0, zero)[:, 0] for N in (128, 512)))
+    measured.at_least("gap of laws, 128 and 512 layers, Δt = 1", unsettled, not_settled)
     assert gap_of_laws(*(networks(N, 1 / N, torch.eye(2))[:, 0] for N in (128, 512))) > not_settled
     assert (again - deep).square().mean().sqrt() > deep.std()  # independent draws: √2 standard deviations apart
 
@@ -151,20 +153,24 @@ def test_at_root_n_the_distribution_settles_while_draws_do_not():
 @pytest.mark.claim("C1.2")
 @pytest.mark.parametrize("z, fate", [(0.5, "rest"), (1.5, "rest"), (1.95, "rest"), (2.05, "grows"), (3.0, "grows")])
 @pytest.mark.parametrize("dt", [1.0, 0.125])
-def test_stability_limit(z, fate, dt):
+def test_stability_limit(measured, z, fate, dt):
     """u' = −λ u with λ Δt = z: the limit lies at 2, whatever λ and Δt are by themselves."""
     u = torch.tensor(1.0)
     for _ in range(400):
         u = euler(lambda v: -(z / dt) * v, u, dt)
-    assert (u.abs() < 1e-3) if fate == "rest" else (u.abs() > 1e3)
+    if fate == "rest":
+        measured.at_most(f"|u| after 400 steps, λΔt = {z:g}", u.abs(), 1e-3)
+    else:
+        measured.at_least(f"|u| after 400 steps, λΔt = {z:g}", u.abs(), 1e3)
 
 
 @pytest.mark.claim("C1.2")
-def test_at_the_limit_the_steps_jump_between_two_places():
+def test_at_the_limit_the_steps_jump_between_two_places(measured):
     u = [torch.tensor(1.0)]
     for _ in range(100):
         u.append(euler(lambda v: -2 * v, u[-1], 1.0))
-    assert torch.stack(u).tolist() == [1.0, -1.0] * 50 + [1.0]
+    jumps = torch.tensor([1.0, -1.0] * 50 + [1.0])
+    measured.at_most("λΔt = 2: distance from 1, −1, 1, …", (torch.stack(u) - jumps).abs().max(), 0)
 
 
 @pytest.mark.parametrize(

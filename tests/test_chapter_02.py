@@ -23,43 +23,46 @@ def model():
 
 
 @pytest.mark.claim("C2.1")
-def test_the_trapezoidal_error_is_minus_twice_the_midpoint_error():
+def test_the_trapezoidal_error_is_minus_twice_the_midpoint_error(measured):
     for n in SIZES:  # n cells of the same width for both
         midpoint = Grid.uniform(n).integrate(river) - INTEGRAL
         trapezoid = Grid.uniform(n + 1, "trapezoid").integrate(river) - INTEGRAL
-        assert trapezoid / midpoint == pytest.approx(-2, abs=20 / n**2)
+        measured.near(f"trapezoid / midpoint error, {n} cells", trapezoid / midpoint, -2, within=20 / n**2)
 
 
 @pytest.mark.claim("C2.2")
-def test_both_ends_counted_whole_is_of_order_one():
+def test_both_ends_counted_whole_is_of_order_one(measured):
     grids = [Grid.uniform(n, "trapezoid") for n in SIZES]
     errors = [(river(g.x).mean() - INTEGRAL).abs() for g in grids]
-    assert order(errors, SIZES) == pytest.approx(1, abs=0.05)
+    measured.near("order, mean of readings, both ends", order(errors, SIZES), 1, within=0.05)
     for g in grids:
         rule, ends = g.integrate(river), (river(g.x[0]) + river(g.x[-1])) / 2
-        torch.testing.assert_close(river(g.x).mean(), rule + (ends - rule) / len(g), rtol=1e-13, atol=0)
+        gap = (river(g.x).mean() - rule - (ends - rule) / len(g)).abs()
+        measured.at_most("mean of readings against the formula", gap, 1e-12)
 
 
 @pytest.mark.claim("C2.3")
-def test_the_mean_of_readings_on_a_graded_grid_goes_elsewhere():
+def test_the_mean_of_readings_on_a_graded_grid_goes_elsewhere(measured):
     means = torch.stack([river(Grid.graded(n, 2.0).x).mean() for n in SIZES])
     over_gauges = Grid.gauss(60).integrate(lambda z: river(z**2))
-    assert order((means - over_gauges).abs(), SIZES) >= 1.4  # it does converge, …
-    assert abs(order((means - INTEGRAL).abs(), SIZES)) <= 0.02  # … but not to the integral
-    assert (over_gauges - INTEGRAL).abs() > 0.1
+    elsewhere, here = ((means - place).abs() for place in (over_gauges, INTEGRAL))
+    elsewhere, here = ((means - place).abs() for place in (over_gauges, INTEGRAL))
+    measured.at_least("order, to the mean over gauges", order(elsewhere, SIZES), 1.4)  # it does converge, …
+    measured.near("order, to the integral", order(here, SIZES), 0, within=0.02)  # … but not to the integral
+    measured.at_least("mean over gauges against integral", (over_gauges - INTEGRAL).abs(), 0.1)
 
 
 @pytest.mark.claim("C2.4")
 @pytest.mark.parametrize("make", [Grid.gauss, Grid.uniform, Grid.graded], ids=["gauss", "midpoint", "graded"])
 @pytest.mark.parametrize("roughness, expected", [("kink", 2), ("jump", 1)])
-def test_a_rough_field_takes_the_advantage_away(make, roughness, expected):
+def test_a_rough_field_takes_the_advantage_away(measured, make, roughness, expected):
     c = torch.linspace(0.2, 0.8, 61, dtype=torch.float64)[:, None]
     if roughness == "kink":
         field, integral = lambda x: (x - c).abs(), (c**2 + (1 - c) ** 2)[:, 0] / 2
     else:
         field, integral = lambda x: (x > c).double(), 1 - c[:, 0]
     errors = [(make(n).integrate(field) - integral).square().mean().sqrt() for n in SIZES]
-    assert order(errors, SIZES) == pytest.approx(expected, abs=0.1)
+    measured.near(f"order, {make.__name__}, {roughness}", order(errors, SIZES), expected, within=0.1)
 
 
 def heap(points):
@@ -71,21 +74,21 @@ ONE_AXIS = math.sqrt(math.pi) / 2 * math.erf(1)  # ∫ exp(−x²) dx over [0, 1
 
 @pytest.mark.claim("C2.5")
 @pytest.mark.parametrize("dim", [1, 2, 3, 6])
-def test_dimension_slows_a_product_grid_and_not_chance(dim):
+def test_dimension_slows_a_product_grid_and_not_chance(measured, dim):
     counts = [m**6 for m in (2, 3, 4, 5)]  # whole roots in every one of these dimensions
     generator = torch.Generator().manual_seed(dim)
     grids = [Grid.product(*[Grid.uniform(round(n ** (1 / dim)))] * dim) for n in counts]
     assert [len(g) for g in grids] == counts
     product = [(g.weights @ heap(g.points) - ONE_AXIS**dim).abs() for g in grids]
-    assert order(product, counts) == pytest.approx(2 / dim, abs=0.03)
+    measured.near(f"order, product grid, {dim}-D", order(product, counts), 2 / dim, within=0.03)
     means = [heap(torch.rand(300, n, dim, generator=generator, dtype=torch.float64)).mean(-1) for n in counts]
     chance = [(m - ONE_AXIS**dim).square().mean().sqrt() for m in means]
-    assert order(chance, counts) == pytest.approx(0.5, abs=0.05)
+    measured.near(f"order, random points, {dim}-D", order(chance, counts), 0.5, within=0.05)
 
 
 @pytest.mark.claim("C2.6")
 @pytest.mark.parametrize("make", [Grid.uniform, Grid.graded], ids=["uniform", "graded"])
-def test_a_linear_layer_is_an_integral_over_the_features(make):
+def test_a_linear_layer_is_an_integral_over_the_features(measured, make):
     probes = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None]
 
     def matrix(eta):
@@ -97,13 +100,13 @@ def test_a_linear_layer_is_an_integral_over_the_features(make):
     exact = Grid.gauss(60).integrate(lambda eta: matrix(eta) * feature(eta))
     grids = [make(n) for n in SIZES]
     errors = [(g.integrate(lambda eta: matrix(eta) * feature(eta)) - exact).abs().max() for g in grids]
-    assert order(errors, SIZES) == pytest.approx(2, abs=0.1)
+    measured.near("order, with weights", order(errors, SIZES), 2, within=0.1)
     plain = torch.stack([(matrix(g.x) @ feature(g.x)).norm() for g in grids])
-    assert order(1 / plain, SIZES) == pytest.approx(1, abs=0.05)  # grows like the width
+    measured.near("power of the width, without weights", order(1 / plain, SIZES), 1, within=0.05)
 
 
 @pytest.mark.claim("C2.7")
-def test_hidden_features_have_no_order(model):
+def test_hidden_features_have_no_order(measured, model):
     shuffle = torch.randperm(512, generator=torch.Generator().manual_seed(0))
     u = torch.randn(10, 128, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     for _, feed in model.flow.depth.layers:
@@ -111,9 +114,9 @@ def test_hidden_features_have_no_order(model):
         rows = torch.nn.functional.normalize(local.up.weight.detach(), dim=-1)
         cosines = rows @ rows.T
         any_two = cosines[~torch.eye(512, dtype=torch.bool)].mean()
-        assert cosines.diagonal(1).mean() == pytest.approx(any_two.item(), abs=0.03)
+        measured.near("cosine of neighbours − of any two", cosines.diagonal(1).mean() - any_two, 0, within=0.03)
         before = local(u)
         with torch.no_grad():
             local.up.weight[:] = local.up.weight[shuffle]
             local.down.weight[:] = local.down.weight[:, shuffle]
-        torch.testing.assert_close(local(u), before, rtol=0, atol=1e-12)
+        measured.at_most("gap, hidden features shuffled", (local(u) - before).abs().max(), 1e-12)

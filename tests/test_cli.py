@@ -84,7 +84,7 @@ def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["swim"], "unknown command 'swim'; known are train, sample, doctor, notebooks"),
+        (["swim"], "unknown command 'swim'; known are train, sample, claims, doctor, notebooks"),
         (["train", "huge"], "unknown preset 'huge'; known are shakespeare-cpu, tiny"),
         (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
         (["train", "--steps", "many"], "invalid literal"),

@@ -27,15 +27,16 @@ SIZES = [20, 40, 80, 160, 320]
     ],
     ids=["midpoint", "trapezoid", "graded 2", "graded 3"],
 )
-def test_order_two(make):
+def test_order_two(measured, request, make):
     errors = [(make(n).integrate(smooth) - EXACT).abs() for n in SIZES]
-    assert order(errors, SIZES) == pytest.approx(2, abs=0.1)
+    measured.near(f"order, {request.node.callspec.id}", order(errors, SIZES), 2, within=0.1)
 
 
 @pytest.mark.claim("C2.4")
-def test_sixteen_gauss_points_beat_ten_thousand_uniform_ones():
+def test_sixteen_gauss_points_beat_ten_thousand_uniform_ones(measured):
     uniform = (Grid.uniform(10_000).integrate(smooth) - EXACT).abs()
-    assert (Grid.gauss(16).integrate(smooth) - EXACT).abs() < uniform
+    gauss = (Grid.gauss(16).integrate(smooth) - EXACT).abs()
+    measured.at_most("error, 16 Gauss against 10,000 midpoints", gauss / uniform, 1)
 
 
 def test_gauss_is_exact_for_polynomials():
@@ -45,14 +46,14 @@ def test_gauss_is_exact_for_polynomials():
 
 
 @pytest.mark.claim("C2.5")
-def test_scattered_points_are_monte_carlo():
+def test_scattered_points_are_monte_carlo(measured):
     torch.manual_seed(0)
     sizes = [100, 400, 1600, 6400]
     rms = []
     for n in sizes:
         runs = torch.stack([Grid.scattered(torch.rand(n, dtype=torch.float64)).integrate(smooth) for _ in range(400)])
         rms.append((runs - EXACT).square().mean().sqrt())
-    assert order(rms, sizes) == pytest.approx(0.5, abs=0.1)
+    measured.near("order, independent random points on a line", order(rms, sizes), 0.5, within=0.1)
 
 
 def test_weights_sum_to_the_measure():

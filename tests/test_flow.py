@@ -50,11 +50,12 @@ def measured_order(flow, u0, steps=STEPS):
         ("symmetrised", "midpoint", 2),
     ],
 )
-def test_order_without_a_constraint(scheme, substep, expected):
+def test_order_without_a_constraint(measured, scheme, substep, expected):
     flow = Flow(terms(), None, scheme, Constant(), substep=substep, horizon=1.0)
-    assert measured_order(flow, start()) == pytest.approx(expected, abs=0.06)
+    measured.near(f"order, {scheme}, {substep}", measured_order(flow, start()), expected, within=0.06)
 
 
+KEPT = {False: "projected", True: "tangent"}
 STRANG = [
     ("strang", "euler", False, 1),
     ("strang", "midpoint", False, 1),  # the projection after each substep costs Strang its second order
@@ -70,10 +71,11 @@ OTHERS = [("lie", "euler", False, 1), ("additive", "midpoint", True, 1), ("symme
     "constraint, scheme, substep, tangent, expected",
     [(Moments(), *case) for case in STRANG + OTHERS] + [(Sphere(math.sqrt(8)), *case) for case in STRANG],
 )
-def test_order_under_a_constraint(constraint, scheme, substep, tangent, expected):
+def test_order_under_a_constraint(measured, constraint, scheme, substep, tangent, expected):
     flow = Flow(terms(), constraint, scheme, substep=substep, tangent=tangent, horizon=1.0)
-    assert measured_order(flow, start(constraint)) == pytest.approx(expected, abs=0.06)
-    assert constraint.defect(flow(start(constraint), 4).final).max() < 1e-12
+    what = f"order, {scheme}, {substep}, {KEPT[tangent]}, {type(constraint).__name__}"
+    measured.near(what, measured_order(flow, start(constraint)), expected, within=0.06)
+    measured.at_most("defect after four steps", constraint.defect(flow(start(constraint), 4).final).max(), 1e-12)
 
 
 @pytest.mark.claim("C6.5")
@@ -81,10 +83,11 @@ def test_order_under_a_constraint(constraint, scheme, substep, tangent, expected
     "substep, tangent, expected",
     [("euler", False, 1), ("midpoint", False, 1), ("midpoint", True, 2), ("euler", True, 1)],
 )
-def test_order_under_a_moving_constraint(substep, tangent, expected):
+def test_order_under_a_moving_constraint(measured, substep, tangent, expected):
     moving = Moments(mean=lambda t: 0.3 * t * t, std=lambda t: 1 + 0.5 * t)
     flow = Flow(terms(), moving, "strang", substep=substep, tangent=tangent, horizon=1.0)
-    assert measured_order(flow, start(moving)) == pytest.approx(expected, abs=0.06)
+    what = f"order, strang, {substep}, {KEPT[tangent]}, moving Moments"
+    measured.near(what, measured_order(flow, start(moving)), expected, within=0.06)
     trajectory = flow(start(moving), 8)
     for t, u in zip(trajectory.times.tolist(), trajectory.fields):
         assert moving.defect(u, t).max() < 1e-12
@@ -97,7 +100,7 @@ def test_order_with_parameters_that_change_with_depth(scheme, substep, expected)
 
 
 @pytest.mark.claim("C6.6")
-def test_the_literal_reading_has_no_limit():
+def test_the_literal_reading_has_no_limit(measured):
     """S1 ∩ S2 is empty at σ1 = 0, so the sieve and layer norm push u back and forth: the path grows with the steps."""
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, dtype=torch.float64).eval()
@@ -111,8 +114,8 @@ def test_the_literal_reading_has_no_limit():
                 length += path_of_substeps(flow, u, h)
             lengths.append(length)
         paths[reading] = -order(lengths, STEPS)
-    assert paths["literal"] == pytest.approx(1, abs=0.1)
-    assert paths["local"] == pytest.approx(0, abs=0.1)
+    measured.near("length of the way ~ N^p, literal: p", paths["literal"], 1, within=0.1)
+    measured.near("length of the way ~ N^p, local: p", paths["local"], 0, within=0.1)
     with pytest.raises(ValueError, match="no limit"):
         from_torch(layer, "literal").velocity(start(), 0.0)
 
@@ -141,15 +144,15 @@ def path_of_substeps(flow, u, h):
 
 @pytest.mark.claim("C0.3")
 @torch.no_grad()
-def test_the_order_of_the_terms_fades_with_the_step():
+def test_the_order_of_the_terms_fades_with_the_step(measured):
     """Attention first or local first: the ends differ by O(Δt)."""
     there = Flow(terms(), Moments(), horizon=1.0)
     back = Flow(terms()[::-1], Moments(), horizon=1.0)
     for ours, theirs in zip(there.depth.layers[0], reversed(back.depth.layers[0])):
         theirs.load_state_dict(ours.state_dict())
     apart = [(there(start(), n).final - back(start(), n).final).norm().item() for n in STEPS]
-    assert apart[0] > 1e-4
-    assert order(apart, STEPS) == pytest.approx(1, abs=0.06)
+    measured.at_least("distance of the two orders, 64 steps", apart[0], 1e-4)
+    measured.near("order in Δt of that distance", order(apart, STEPS), 1, within=0.06)
 
 
 def test_padding_does_not_leak():

@@ -17,10 +17,11 @@ def tiny():
 
 
 @pytest.mark.claim("C0.2")
-def test_the_trained_river_stays_on_s1(tiny):
+def test_the_trained_river_stays_on_s1(measured, tiny):
     for text in ("the value of the argum", "import sys\nprint(", "zzzz"):
         for steps in (4, 9):
-            assert tiny.constraint.defect(tiny.trajectory(text, steps).fields).max() < 1e-3
+            defect = tiny.constraint.defect(tiny.trajectory(text, steps).fields).max()
+            measured.at_most("largest defect along the river", defect, 1e-3)
 
 
 def test_it_is_the_model_of_its_preset(tiny):
