@@ -20,11 +20,11 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test train clean
+.PHONY: help lab test test-browser train clean
 
 help: ## print this list
 	@echo "make COMMAND, where COMMAND is"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
 	@echo "Settings: PYTHON=python3.12       another Python for .venv (3.11 or newer)"
 	@echo "          PIP_ARGS=\"...\"          arguments for pip, as --extra-index-url for a CPU build of torch"
 	@echo "          LAB_ARGS, TEST_ARGS     arguments for JupyterLab, for pytest"
@@ -34,8 +34,11 @@ lab: $(VENV)/.lab ## open the course in JupyterLab, at its first chapter
 	$(LAB) $(LAB_ARGS)
 
 test: $(VENV)/.test ## run every unit test and every notebook
-	OMP_NUM_THREADS=1 FLOWLIB_SWEEP=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile \
+	OMP_NUM_THREADS=1 FLOWLIB_SWEEP=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser" \
 	  --nbval-lax --nbval-current-env tests $(BOOKS) $(TEST_ARGS)
+
+test-browser: $(VENV)/.test ## use every chapter in a real browser; report how fast the explorers answer
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/browser $(TEST_ARGS)
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
 	$(BIN)/flowlib train tiny --resume

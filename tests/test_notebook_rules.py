@@ -104,17 +104,24 @@ def line():
     return plots.curves([1, 2, 3], {"attention": [1, 2, 3]}, xlabel="x", ylabel="y")
 
 
+def ask(n):
+    return f'predict_number(\n    "How many?",\n    answer={n},\n    id="Q4.{n}",\n)' + "\nprogress()" * (n == 5)
+
+
 def sound():
     """A notebook that keeps every rule."""
-    text = "# A chapter\n\n**Objectives** see. **Prerequisites** none. Reading time 1 min. "
+    text = "# 04 · A chapter\n\n**Objectives**\n\n- see (C4.1)\n- say so (C4.2, Q4.5)\n\n"
+    text += "**Prerequisites** none. Reading time 1 min. "
     cells = [nbformat.v4.new_markdown_cell(text + "<!-- measured -->Runs in 1 s, so<!-- /measured -->")]
     for i in range(10):
-        cells += [nbformat.v4.new_markdown_cell(f"Prose {i}"), nbformat.v4.new_markdown_cell(f"C4.{i + 1}")]
+        cells += [nbformat.v4.new_markdown_cell(f"Prose {i}")]
+        cells += [nbformat.v4.new_markdown_cell(f"> **Claim C4.{i + 1}.** So it is.")]
         cells += [nbformat.v4.new_code_cell(f"x = {i}", execution_count=i + 1)]
     cells[3].source = "# NBVAL_CHECK_OUTPUT\nprint(1)"
     cells[3].outputs = [nbformat.v4.new_output("stream", name="stdout", text="1\n")]
     data, metadata = bundle(png(line()), ALT, 10, 10)
     cells[6].outputs = [nbformat.v4.new_output("display_data", data, metadata=metadata)]
+    cells += [nbformat.v4.new_code_cell(ask(n), execution_count=10 + n) for n in range(1, 6)]
     cells += [nbformat.v4.new_markdown_cell(f"## {w}") for w in ("Summary", "Exercise", "References")]
     made = notebook(*cells)
     made.metadata["flowlib"] = {"measured": {"seconds": 9, "peak_mb": 600, "cores": 2}}
@@ -153,6 +160,16 @@ def picture_in_checked(cells, _):
     cells[3].outputs = cells[6].outputs
 
 
+def change_source(i, old, new):
+    """In cell i, which holds it."""
+
+    def change(cells, _):
+        assert old in cells[i].source
+        cells[i].source = cells[i].source.replace(old, new)
+
+    return change
+
+
 def set_source(i, text):
     return lambda cells, _: cells[i].update(source=text)
 
@@ -161,7 +178,7 @@ def set_meta(**values):
     return lambda _, made: made.metadata["flowlib"]["measured"].update(values)
 
 
-QUESTION = "predict(\n" + "    # a long question\n" * 30 + ")"
+QUESTION = "predict(\n" + "    # a long question\n" * 30 + "    id='Q4.6',\n)"
 CLASS = "class A:\n" + "    x = 1\n" * 20
 
 
@@ -197,6 +214,17 @@ CLASS = "class A:\n" + "    x = 1\n" * 20
         (set_meta(seconds=61), "must run in 60 s"),
         (set_meta(peak_mb=1300), "at most 1200 MB"),
         (lambda _, made: made.metadata.pop("flowlib"), "nothing was measured"),
+        (set_source(32, "x = 1"), "at least 5 questions, this one 4"),
+        (change_source(32, 'id="Q4.2"', 'id="Q3.2"'), "one has 'Q3.2'"),
+        (change_source(32, 'id="Q4.2",', ""), "one has ''"),
+        (change_source(32, "Q4.2", "Q4.1"), "two questions have the id 'Q4.1'"),
+        (change_source(35, "progress()", ""), "must end in 'progress()'"),
+        (change_source(0, "# 04", "#"), "of chapter -1"),
+        (change_source(0, "- see (C4.1)\n", ""), "lists the objectives"),
+        (change_source(0, "(C4.1)", ""), "must name the claim or the question"),
+        (change_source(0, "C4.1", "C4.11"), "names C4.11, which this chapter does not hold"),
+        (change_source(0, "Q4.5", "Q4.7"), "names Q4.7, which"),
+        (change_source(2, "**Claim C4.1.**", "As C4.1 says:"), "names C4.1, which"),
     ],
 )
 def test_each_rule_finds_what_breaks_it(change, said):

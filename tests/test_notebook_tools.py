@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowlib.notebook import choice, plots, predict, predict_number, setup, show, slider, sweep, switch
 from flowlib.notebook.explore import Explorer, ends, explorer
-from flowlib.notebook.predict import NumberQuestion, Question
+from flowlib.notebook.questions import NumberQuestion, Question
 from flowlib.notebook.show import bundle, png
 
 ALT = "A straight line that rises from one to three over three points, drawn for a test"
@@ -282,15 +282,15 @@ def test_short_forms_and_kinds_of_controls(displayed):
     explorer(powers, alt=ALT, power=(1.0, 4.0, 2.0), flip=True, rule=["a", "b"])
     kinds = [type(part).__name__ for part in displayed[1][1].children]
     assert kinds == ["FloatSlider", "Checkbox", "Dropdown", "HTML"]
-    assert type(choice([1, 2, 4]).widget("n", True)).__name__ == "SelectionSlider"
+    assert type(choice([1, 2, 4]).widget("n")).__name__ == "SelectionSlider"
 
 
 def test_the_axes_stay_in_their_place_while_a_slider_moves():
     made = Explorer(lambda power: powers(power), ALT, {"power": slider(1, 4)})
     made.picture({"power": 1})
-    [first] = made.places
+    [first] = made.frame.places
     made.picture({"power": 4})
-    [second] = made.places
+    [second] = made.frame.places
     assert second.bounds == pytest.approx(first.bounds)
 
 

@@ -11,7 +11,8 @@ from importlib import import_module
 from flowlib.notebook import palette
 from flowlib.notebook.check import close, fails, misconception
 from flowlib.notebook.explore import choice, explorer, slider, sweep, switch
-from flowlib.notebook.predict import predict, predict_number
+from flowlib.notebook.predict import predict, predict_number, predict_order, progress
+from flowlib.notebook.record import forget
 from flowlib.notebook.setup import setup
 from flowlib.notebook.show import show
 
@@ -20,11 +21,14 @@ __all__ = [
     "close",
     "explorer",
     "fails",
+    "forget",
     "misconception",
     "palette",
     "plots",
     "predict",
     "predict_number",
+    "predict_order",
+    "progress",
     "setup",
     "show",
     "slider",

@@ -28,6 +28,7 @@ VOLATILE = (
     "scrolled",
     "trusted",
 )  # cell metadata that editors leave
+QUESTIONS = ("predict(", "predict_number(", "predict_order(")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 MEGABYTE = 1e6
 
@@ -96,7 +97,7 @@ def run(notebook, folder: Path, timeout: float) -> Measured:
     )
     begin, index, cell = time.perf_counter(), 0, None
     try:
-        with client.setup_kernel(env=os.environ | {"PYTHONHASHSEED": "0"}):
+        with client.setup_kernel(env=os.environ | {"PYTHONHASHSEED": "0", "FLOWLIB_PROGRESS": "off"}):
             with PeakMemory(client.km.provisioner.process.pid) as memory:
                 for index, cell in enumerate(notebook.cells):
                     client.execute_cell(cell, index)
@@ -210,7 +211,7 @@ def tidy(notebook) -> None:
 
 def is_question(cell) -> bool:
     """A code cell that asks and does nothing else: its input is folded away."""
-    return cell.cell_type == "code" and cell.source.lstrip().startswith(("predict(", "predict_number("))
+    return cell.cell_type == "code" and cell.source.lstrip().startswith(QUESTIONS)
 
 
 def stable_id(cell, seen: dict[str, int]) -> str:

@@ -22,6 +22,9 @@ SECONDS, ALL_SECONDS, PEAK_MB, SIZE_MB = 60, 300, 1200, 1.5
 OPENING = ("objectives", "prerequisites", "reading time")
 CLOSING = ("summary", "exercise", "references")
 CLAIM = re.compile(r"\bC(\d+)\.(\d+)\b")
+STATED = re.compile(r"\*\*Claim (C\d+\.\d+)")
+EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
+QUESTIONS = 5  # at least, in a chapter
 ABSOLUTE = re.compile(r"(?<![\w./:-])(?:/(?:home|root|tmp|work|Users|usr|opt|mnt|content|var)/\w|[A-Z]:\\\w)")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 MARKED = "NBVAL_CHECK_OUTPUT"
@@ -37,6 +40,8 @@ def violations(notebook, path: Path | str = "") -> list[str]:
         *code(notebook),
         *header(notebook),
         *ending(notebook),
+        *questions(notebook),
+        *objectives(notebook),
     ]
     found += [*pictures(notebook), *paths(notebook), *checked_outputs(notebook), *budget(notebook)]
     if path and Path(path).stat().st_size > SIZE_MB * 1e6:
@@ -131,6 +136,55 @@ def ending(notebook) -> Iterator[str]:
     for word in CLOSING:
         if word not in headings:
             yield f"a heading at the end must say {word!r}"
+
+
+def number_of(notebook) -> int:
+    """The chapter's number, from its title: 3 of '# 03 · Attention is an integral'; -1 where there is none."""
+    title = re.match(r"\s*# (\d+)", notebook.cells[0].source) if notebook.cells else None
+    return int(title[1]) if title else -1
+
+
+def asked_in(notebook) -> list[str]:
+    """The ids of the questions, Q3.1, Q3.2, ... in the order of the page; '' for a question without one."""
+    found = []
+    for cell in filter(is_question, notebook.cells):
+        call = ast.parse(cell.source).body[0].value
+        given = {word.arg: word.value for word in call.keywords}
+        found.append(ast.literal_eval(given["id"]) if "id" in given else "")
+    return found
+
+
+def questions(notebook) -> Iterator[str]:
+    """At least five, each with an id of its own that names the chapter, which makes it the only one in the course."""
+    ids, number = asked_in(notebook), number_of(notebook)
+    if len(ids) < QUESTIONS:
+        yield f"a chapter asks at least {QUESTIONS} questions, this one {len(ids)}"
+    for name in sorted({name for name in ids if not re.fullmatch(rf"Q{number}\.\d+", name)}):
+        yield f"a question of chapter {number} has an id such as 'Q{number}.1', which stays; one has {name!r}"
+    for name in sorted({name for name in ids if ids.count(name) > 1}):
+        yield f"two questions have the id {name!r}; a new question takes a new number"
+    last = next((cell.source for cell in reversed(notebook.cells) if is_question(cell)), "")
+    if last and not last.rstrip().endswith("\nprogress()"):
+        yield "the cell of the last question must end in 'progress()', which counts the answers"
+
+
+def objectives_in(notebook) -> dict[str, list[str]]:
+    """Each objective, a line '- ...' of the first cell, with the claims and questions that it names."""
+    lines = re.findall(r"^- (.+)$", notebook.cells[0].source, re.MULTILINE) if notebook.cells else []
+    return {line: EVIDENCE.findall(line) for line in lines}
+
+
+def objectives(notebook) -> Iterator[str]:
+    """Each names a claim that this chapter states or a question that it asks, and nothing that is missing."""
+    listed = objectives_in(notebook)
+    there = {name for text in prose(notebook) for name in STATED.findall(text)} | set(asked_in(notebook))
+    if len(listed) < 2:
+        yield f"the first cell lists the objectives, one on each line '- ... (C3.2, Q3.4)'; it lists {len(listed)}"
+    for line, evidence in listed.items():
+        if not evidence:
+            yield f"an objective must name the claim or the question that it is tested by: {line!r}"
+        if missing := sorted(set(evidence) - there):
+            yield f"an objective names {', '.join(missing)}, which this chapter does not hold: {line!r}"
 
 
 def pictures(notebook) -> Iterator[str]:

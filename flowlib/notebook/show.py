@@ -23,29 +23,33 @@ def check_alt(alt: str) -> str:
     return words
 
 
-def pixels(fig, dpi: float):
-    """The figure drawn once, as a Pillow image. (`savefig` would draw twice to find its layout.)"""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def pixels(canvas):
+    """What is drawn on an Agg canvas, as a Pillow image."""
     from PIL import Image
 
-    fig.set_dpi(dpi)
-    canvas = FigureCanvasAgg(fig)
-    canvas.draw()
     drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
     return drawn.convert("RGB")
 
 
-def png(fig, *, small: bool = True, dpi: float = palette.DPI) -> bytes:
-    """The figure as PNG bytes. `small` keeps 256 colours, which a plot does not miss: a third of the size."""
+def png(fig) -> bytes:
+    """The figure as PNG bytes, in 256 colours, which a plot does not miss: a third of the size.
+
+    It is drawn once. (`savefig` would draw it twice to find its layout.)
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    image = pixels(fig, dpi)
-    packed = io.BytesIO()
-    if small:
-        image.quantize(256, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)
-    else:
-        image.save(packed, format="png", compress_level=1)
-    return packed.getvalue()
+    fig.set_dpi(palette.DPI)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return packed(pixels(canvas).quantize(256, dither=Image.Dither.NONE), optimize=True)
+
+
+def packed(image, **how) -> bytes:
+    """A Pillow image as PNG bytes."""
+    file = io.BytesIO()
+    image.save(file, format="png", **how)
+    return file.getvalue()
 
 
 def css_size(fig) -> tuple[int, int]:

@@ -1,0 +1,258 @@
+"""Every chapter as a reader meets it: run all, drag every control of every explorer to both ends, answer a question."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+CHAPTERS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "chapters").glob("*.ipynb"))
+MOVES = 12  # measured moves of each control
+SLIDER, MENU, SWITCH = ".widget-hslider", ".widget-dropdown", ".widget-checkbox"
+
+# In the page: when the control was moved (the browser's own time of the event), and when each picture stood there.
+WATCH = """root => {
+    if (root.shown) return;
+    const place = root.querySelector('.flowlib-picture');
+    root.moved = null;
+    root.shown = [];
+    for (const kind of ['pointermove', 'mousemove', 'keydown', 'change'])
+        document.addEventListener(kind, event => { root.moved ??= event.timeStamp; }, true);
+    new MutationObserver(async () => {
+        const image = place.querySelector('img');
+        await image?.decode();
+        await new Promise(requestAnimationFrame);
+        root.shown.push(performance.now());
+    }).observe(place, {childList: true, subtree: true});
+}"""
+NEXT = "([root, count]) => root.shown.length > count"
+TOOK = "([root, count]) => root.shown[count] - root.moved"
+
+
+class OnPage:
+    """One explorer on the page: its controls, its picture, and how long the last move took."""
+
+    def __init__(self, chapter, root):
+        self.chapter, self.page = chapter, chapter.page
+        self.root = root.element_handle()
+        self.controls = [Knob(self, part) for part in root.locator(f"{SLIDER}, {MENU}, {SWITCH}").all()]
+        self.root.evaluate(WATCH)
+
+    @property
+    def count(self) -> int:
+        return self.root.evaluate("root => root.shown.length")
+
+    @property
+    def source(self) -> int | None:
+        """What tells one picture from another: a hash of the image as it is written in the page."""
+        image = self.root.query_selector(".flowlib-picture img")
+        return image and hash(image.get_attribute("src"))
+
+    def trouble(self) -> str:
+        said = self.root.query_selector(".flowlib-picture [role=alert]")
+        return said.inner_text() if said else ""
+
+    def after(self, move) -> float | None:
+        """Make the move; where it changes the control, wait for the new picture. Returns milliseconds."""
+        count, before = self.count, self.state()
+        self.root.evaluate("root => { root.moved = null; }")
+        move()
+        if self.state() == before:
+            return None
+        self.page.wait_for_function(NEXT, arg=[self.root, count])
+        assert not self.trouble(), self.trouble()
+        return self.page.evaluate(TOOK, [self.root, count])
+
+    def state(self) -> list[str]:
+        return [knob.value() for knob in self.controls]
+
+
+class Knob:
+    """One control, moved as a reader moves it: a slider dragged by its handle, a menu chosen from, a switch clicked."""
+
+    def __init__(self, explorer: OnPage, part):
+        self.explorer, self.part, self.page = explorer, part, explorer.page
+        self.name = part.locator("label").all_inner_texts()[-1].strip()  # a switch has an empty one before its own
+        kinds = part.get_attribute("class")
+        self.kind = next(kind for kind in (SLIDER, MENU, SWITCH) if kind[1:] in kinds)
+        self.menu = part.locator("select option").evaluate_all("options => options.map(option => option.value)")
+
+    def value(self) -> str:
+        """As the page shows it."""
+        if self.kind == SLIDER:
+            return self.part.locator(".widget-readout").inner_text()
+        return self.part.locator("select, input").evaluate("e => e.type === 'checkbox' ? String(e.checked) : e.value")
+
+    def where(self):
+        """The place where it stands now, as `move` takes it."""
+        if self.kind != SLIDER:
+            return self.value() if self.kind == MENU else self.value() == "true"
+        handle, track = (self.part.locator(part).bounding_box() for part in (".noUi-handle", ".noUi-base"))
+        return (handle["x"] + handle["width"] / 2 - track["x"]) / track["width"]
+
+    def places(self) -> list:
+        """Low end, high end, and places between: as shares of the track, as entries of the menu, as on and off."""
+        if self.kind == SLIDER:
+            return [0.0, 1.0, *((7 * i % MOVES + 0.5) / MOVES for i in range(MOVES))]
+        return self.menu * -(-MOVES // len(self.menu)) if self.menu else [True, False] * (MOVES // 2)
+
+    def ends(self) -> list:
+        return self.menu if self.kind == MENU else self.places()[:2]
+
+    def grip(self) -> None:
+        """Take the handle; until `let_go` every place is a move of one drag."""
+        if self.kind == SLIDER:
+            self.part.scroll_into_view_if_needed()
+            box = self.part.locator(".noUi-handle").bounding_box()
+            self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            self.page.mouse.down()
+
+    def move(self, place) -> None:
+        if self.kind == SLIDER:
+            box = self.part.locator(".noUi-base").bounding_box()
+            self.page.mouse.move(box["x"] + place * box["width"], box["y"] + box["height"] / 2)
+        elif self.kind == MENU:
+            self.part.locator("select").select_option(value=place)
+        elif self.part.locator("input").is_checked() != place:
+            self.part.locator("input").click()
+
+    def let_go(self) -> None:
+        if self.kind == SLIDER:
+            self.page.mouse.up()
+
+    def drag_to_both_ends(self) -> None:
+        """Both ends are reached, and the picture changes on the way. (0° and 360° may well agree.)"""
+        reached, pictures = set(), set()
+        for place in self.drag([0.0, 0.4, 1.0, 0.0] if self.kind == SLIDER else [*self.ends(), self.ends()[0]]):
+            if self.explorer.after(lambda place=place: self.move(place)) is not None:
+                pictures.add(self.explorer.source)
+            reached.add(round(self.where(), 2) if self.kind == SLIDER else self.where())
+        assert reached >= set(self.ends()), f"{self.name} was dragged to its ends, and got to {reached} only"
+        assert len(pictures) > 1, f"{self.name} changes, the picture does not"
+
+    def measure(self) -> list[float]:
+        """Milliseconds from each of at least MOVES moves to its picture."""
+        times = [self.explorer.after(lambda place=place: self.move(place)) for place in self.drag(self.places())]
+        return [round(t, 1) for t in times if t is not None]
+
+    def drag(self, places: list):
+        """The places, between taking the handle and letting it go."""
+        self.grip()
+        yield from places
+        self.let_go()
+
+
+def explorers(chapter) -> list[OnPage]:
+    """Those of the page, one for each call in the source."""
+    calls = [i for i, source in enumerate(chapter.sources()) if re.search(r"^explorer\(", source, re.MULTILINE)]
+    return [OnPage(chapter, one_in(chapter.cell(i), ".flowlib-explorer")) for i in calls]
+
+
+def one_in(cell, selector: str):
+    found = cell.locator(selector)
+    found.wait_for()
+    found.scroll_into_view_if_needed()
+    return found
+
+
+@pytest.fixture(scope="module", params=CHAPTERS)
+def chapter(request, lab):
+    """The chapter after Run All."""
+    opened = lab(request.param)
+    opened.run()
+    yield opened
+    opened.close()
+
+
+def test_it_runs_to_its_end(chapter):
+    notebook = chapter.notebook()
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+    assert chapter.troubles() == {}
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1)), "each cell once, in order"
+    assert chapter.page.locator(".jp-Dialog, dialog[open]").count() == 0
+
+
+def test_every_control_of_every_explorer(chapter, latencies):
+    """To both ends, one control after the other; then the measured moves."""
+    for number, explorer in enumerate(explorers(chapter), 1):
+        name = chapter.stem if number == 1 else f"{chapter.stem} #{number}"
+        assert explorer.controls
+        try:
+            for knob in explorer.controls:
+                start = knob.where()
+                knob.drag_to_both_ends()
+                latencies.setdefault(name, {})[knob.name] = knob.measure()
+                for place in knob.drag([start]):
+                    explorer.after(lambda knob=knob, place=place: knob.move(place))
+        finally:
+            explorer.root.scroll_into_view_if_needed()
+            chapter.picture(f"_explorer{number}")
+    assert chapter.troubles() == {}
+
+
+def right_and_wrong(source: str) -> tuple[int, int, str, str] | None:
+    """Of a question with choices: the numbers of the right and of a wrong button, and what each is met with."""
+    call = ast.parse(source).body[0].value
+    given = {word.arg: word.value for word in call.keywords}
+    try:
+        choices, answer, why, because = (ast.literal_eval(given[k]) for k in ("choices", "answer", "why", "because"))
+    except (KeyError, ValueError):
+        return None
+    wrong = next(choice for choice in choices if choice != answer)
+    return choices.index(answer), choices.index(wrong), because, why[wrong]
+
+
+def words(text: str) -> str:
+    """The longest run of plain words in a sentence: formulas and code are set in another way on the page."""
+    return max(re.split(r"[$`*_^\\]+", " ".join(text.split())), key=len).strip(" .,;:")
+
+
+def test_a_question_answers_right_and_wrong(chapter):
+    asked = [(i, source) for i, source in enumerate(chapter.sources()) if source.startswith("predict(")]
+    known = [(i, found) for i, source in asked if (found := right_and_wrong(source))]
+    if not asked:
+        pytest.skip(f"{chapter.stem} asks nothing")
+    index, (right, wrong, because, misconception) = known[0]
+    cell = chapter.cell(index)
+    buttons, answer = cell.locator(".widget-toggle-buttons button"), cell.locator("[role=status]")
+    for number, word, sentence in ((wrong, "Not so", misconception), (right, "Right", because)):
+        buttons.nth(number).click()
+        said = answer.filter(has_text=word)
+        said.wait_for()
+        assert words(sentence) in " ".join(said.inner_text().split())
+    chapter.picture("_question")
+    assert chapter.troubles() == {}
+
+
+# Every picture takes a third of a second more, so that a drag overtakes it on any machine.
+SLOWLY = """
+import time
+from flowlib.notebook.explore import Explorer
+Explorer.quickly = Explorer.picture
+Explorer.picture = lambda self, values: (time.sleep(0.3), self.quickly(values))[1]
+"""
+DRAWN_AT = """([root, name, value]) => {
+    const drawn = root.querySelector('[data-values]')?.dataset.values;
+    return drawn && JSON.parse(drawn)[name] === value;
+}"""
+
+
+@pytest.mark.parametrize("chapter", ["00_the_river"], indirect=True)
+def test_a_fast_drag_ends_on_the_last_value(chapter):
+    """Thirty moves as fast as the browser makes them: what is overtaken is left out, and the last one is drawn."""
+    [explorer] = explorers(chapter)
+    [knob] = explorer.controls
+    chapter.execute(SLOWLY)
+    try:
+        for place in knob.drag([*(abs(15 - i) / 25 for i in range(30)), 0.9]):  # to and fro, and off to a new place
+            knob.move(place)
+        released = explorer.count
+        chapter.page.wait_for_function(DRAWN_AT, arg=[explorer.root, knob.name, int(knob.value())])
+        knob.part.locator(".noUi-handle").press("ArrowLeft")  # one more move, which comes after all that waits
+        chapter.page.wait_for_function(DRAWN_AT, arg=[explorer.root, knob.name, int(knob.value())])
+        late = explorer.count - released
+        assert late <= 3, f"{late} pictures after the drag; there may be: the one being drawn, the last, one more move"
+        assert not explorer.trouble() and chapter.troubles() == {}
+    finally:
+        chapter.execute("Explorer.picture = Explorer.quickly")
+        chapter.picture("_fast_drag")
