@@ -84,14 +84,14 @@ def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
     One fused product and sum for each parameter, and no copy of the knots before it: that is why it costs next to
     nothing beside the work of a step (`flowlib bench` measures it).
     """
-    module = copy.copy(first)
-    module.__dict__["_parameters"] = {
+    parameters = {
         name: None if p is None else torch.lerp(p, second._parameters[name], share)
         for name, p in first._parameters.items()
     }
-    module.__dict__["_modules"] = {
-        name: between(child, second._modules[name], share) for name, child in first._modules.items()
-    }
+    modules = {name: between(child, second._modules[name], share) for name, child in first._modules.items()}
+    module = type(first).__new__(type(first))  # not copy.copy, which torch.compile cannot follow
+    module.__dict__.update(first.__dict__)
+    module.__dict__.update(_parameters=parameters, _modules=modules)
     return module
 
 
