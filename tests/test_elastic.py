@@ -20,7 +20,8 @@ TEXT = "the river flows, and the river remembers"
 def model(**changes):
     torch.manual_seed(0)
     config = dict(
-        vocabulary=Vocabulary.characters(TEXT), context=16, width=16, heads=2, layers=4, depth="piecewise_linear", knots=3
+        vocabulary=Vocabulary.characters(TEXT), context=16, width=16, heads=2, layers=4, knots=3,
+        depth="piecewise_linear",
     )
     lm = FlowLM(FlowConfig(**config | changes)).double().eval()
     for p in lm.flow.parameters():
@@ -32,9 +33,9 @@ def theta(depth, s):
     return torch.cat([p.flatten() for term in depth([s])[0] for p in term.parameters()])
 
 
-def flow_of(knots, pattern=None, **options):
+def flow_of(knots, **options):
     torch.manual_seed(0)
-    pattern = [Attention(8, 2).double(), PreNorm(Local(8, 16, "tanh"), Moments()).double()] if pattern is None else pattern
+    pattern = [Attention(8, 2).double(), PreNorm(Local(8, 16, "tanh"), Moments()).double()]
     return Flow(pattern, Moments(), "lie", PiecewiseLinear(knots, 4), **options)
 
 

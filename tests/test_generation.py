@@ -53,12 +53,13 @@ def test_the_text_is_the_same(form, how):
     lm = model(**form)
     assert lm.generate("the river", 24, **how) == lm.generate("the river", 24, keep_past=False, **how)
     assert lm.generate("the", 8, steps=3, **how) == lm.generate("the", 8, steps=3, keep_past=False, **how)
-    assert lm.generate(TEXT, 3, **how) == lm.generate(TEXT, 3, keep_past=False, **how)  # longer than the context at once
+    assert lm.generate(TEXT, 3, **how) == lm.generate(TEXT, 3, keep_past=False, **how)  # too long at once
 
 
 def test_only_the_newest_token_flows(monkeypatch):
     lm, seen = model(), []
-    monkeypatch.setattr(lm.flow.depth.layers[0][1], "forward", lambda u: seen.append(u.shape[-2]) or torch.zeros_like(u))
+    local = lm.flow.depth.layers[0][1]
+    monkeypatch.setattr(local, "forward", lambda u: seen.append(u.shape[-2]) or torch.zeros_like(u))
     lm.generate("the river", 10, seed=0)
     assert seen == [9, 1, 1, 1, 1, 1, 1, 1, 16, 16]
 
@@ -73,7 +74,7 @@ def small(**options):
         (lambda u: small()(u, past=Past()), "only under a causal kernel"),
         (lambda u: small(causal="volterra")(u, past=Past()), "only under a causal kernel"),
         (lambda u: Flow([Local(8, 8)])(u, past=Past()), "only under a causal kernel"),
-        (lambda u: small(causal=True)(u, mask=torch.ones(5, dtype=torch.bool), past=Past()), "without mask and weights"),
+        (lambda u: small(causal=True)(u, mask=torch.ones(5).bool(), past=Past()), "without mask and weights"),
         (lambda u: small(causal=True)(u, weights=torch.rand(5) + 1, past=Past()), "without mask and weights"),
         (lambda u: [small(causal=True)(u, n, past=p) for p in [Past()] for n in (2, 3)], "flowed in 2 steps"),
     ],

@@ -183,10 +183,11 @@ class Flow(nn.Module):
 
     def _check_past(self, mask, weights) -> None:
         if mask is not None or weights is not None:
-            raise ValueError("a past is kept without mask and weights; leave them out, or let all tokens flow again")
-        kernels = [getattr(m, "causal", None) for t in self.depth.layers[0] if t.sees_other_tokens for m in t.modules()]
-        if any(causal not in (None, True) for causal in kernels) or True not in kernels:
-            raise ValueError("a past stays as it was only under a causal kernel (causal=True); let all tokens flow again")
+            raise ValueError("a past is kept without mask and weights; leave them out, or flow all tokens again")
+        terms = (term for term in self.depth.layers[0] if term.sees_other_tokens)
+        kernels = [m.causal for term in terms for m in term.modules() if hasattr(m, "causal")]
+        if not kernels or any(causal is not True for causal in kernels):
+            raise ValueError("a past stays as it was only under a causal kernel (causal=True); flow all tokens again")
 
     def _check(self, u0, steps, mask, weights, save) -> dict:
         """Everything that can be wrong is said here, once; returns what non-local terms need to know of the tokens."""
