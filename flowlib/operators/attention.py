@@ -265,7 +265,12 @@ def _check_shapes(q, k, v, weights, causal, mask) -> None:
 
 
 def _sdpa(q, k, v, bias=None, **options) -> Tensor:
-    """torch's fused kernel; an additive bias stays in float32 on a CPU, where that costs nothing in bf16."""
+    """torch's fused kernel; an additive bias stays in float32 on a CPU, where that costs nothing in bf16.
+
+    A CPU's flash kernel takes a bias or mask of 2 axes or of as many as q has; with others torch takes a slow one.
+    """
+    if bias is not None and 2 < bias.ndim < q.ndim:
+        bias = bias[(None,) * (q.ndim - bias.ndim)]
     if bias is not None and bias.is_floating_point():
         half_on_cpu = q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16)
         bias = bias.to(torch.float32 if half_on_cpu else q.dtype).expand(*bias.shape[:-2], q.shape[-2], k.shape[-2])
