@@ -44,7 +44,7 @@ class Bench:
     norm: Literal["post", "pre", "sphere"] = "post"
     """Of the flows and torch's encoder; the plain GPT is pre-norm."""
     knots: int = 0
-    """Sets of parameters of the flow; 0: as many as layers, so that all have equally many parameters."""
+    """Sets of parameters of the flow (knots in depth); 0: as many as layers, as all others have."""
     rounds: int = 40
     """How many times each is measured, in turns."""
     seconds: float = 0.2
@@ -67,6 +67,7 @@ class Bench:
 RATIOS = (
     ("flow", "discrete", "training", 0.98, "parameters in depth cost nothing that can be measured"),
     ("flow", "discrete", "forward", None, ""),
+    ("half the knots", "discrete", "training", None, "every step lies between two knots"),
     ("flow", "plain GPT", "training", 0.95, "nn.Modules and scaled_dot_product_attention"),
     ("flow", "plain GPT", "forward", None, ""),
     ("flow", "torch encoder", "training", None, "nn.TransformerEncoder"),
@@ -149,11 +150,13 @@ class Bencher:
         if a.clock == "cpu" and self.device.type == "cuda":
             raise ValueError("CPU seconds say nothing of a GPU; measure with clock wall")
         shape = FlowConfig(context=a.context, width=a.width, heads=a.heads, layers=a.layers, norm=a.norm)
-        in_depth = replace(shape, depth="piecewise_linear", knots=a.knots or a.layers)
+        in_depth = replace(shape, depth="elastic", knots=a.knots or None)
+        fewer = replace(in_depth, knots=(a.layers + 1) // 2)
         torch.manual_seed(0)
         self.models: dict[str, nn.Module] = {
-            "flow": FlowLM(in_depth), "discrete": FlowLM(shape), "plain GPT": PlainGPT(shape),
-            "torch encoder": TorchEncoder(shape), "weighted flow": WeightedFlow(in_depth),
+            "flow": FlowLM(in_depth), "discrete": FlowLM(shape), "half the knots": FlowLM(fewer),
+            "weighted flow": WeightedFlow(in_depth), "plain GPT": PlainGPT(shape),
+            "torch encoder": TorchEncoder(shape),
         }
         for model in self.models.values():
             model.to(self.device)

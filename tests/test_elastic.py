@@ -33,21 +33,36 @@ def theta(depth, s):
     return torch.cat([p.flatten() for term in depth([s])[0] for p in term.parameters()])
 
 
-def flow_of(knots, **options):
+def flow_of(knots, middles=False, **options):
     torch.manual_seed(0)
     pattern = [Attention(8, 2).double(), PreNorm(Local(8, 16, "tanh"), Moments()).double()]
-    return Flow(pattern, Moments(), "lie", PiecewiseLinear(knots, 4), **options)
+    return Flow(pattern, Moments(), "lie", PiecewiseLinear(knots, 4, middles=middles), **options)
 
 
+@pytest.mark.parametrize("middles", [False, True])
 @pytest.mark.parametrize("knots", [2, 3, 5])
-def test_doubled_knots_are_the_same_function_of_the_depth(knots):
-    coarse, fine = flow_of(knots), flow_of(2 * knots - 1)
+def test_doubled_knots_are_the_same_function_of_the_depth(knots, middles):
+    coarse, fine = flow_of(knots, middles), flow_of(2 * knots - 1, middles)
     fine.load_state_dict(double_knots(coarse.state_dict(), "depth.layers."))
     for s in torch.linspace(0, 1, 33).tolist():
         torch.testing.assert_close(theta(fine.depth, s), theta(coarse.depth, s), rtol=0, atol=1e-12)
     u0 = torch.randn(5, 8, dtype=torch.float64)
     for steps in (1, 3, 4, 8):
         torch.testing.assert_close(fine(u0, steps).fields, coarse(u0, steps).fields, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", ["lie", "strang"])
+def test_an_elastic_model_is_the_discrete_one_in_as_many_steps_as_layers(scheme):
+    """Knots in the middles of the steps: the same bits, the same gradients, no interpolation; and it can be refined."""
+    elastic, discrete = (model(depth=d, knots=None, layers=7, scheme=scheme) for d in ("elastic", "per_step"))
+    tokens = torch.randint(0, len(elastic.config.vocabulary), (2, 9))
+    assert torch.equal(elastic(tokens), discrete(tokens))
+    for lm in (elastic, discrete):
+        lm.loss(tokens, tokens).backward()
+    assert all(torch.equal(p.grad, q.grad) for p, q in zip(elastic.parameters(), discrete.parameters()))
+    assert elastic.flow.depth([0.5 / 7])[0][0] is elastic.flow.depth([0.0])[0][0]  # constant beyond the ends
+    assert not torch.equal(elastic(tokens, 14), discrete(tokens, 14))
+    torch.testing.assert_close(elastic.doubled()(tokens), elastic(tokens), rtol=0, atol=1e-12)
 
 
 def test_a_doubled_model_says_the_same():
@@ -63,11 +78,12 @@ def test_a_doubled_model_says_the_same():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: model(depth="per_step", knots=None).doubled(), "only piecewise_linear parameters have knots"),
+        (lambda: model(depth="per_step", knots=None).doubled(), "only elastic and piecewise_linear .* have knots"),
         (lambda: model(knots=1).doubled(), "at least 2 knots"),
         (lambda: double_knots({"weight": torch.ones(1)}), "at least 2 knots under 'layers.', got 0"),
+        (lambda: PiecewiseLinear(3, 1, middles=True), "one step has one middle"),
         (lambda: PiecewiseLinear(3, 0), "steps must be a whole number ≥ 1"),
-        (lambda: FlowConfig(knots=3), "belong to depth piecewise_linear; got 3, per_step"),
+        (lambda: FlowConfig(knots=3), "belong to depth elastic or piecewise_linear; got 3 for per_step"),
         (lambda: FlowConfig(knots=0, depth="piecewise_linear"), "knots must be ≥ 1"),
         (lambda: FlowConfig(first="both"), "unknown first 'both'; known: attention, local"),
         (lambda: FlowConfig(substep="rk4"), "unknown substep 'rk4'; known: euler"),

@@ -63,19 +63,34 @@ class PiecewiseLinear(Depth):
 
     Continuous in t, so that refining the steps converges. With 1 knot it is constant. `steps` is knots − 1 unless
     given: with fewer knots than steps there are fewer parameters than in a network with a set for each step.
+    middles: the first knot stands in the middle of the first of `steps` steps, the last in the middle of the last one,
+    and θ is constant beyond. With knots = steps these are the very depths whose parameters a step uses: the flow in
+    `steps` steps is then the network with a set for each step, at no cost, and still a flow in any other number.
     `double_knots` gives it 2·knots − 1 knots and the same θ(t).
     """
 
-    def __init__(self, knots: int, steps: int | None = None):
+    def __init__(self, knots: int, steps: int | None = None, *, middles: bool = False):
         super().__init__(_count(knots, "knots"), max(1, knots - 1) if steps is None else _count(steps, "steps"))
+        self.inset = 0.5 / self.steps if middles else 0.0
+        if self.inset == 0.5 and knots > 1:
+            raise ValueError(f"one step has one middle, which has no room for {knots} knots; give more steps")
 
     def forward(self, depths):
         return [self._at(s) for s in depths]
 
     def _at(self, s: float) -> list[nn.Module]:
-        k, share = divmod(s * (self.copies - 1), 1)
-        here = self.layers[int(k)]
-        return [between(*pair, share) for pair in zip(here, self.layers[int(k) + 1])] if share else list(here)
+        k, share = self._place(s)
+        here = self.layers[k]
+        return [between(*pair, share) for pair in zip(here, self.layers[k + 1])] if share else list(here)
+
+    def _place(self, s: float) -> tuple[int, float]:
+        """The knot at or before the depth s, and how far s is on the way to the next one."""
+        last = self.copies - 1
+        position = (s - self.inset) / (1 - 2 * self.inset) * last if last else 0.0
+        position = min(max(position, 0.0), float(last))
+        if abs(position - round(position)) < 1e-9:  # on a knot, but for round-off
+            return round(position), 0.0
+        return int(position), position % 1
 
 
 def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:

@@ -80,9 +80,10 @@ class FlowConfig:
     scheme: str = "lie"
     """Splitting scheme: lie, strang, additive, symmetrised."""
     depth: str = "per_step"
-    """Parameters in depth: per_step (a set for each layer), piecewise_linear (knots at the layers' ends), constant."""
+    """Parameters in depth: per_step (a set for each layer), elastic (continuous in depth, with knots in the middles of
+    the layers: the same as per_step in `layers` steps), piecewise_linear (knots at the layers' ends), constant."""
     knots: int | None = None
-    """How many sets of piecewise_linear parameters; without a number, layers + 1."""
+    """How many sets of parameters; without a number, layers (elastic) or layers + 1 (piecewise_linear)."""
     first: str = "attention"
     """The term that a step begins with: attention or local. Strang with local first is Macaron: half, whole, half."""
     substep: str = "euler"
@@ -104,8 +105,9 @@ class FlowConfig:
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
         get_scheme(self.scheme)
-        if self.knots is not None and (self.depth != "piecewise_linear" or self.knots < 1):
-            raise ValueError(f"knots must be ≥ 1, and belong to depth piecewise_linear; got {self.knots}, {self.depth}")
+        if self.knots is not None and (self.depth not in WITH_KNOTS or self.knots < 1):
+            known = " or ".join(WITH_KNOTS)
+            raise ValueError(f"knots must be ≥ 1, and belong to depth {known}; got {self.knots} for {self.depth}")
         if self.tangent and self.norm == "pre":
             raise ValueError("tangent needs a constraint to be tangent to: norm post or sphere, not pre")
 
@@ -125,12 +127,14 @@ class FlowConfig:
 DEPTHS = {
     "per_step": lambda c: PerStep(c.layers),
     "piecewise_linear": lambda c: PiecewiseLinear(c.knots or c.layers + 1, c.layers),
+    "elastic": lambda c: PiecewiseLinear(c.knots or c.layers, c.layers, middles=True),
     "constant": lambda c: Constant(c.layers),
 }
 KNOWN = {
     "norm": ("post", "pre", "sphere"), "depth": DEPTHS, "first": ("attention", "local"), "substep": INTEGRATORS,
     "activation": ACTIVATIONS,
 }
+WITH_KNOTS = ("elastic", "piecewise_linear")
 KNOTS = "flow.depth.layers."  # how the names of the tensors of a knot (or layer) begin, in a model's state
 LATER = ("knots", "first", "substep", "tangent")
 
@@ -239,10 +243,11 @@ class FlowLM(nn.Module):
     def doubled(self) -> "FlowLM":
         """The same function of the tokens, at any number of steps, with 2K − 1 knots in depth instead of K.
 
-        Error: exact (round-off). Raises: ValueError where the parameters are not piecewise_linear with 2 knots or more.
+        Error: exact (round-off). Raises: ValueError where the parameters have not 2 knots or more.
         """
-        if self.config.depth != "piecewise_linear":
-            raise ValueError(f"only piecewise_linear parameters have knots to double, these are {self.config.depth}")
+        if self.config.depth not in WITH_KNOTS:
+            known = " and ".join(WITH_KNOTS)
+            raise ValueError(f"only {known} parameters have knots to double, these are {self.config.depth}")
         tensors = double_knots(self.state_dict(), KNOTS)
         finer = FlowLM(replace(self.config, knots=2 * self.flow.depth.copies - 1)).to(self.embed.weight)
         finer.load_state_dict(tensors)
