@@ -3,6 +3,7 @@
 u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from flowlib.fields import Grid
 from flowlib.flow.depth import Constant, Depth
 from flowlib.flow.splitting import INTEGRATORS, Scheme, get_scheme
-from flowlib.operators.attention import check_attended, check_finite, relative_log
+from flowlib.operators.attention import Past, check_attended, check_finite, relative_log
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,13 @@ class Flow(nn.Module):
             raise ValueError(
                 f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints"
             )
-        if substep not in INTEGRATORS:
-            raise ValueError(f"unknown substep {substep!r}; known: {', '.join(INTEGRATORS)}")
-        if tangent and (constraints[0] is None or any(c is not constraints[0] for c in constraints)):
-            raise ValueError("tangent=True needs one and the same constraint for all terms")
         self.depth = (Constant() if depth is None else depth).attach(terms)
         self.horizon = float(self.depth.steps if horizon is None else horizon)
         if not 0 < self.horizon < math.inf:
             raise ValueError(f"the horizon T must be positive and finite, got {horizon}")
         self.constraints = nn.ModuleList(nn.Identity() if c is None else c for c in constraints)
         self.scheme, self.substep, self.tangent, self.readout = get_scheme(scheme), substep, tangent, readout
+        self._check_scheme()
 
     def forward(
         self,
@@ -94,6 +92,7 @@ class Flow(nn.Module):
         mask: Tensor | None = None,
         weights: Tensor | Grid | None = None,
         save: str = "all",
+        past: Past | None = None,
     ) -> Trajectory:
         """The trajectory from u0 (…, token, feature) over `steps` steps (default: the depth's own number, Δt = 1).
 
@@ -101,10 +100,17 @@ class Flow(nn.Module):
                  either is read as (…, token). Padded tokens attend to nothing and are not attended to.
         weights  quadrature weights of the token grid, (…, token), or a Grid: attention integrates with them.
         save     "all" fields, or only the "final" one.
-        Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend.
+        past     keys and values of earlier tokens, under a causal kernel: u0 then holds only the tokens after them, and
+                 their keys and values are added to it.
+        Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend,
+                a past where it does not stay as it was (a kernel that is not causal, a mask, weights, other steps).
         """
         steps = self.depth.steps if steps is None else steps
         context = self._check(u0, steps, mask, weights, save)
+        if past is not None:
+            self._check_past(mask, weights)
+            past.begin(steps)
+            context["past"] = past
         dt = self.horizon / steps
         layers = self.depth([(n + 0.5) / steps for n in range(steps)])  # parameters for all t, outside the loop
         u, fields = u0, [u0]
@@ -114,8 +120,19 @@ class Flow(nn.Module):
                 fields.append(u)
         times = torch.arange(steps + 1, dtype=torch.float64) * dt
         if save == "final":
-            fields, times = [u], times[-1:]
-        return Trajectory(times, torch.stack(fields), u if self.readout is None else self.readout(u))
+            times = times[-1:]
+        fields = torch.stack(fields) if save == "all" else u.unsqueeze(0)
+        return Trajectory(times, fields, u if self.readout is None else self.readout(u))
+
+    def by(self, scheme: str | Scheme, *, substep: str = "euler", tangent: bool = False) -> "Flow":
+        """The same equation with the same parameters (shared, not copied), advanced by another scheme.
+
+        Raises: ValueError for unknown names, and for tangent=True where the terms have no one constraint in common.
+        """
+        flow = copy.copy(self)
+        flow.scheme, flow.substep, flow.tangent = get_scheme(scheme), substep, tangent
+        flow._check_scheme()
+        return flow
 
     def velocity(self, u: Tensor, t: float, *, mask: Tensor | None = None, weights=None) -> Tensor:
         """Σ_i A_i(u, t), made tangent to S(t), plus S's own velocity: the right-hand side that small steps tend to.
@@ -156,6 +173,21 @@ class Flow(nn.Module):
                 velocity = lambda v: constraint.tangent(v, _evaluate(term, v, context), at)
             u = INTEGRATORS[self.substep](velocity, u, h)
         return u if isinstance(constraint, nn.Identity) else constraint.project(u, at)
+
+    def _check_scheme(self) -> None:
+        if self.substep not in INTEGRATORS:
+            raise ValueError(f"unknown substep {self.substep!r}; known: {', '.join(INTEGRATORS)}")
+        first = self.constraints[0]
+        if self.tangent and (isinstance(first, nn.Identity) or any(c is not first for c in self.constraints)):
+            raise ValueError("tangent=True needs one and the same constraint for all terms")
+
+    def _check_past(self, mask, weights) -> None:
+        if mask is not None or weights is not None:
+            raise ValueError("a past is kept without mask and weights; leave them out, or flow all tokens again")
+        terms = (term for term in self.depth.layers[0] if term.sees_other_tokens)
+        kernels = [m.causal for term in terms for m in term.modules() if hasattr(m, "causal")]
+        if not kernels or any(causal is not True for causal in kernels):
+            raise ValueError("a past stays as it was only under a causal kernel (causal=True); flow all tokens again")
 
     def _check(self, u0, steps, mask, weights, save) -> dict:
         """Everything that can be wrong is said here, once; returns what non-local terms need to know of the tokens."""

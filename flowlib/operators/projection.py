@@ -221,6 +221,9 @@ def _mean(v: Tensor, weights: Tensor | None) -> Tensor:
 
 def _moments(v, mean, std, eps, weights) -> Tensor:
     if eps > 0 and weights is None:  # torch's fused layer norm, with the same rounding
+        if isinstance(mean, float) and isinstance(std, float):  # level and spread in the same pass over the field
+            scale, shift = (v.new_full(v.shape[-1:], number) for number in (std, mean))
+            return F.layer_norm(v, v.shape[-1:], scale, shift, eps)
         return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
     spread = v - _mean(v, weights)
     variance = _mean(spread * spread, weights) + eps
