@@ -43,7 +43,7 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a new file beside `file`, flush it to the disk, and rename it: a kill leaves the old or the new."""
+    """Let `write` make a new file beside `file`, flush it, and rename it: a kill leaves the old one or the new one."""
     new = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         write(new)
