@@ -58,7 +58,9 @@ def train(arguments: list[str]) -> int:
         again = shlex.join(["flowlib", "train", *arguments, *([] if asked.resume else ["--resume"])])
         print(f"\n{stopped}\nresume with: {again}", file=sys.stderr)
         return 130
-    if not PartialState().is_main_process:
+    processes = PartialState()
+    processes.destroy_process_group()
+    if not processes.is_main_process:
         return 0
     _show_training(result)
     try:

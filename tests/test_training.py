@@ -18,7 +18,16 @@ import torch
 
 import flowlib
 from flowlib.models.language import FlowConfig
-from flowlib.training import TrainConfig, learning_rate, newest_checkpoint, preset, preset_names, read_metrics, train
+from flowlib.training import (
+    TrainConfig,
+    learning_rate,
+    newest_checkpoint,
+    preset,
+    preset_names,
+    preset_table,
+    read_metrics,
+    train,
+)
 
 SMALL = FlowConfig(context=8, width=8, heads=2, layers=1)
 
@@ -121,16 +130,20 @@ def test_a_senseless_setting_is_named(field, value, what):
 
 @pytest.mark.no_shape_check
 def test_an_unknown_kind_of_token_lists_the_known_ones():
-    with pytest.raises(ValueError, match="vocabulary must be 'bytes' or 'characters', but is words"):
+    with pytest.raises(ValueError, match="vocabulary must be 'bytes' or 'characters' or 'gpt2', but is words"):
         TrainConfig(vocabulary="words")
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    assert preset_names() == ["shakespeare-cpu", "tiny"]
-    shape = preset("shakespeare-cpu")
-    assert (shape.model.layers, shape.model.heads, shape.model.width, shape.model.context) == (4, 4, 128, 64)
-    assert (shape.batch, shape.steps, shape.vocabulary) == (12, 2000, "characters")
-    with pytest.raises(ValueError, match="unknown preset 'huge'; known are shakespeare-cpu, tiny"):
+    assert preset_names() == ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny"]
+    for name, layers, heads, width, context, batch in (
+        ("shakespeare-cpu", 4, 4, 128, 64, 12), ("shakespeare-gpu", 6, 6, 384, 256, 64),
+        ("gpt2-124m", 12, 12, 768, 1024, 480),
+    ):
+        model = preset(name).model
+        assert (model.layers, model.heads, model.width, model.context) == (layers, heads, width, context)
+        assert preset(name).batch == batch and f"\n| {name} " in preset_table()
+    with pytest.raises(ValueError, match="unknown preset 'huge'; known are gpt2-124m, shakespeare-cpu, shake"):
         preset("huge")
 
 
@@ -167,6 +180,11 @@ def test_a_run_is_resumed_as_it_was_configured_or_not_at_all(config, tmp_path):
     changed = replace(config, learning_rate=0.5, model=replace(SMALL, scheme="strang"))
     with pytest.raises(ValueError, match="train.learning_rate was 0.001, now 0.5; train.model.scheme was 'lie'"):
         train(changed, tmp_path / "run", resume=True, progress=False)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    for name in ("micro_batch", "compile", "recompute"):  # a run from before there were these settings
+        del saved["train"][name]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(saved))
+    train(replace(config, micro_batch=1, recompute=True), tmp_path / "run", resume=True, progress=False)
     Path(config.corpus).write_text("another text, as long as is needed; " * 20)
     with pytest.raises(ValueError, match="corpus.sha256 was"):
         train(config, tmp_path / "run", resume=True, progress=False)

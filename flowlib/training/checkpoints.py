@@ -180,9 +180,14 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
     }
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that FSDP has spread over processes (all of which have to ask) in one piece; another one as it is."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
 def gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Whole tensors, where FSDP has spread them over processes (all of which have to ask); others as they are."""
-    return {name: t.full_tensor() if hasattr(t, "full_tensor") else t for name, t in tensors.items()}
+    """All of them whole."""
+    return {name: whole(tensor) for name, tensor in tensors.items()}
 
 
 def _spread(value: Tensor, parameter: Tensor) -> Tensor:

@@ -106,6 +106,7 @@ def _what_is_left(run: Path) -> str:
 
 
 def _first_line(error: BaseException | None) -> str:
-    """The first line of an error's message, cut where it is long."""
+    """What an error says first, cut where it is long."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    first = lines[0] if not lines[0].endswith(":") else " ".join(lines[:2])
+    return first[:200]

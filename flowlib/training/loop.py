@@ -64,6 +64,8 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
     from tqdm import tqdm
 
     accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")  # autocast is the loop's own
+    if accelerator.distributed_type == "FSDP" and not accelerator.is_fsdp2:
+        raise ValueError("checkpoints need FSDP's version 2: set fsdp_version: 2 with accelerate config")
     device, run = accelerator.device, Path(run)
     at_once = windows_at_once(config, accelerator.num_processes)
     autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=in_bfloat16(config, device))
@@ -164,8 +166,7 @@ def _gpus(device: torch.device) -> list[torch.device]:
 @torch.no_grad()
 def _size(model: FlowLM) -> float:
     """The norm of all parameters: finite only if each of them is."""
-    norms = checkpoints.gathered({name: parameter.norm() for name, parameter in model.named_parameters()})
-    return torch.stack([*norms.values()]).norm().item()
+    return torch.stack([checkpoints.whole(parameter.norm()) for parameter in model.parameters()]).norm().item()
 
 
 @dataclass
@@ -195,7 +196,7 @@ class _Keeper:
 
     def report(self, step: int, loss: Tensor | None = None, norm: Tensor | None = None) -> None:
         """After `step` updates: sometimes a line of metrics; at an evaluation the best model and a checkpoint too."""
-        self.norms += [] if norm is None else [norm]
+        self.norms += [] if norm is None else [checkpoints.whole(norm)]
         evaluating = step % self.config.eval_every == 0 or step == self.config.steps
         if not evaluating and step % self.config.log_every:
             return
