@@ -234,7 +234,8 @@ def test_it_trains_outside_the_main_thread(config, tmp_path, die_at):
 
 def test_killed_at_forty_moments_a_run_goes_on_to_equal_bits(config, tmp_path, monkeypatch, die_at):
     """Every third operation on the disk: of the configuration, the best model, checkpoints, their deletion."""
-    config = replace(config, steps=2)  # three checkpoints, of which the first is deleted
+    dropping = replace(SMALL, dropout=0.3)
+    config = replace(config, steps=2, micro_batch=1, model=dropping)  # three checkpoints; the first is deleted
     train(config, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patch:
         operations = die_at(patch, 10**9)
@@ -275,6 +276,7 @@ def command(config: TrainConfig, run: Path, *more: str) -> list[str]:
         "corpus": config.corpus, "steps": config.steps, "batch": config.batch, "eval-every": config.eval_every,
         "log-every": config.log_every, "warmup": config.warmup, "device": "cpu", "model.context": SMALL.context,
         "model.width": SMALL.width, "model.heads": SMALL.heads, "model.layers": SMALL.layers,
+        "model.dropout": config.model.dropout, "micro-batch": config.micro_batch,
         "name": run.name, "runs": run.parent,
     }
     pairs = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
@@ -289,10 +291,10 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def long(config) -> TrainConfig:
-    """A run of about a second, long enough to be killed in."""
+    """A run of about a second, long enough to be killed in, with dropout, and each batch in two parts."""
     return replace(preset("tiny"), **{
-        name: getattr(config, name) for name in ("corpus", "model", "batch", "log_every", "device", "warmup")
-    } | {"steps": 150, "eval_every": 15})
+        name: getattr(config, name) for name in ("corpus", "batch", "log_every", "device", "warmup")
+    } | {"steps": 150, "eval_every": 15, "micro_batch": 1, "model": replace(SMALL, dropout=0.2)})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
