@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 MISTAKES = (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError)
 PROCESSES = (
-    "Several GPUs or hosts: accelerate config, once; then accelerate launch -m flowlib.cli train, with the same flags."
+    "Several GPUs or hosts: accelerate config, once; then accelerate launch -m flowlib.cli train, with the same flags "
+    "(precision and compilation are set by the flags below, and not by accelerate)."
 )
 PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch")
 

@@ -21,6 +21,8 @@ SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/da
 SHAKESPEARE_FILE = "tinyshakespeare.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
+Parts = list[tuple[Tensor, Tensor]]  # a batch: inputs and targets, (window, token) each, part by part
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -157,16 +159,13 @@ def batch(tokens: Tensor, step: int, *, size: int, context: int, seed: int) -> t
     return window[:, :-1], window[:, 1:]
 
 
-def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> list[tuple[Tensor, Tensor]]:
+def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> Parts:
     """What one of several processes takes of a batch, in parts of `at_once` windows (0: in one part).
 
     The whole batch depends neither on how many processes there are nor on the size of the parts.
     """
     inputs, targets = (half[process::processes] for half in batch)
     return list(zip(inputs.split(at_once or len(inputs)), targets.split(at_once or len(targets)), strict=True))
-
-
-Parts = list[tuple[Tensor, Tensor]]
 
 
 def ahead(batches: Iterable[Parts], device: torch.device) -> Iterator[Parts]:

@@ -52,7 +52,8 @@ class TrainResult:
 def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True) -> TrainResult:
     """Minimise the mean of -log p(token | the tokens before it) over a corpus; leave everything in the folder `run`.
 
-    With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet.
+    With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet; how a step is computed
+    (device, precision, compile, micro_batch, recompute) may then be another, what it is may not.
     It runs on what accelerate finds: this process alone, or those of `accelerate launch` and `notebook_launcher`.
     Error: equal configurations give equal bits on the CPU of one machine, with one number of threads.
     Raises: FileExistsError (`run` has a run in it and `resume` was not asked for), ValueError (a bad text, a run
