@@ -11,6 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from flowlib.fields import Grid
 from flowlib.flow.depth import Constant, Depth
@@ -48,6 +49,8 @@ class Flow(nn.Module):
                  remove the drift). This is what makes Strang second order under a constraint.
     horizon      T; by default the depth's own number of steps, so that Δt = 1.
     readout      a map of the last field to `Trajectory.final`, as a last norm is.
+    Two attributes are for training: `recompute = True` keeps only the field before each step for the backward pass,
+    which computes the step again; `checks = False` reads no value of u0 (a GPU would wait for it in every call).
 
     Error: O(Δt) with "euler" and with tangent=False under a constraint, whatever the scheme; O(Δt²) for a scheme of
     order 2 with "midpoint" or "heun", and without a constraint or with tangent=True.
@@ -82,6 +85,7 @@ class Flow(nn.Module):
             raise ValueError(f"the horizon T must be positive and finite, got {horizon}")
         self.constraints = nn.ModuleList(nn.Identity() if c is None else c for c in constraints)
         self.scheme, self.substep, self.tangent, self.readout = get_scheme(scheme), substep, tangent, readout
+        self.checks, self.recompute = True, False
         self._check_scheme()
 
     def forward(
@@ -115,7 +119,8 @@ class Flow(nn.Module):
         layers = self.depth([(n + 0.5) / steps for n in range(steps)])  # parameters for all t, outside the loop
         u, fields = u0, [u0]
         for n, layer in enumerate(layers):
-            u = self._step(u, layer, n * dt, dt, context)
+            step = partial(self._step, layer=layer, t=n * dt, dt=dt, context=context)
+            u = checkpoint(step, u, use_reentrant=False) if self.recompute and torch.is_grad_enabled() else step(u)
             if save == "all":
                 fields.append(u)
         times = torch.arange(steps + 1, dtype=torch.float64) * dt
@@ -199,7 +204,7 @@ class Flow(nn.Module):
             raise ValueError(f"save must be 'all' or 'final', got {save!r}")
         tokens = u0.shape[-2]
         pairs = _pairs(mask, u0)
-        if not torch.compiler.is_compiling():
+        if self.checks and not torch.compiler.is_compiling():
             check_finite(u0, "u0")
             causal = any(getattr(m, "causal", False) for m in self.depth.layers[0].modules())
             check_attended(pairs, causal, tokens, tokens)

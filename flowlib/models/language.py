@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -14,48 +13,8 @@ from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear, double_knots
 from flowlib.flow.equation import Flow, Trajectory
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
 from flowlib.models.files import load_tensors, replace_folder, save_tensors
+from flowlib.models.vocabulary import Vocabulary
 from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, Past, PreNorm, Sphere
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Text ↔ token numbers: one token per character of `alphabet`, or (alphabet None) one per byte of UTF-8.
-
-    Raises: ValueError for an empty text, a character that the alphabet lacks, a number that stands for no token.
-    """
-
-    alphabet: str | None = None
-
-    @staticmethod
-    def characters(text: str) -> "Vocabulary":
-        if not text:
-            raise ValueError("a vocabulary of characters needs a text, got an empty one")
-        return Vocabulary("".join(sorted(set(text))))
-
-    @staticmethod
-    def bytes() -> "Vocabulary":
-        return Vocabulary(None)
-
-    def __len__(self) -> int:
-        return 256 if self.alphabet is None else len(self.alphabet)
-
-    def encode(self, text: str) -> Tensor:
-        """(token,) int64."""
-        if self.alphabet is None:
-            return torch.tensor(list(text.encode("utf-8")), dtype=torch.int64)
-        number = {c: i for i, c in enumerate(self.alphabet)}
-        missing = sorted(set(text) - number.keys())
-        if missing:
-            raise ValueError(f"this model never saw {missing[:10]}; its {len(self)} characters are {self.alphabet!r}")
-        return torch.tensor([number[c] for c in text], dtype=torch.int64)
-
-    def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        tokens = [int(i) for i in tokens]
-        if any(not 0 <= i < len(self) for i in tokens):
-            raise ValueError(f"tokens must be in 0 … {len(self) - 1}, got {min(tokens)} … {max(tokens)}")
-        if self.alphabet is None:
-            return bytes(tokens).decode("utf-8", errors="replace")
-        return "".join(self.alphabet[i] for i in tokens)
 
 
 @dataclass(frozen=True)
@@ -94,11 +53,15 @@ class FlowConfig:
     """Of the feed-forward network."""
     bias: bool = False
     """Whether linear maps have one."""
+    dropout: float = 0.0
+    """The share of u(0), of the kernels and of each increment that is put to zero in training."""
 
     def __post_init__(self):
         for name in ("context", "width", "heads", "layers", "hidden"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be a share from 0 up to, not including, 1, got {self.dropout!r}")
         if self.width % self.heads or self.width < 2:
             raise ValueError(f"width must be a multiple of heads and at least 2, got {self.width} and {self.heads}")
         for name, known in KNOWN.items():
@@ -136,7 +99,7 @@ KNOWN = {
 }
 WITH_KNOTS = ("elastic", "piecewise_linear")
 KNOTS = "flow.depth.layers."  # how the names of the tensors of a knot (or layer) begin, in a model's state
-LATER = ("knots", "first", "substep", "tangent")
+LATER = ("knots", "first", "substep", "tangent", "dropout")
 
 
 class FlowLM(nn.Module):
@@ -150,8 +113,8 @@ class FlowLM(nn.Module):
     def __init__(self, config: FlowConfig):
         super().__init__()
         self.config = c = config
-        attention = Attention(c.width, c.heads, causal=True, bias=c.bias)
-        local = Local(c.width, c.hidden * c.width, c.activation, bias=c.bias)
+        attention = Attention(c.width, c.heads, causal=True, bias=c.bias, dropout=c.dropout)
+        local = Local(c.width, c.hidden * c.width, c.activation, bias=c.bias, dropout=c.dropout)
         self.constraint = Sphere(math.sqrt(c.width), c.width * 1e-5) if c.norm == "sphere" else Moments(eps=1e-5)
         constraint, readout = self.constraint, None
         if c.norm == "pre":
@@ -168,13 +131,13 @@ class FlowLM(nn.Module):
         return self.read_out(self.flow(self.initial_field(tokens), steps, save="final").final)
 
     def initial_field(self, tokens: Tensor, start: int = 0) -> Tensor:
-        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the position of the first token."""
+        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position."""
         n = start + tokens.shape[-1]
         if not start < n <= self.config.context:
             raise ValueError(
                 f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context"
             )
-        u = self.embed(tokens) + self.position.weight[start:n]
+        u = F.dropout(self.embed(tokens) + self.position.weight[start:n], self.config.dropout, self.training)
         return u if self.config.norm == "pre" else self.constraint.project(u)
 
     def read_out(self, u: Tensor) -> Tensor:
@@ -253,11 +216,14 @@ class FlowLM(nn.Module):
         finer.load_state_dict(tensors)
         return finer.train(self.training)
 
-    def save(self, folder: str | Path) -> Path:
-        """folder/model.safetensors and folder/config.json, written beside it first and then put in place."""
+    def save(self, folder: str | Path, tensors: dict[str, Tensor] | None = None) -> Path:
+        """folder/model.safetensors and folder/config.json, written beside it first and then put in place.
+
+        tensors: the state, where it had to be gathered first, because its parts lie on several devices.
+        """
 
         def write(new: Path) -> None:
-            save_tensors(self.state_dict(), new / "model.safetensors")
+            save_tensors(self.state_dict() if tensors is None else tensors, new / "model.safetensors")
             (new / "config.json").write_text(
                 json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
             )

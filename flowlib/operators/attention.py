@@ -62,14 +62,17 @@ def attend(
     return integrate(q, k, v, log_weights, causal=causal, mask=mask, temperature=temperature)
 
 
-def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, temperature=1.0, ride=None):
+def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, temperature=1.0, ride=None, dropout=0.0):
     """`attend` without its checks: log_weights (…, key) as from `relative_log`, shapes as there.
+
+    dropout: the share of the kernel's entries that is put to zero, the others growing by 1/(1 − dropout).
 
     How the weights ride through the fused kernel was chosen by measurement (`ride` overrides it): on a CPU as an
     additive mask ("mask": 1.0 to 1.2 times the unweighted time, against 1.1 to 1.5 for the other, but for long
     causal rows). Elsewhere as one more feature ("feature"), since the flash kernel takes no additive mask.
     """
     scale = 1 / (temperature * math.sqrt(q.shape[-1]))
+    options = dict(scale=scale, dropout_p=dropout)
     unattended = None
     if mask is not None:
         if causal is not False:
@@ -80,13 +83,13 @@ def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, t
         log_weights = _volterra(log_weights, q)  # (…, query, key), −∞ above the diagonal
         if mask is not None:  # an unattended row keeps one entry, so that its softmax is a number
             log_weights = log_weights.masked_fill(~mask, -math.inf)
-        out = _sdpa(q, k, v, log_weights, scale=scale)
+        out = _sdpa(q, k, v, log_weights, **options)
     elif log_weights is None:
         plain_causal = causal is not False and mask is None
-        out = _sdpa(q, k, v, mask, scale=scale, is_causal=plain_causal)
+        out = _sdpa(q, k, v, mask, **options, is_causal=plain_causal)
     elif (ride or ("mask" if q.device.type == "cpu" else "feature")) == "feature":
         q, k, v_wide = _weights_as_feature(q, k, v, log_weights, scale)
-        out = _sdpa(q, k, v_wide, mask, scale=scale, is_causal=causal is not False and mask is None)
+        out = _sdpa(q, k, v_wide, mask, **options, is_causal=causal is not False and mask is None)
         out = out[..., : v.shape[-1]]
     else:
         bias = log_weights.unsqueeze(-2)  # (…, 1, key)
@@ -94,7 +97,7 @@ def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, t
             mask = _lower(q.shape[-2], q.device)
         if mask is not None:
             bias = bias.masked_fill(~mask, -math.inf)
-        out = _sdpa(q, k, v, bias, scale=scale)
+        out = _sdpa(q, k, v, bias, **options)
     return out if unattended is None else out.masked_fill(unattended, 0.0)
 
 
@@ -141,6 +144,7 @@ class Attention(nn.Module):
     weights: quadrature weights of the token grid, as their relative logarithm (see `relative_log`).
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
     past: keys and values of earlier tokens; u then holds only the tokens after them (causal=True alone allows it).
+    dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
     Error: that of the token grid's quadrature rule (see `attend`); exact where tokens are all there is.
     Raises: ValueError where dim is not a multiple of heads.
     Source: arXiv:2510.03989, term I; Vaswani et al., arXiv:1706.03762, for the heads.
@@ -149,27 +153,32 @@ class Attention(nn.Module):
     sees_other_tokens = True
 
     def __init__(
-        self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True
+        self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True,
+        dropout: float = 0.0,
     ):
         super().__init__()
         if dim < 1 or heads < 1 or dim % heads:
             raise ValueError(f"dim must be a positive multiple of heads, got dim {dim} and heads {heads}")
         self.dim, self.heads, self.causal, self.temperature = dim, heads, causal, temperature
+        self.dropout = dropout
         self.qkv = nn.Linear(dim, 3 * dim, bias)
         self.out = nn.Linear(dim, dim, bias)
 
     def forward(
         self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None, past: Past | None = None
     ) -> Tensor:
-        heard = self._integrate(u, None, weights, mask, past)  # ∫ γ V dx̃, (…, head, token, feature/head)
-        return self.out(heard.transpose(-3, -2).flatten(-2))  # W^O · concat_heads
+        dropout = self.dropout if self.training else 0.0
+        heard = self._integrate(u, None, weights, mask, past, dropout)  # ∫ γ V dx̃, (…, head, token, feature/head)
+        return F.dropout(self.out(heard.transpose(-3, -2).flatten(-2)), dropout)  # W^O · concat_heads
 
     def kernel(self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """γ(x_i, x_j) w_j: what token i takes from token j, (…, head, query, key); each row sums to 1."""
         unit = torch.eye(u.shape[-2], dtype=u.dtype, device=u.device)  # ∫ γ δ_j dx̃: attend to unit vectors
         return self._integrate(u, unit, weights, mask)
 
-    def _integrate(self, u: Tensor, values: Tensor | None, weights, mask, past: Past | None = None) -> Tensor:
+    def _integrate(
+        self, u: Tensor, values: Tensor | None, weights, mask, past: Past | None = None, dropout: float = 0.0
+    ) -> Tensor:
         """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""
         q, k, v = (self._split(z) for z in self.qkv(u).chunk(3, -1))  # (…, head, token, feature/head)
         v = v if values is None else values.expand(*v.shape[:-2], -1, -1)
@@ -180,7 +189,8 @@ class Attention(nn.Module):
             k, v = past.extend(k, v)
             if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
                 causal, mask = False, None if new == 1 else _lower(known, q.device)[-new:]
-        return integrate(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature)
+        options = dict(causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
+        return integrate(q, k, v, weights, **options)
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

@@ -21,12 +21,12 @@ def cross_entropy(model: nn.Module, tokens: Tensor, targets: Tensor, reduction: 
 def _mean_loss(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device | str | None) -> float:
     was_training = model.training
     model.eval()
-    total, count = 0.0, 0
+    losses, count = [], 0
     for tokens, targets in batches:
-        total += cross_entropy(model, tokens.to(device), targets.to(device), reduction="sum").item()
+        losses.append(cross_entropy(model, tokens.to(device), targets.to(device), reduction="sum"))
         count += targets.numel()
     model.train(was_training)
-    return total / count
+    return sum(torch.stack(losses).tolist()) / count  # read once, so that a GPU need not wait after each batch
 
 
 def full_loss(
