@@ -4,6 +4,7 @@ Flags and help are built by tyro from the dataclasses and functions that use the
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
 """
 
+import gc
 import os
 import platform
 import shlex
@@ -60,6 +61,7 @@ def train(arguments: list[str]) -> int:
         print(f"\n{stopped}\nresume with: {again}", file=sys.stderr)
         return 130
     processes = PartialState()
+    gc.collect()  # what still holds on to the group keeps its threads, and they abort Python at its end
     processes.destroy_process_group()
     if not processes.is_main_process:
         return 0

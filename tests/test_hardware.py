@@ -240,8 +240,8 @@ def test_two_processes_have_the_curve_of_one_and_resume_it(config, tmp_path):
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     outcome = launch(2, "-m", "flowlib.cli", "train", "tiny", *words)
-    assert outcome.returncode == 0, outcome.stderr
     run = tmp_path / "two"
+    assert newest_checkpoint(run), outcome.stderr  # not by the exit code: gloo's threads may abort a Python that ends
     assert losses(run) == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     state = json.loads((newest_checkpoint(run) / "state.json").read_text())
     assert state["versions"]["processes"] == 2
@@ -305,6 +305,7 @@ for step in range(3, 6):
     update(half, optimizer, step, slice(rank, None, 2))
     update(again.train(), optimizer_again, step, slice(rank, None, 2))
 assert distance(half, again) == 0.0
+print("resumed to equal bits", flush=True)
 dist.destroy_process_group()
 '''
 
@@ -313,7 +314,7 @@ dist.destroy_process_group()
 def test_parameters_spread_over_processes_are_saved_whole_and_resumed_to_equal_bits(tmp_path):
     (tmp_path / "sharded.py").write_text(SHARDED)
     outcome = launch(2, str(tmp_path / "sharded.py"), str(tmp_path / "run"))
-    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.count("resumed to equal bits") == 2, outcome.stderr
     FlowLM.load(newest_checkpoint(tmp_path / "run"))  # one process reads it without any of that
 
 

@@ -126,7 +126,7 @@ def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Op
     for name, values in moments.items():
         expected = known.get(name)
         if expected is None or set(values) != MOMENTS or any(
-            value.shape not in (expected.shape, ()) for value in values.values()
+            value.shape != (() if moment == "step" else expected.shape) for moment, value in values.items()
         ):
             raise ValueError(f"{path} belongs to another model (at parameter {name!r}); {_advice(checkpoint)}")
     state = {

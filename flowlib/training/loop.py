@@ -127,6 +127,7 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
                 keeper.save(step + 1)
                 raise Interrupted(f"stopped after step {step + 1} of {config.steps}, saved in {run}")
         bar.close()
+    accelerator.free_memory()
     model.flow.checks, model.flow.recompute = True, False
     return TrainResult(run, model.eval(), runs.read_metrics(run), keeper.best_loss)
 
