@@ -17,6 +17,8 @@ class TrainConfig:
     """What a token is."""
     model: FlowConfig = field(default_factory=FlowConfig)
     """The shape of the flow."""
+    flow_steps: tuple[int, ...] = ()
+    """Numbers of steps of the flow, one of which is drawn for each update; none: the model's own, always."""
     steps: int = 2000
     """How many updates to make."""
     batch: int = 12
@@ -59,12 +61,17 @@ class TrainConfig:
             must(0 < getattr(self, name), name, "above 0")
         must(self.learning_rate < 1e6, "learning_rate", "below 1e6")
         must(all(0 <= beta < 1 for beta in self.betas), "betas", "two numbers from 0 up to, not including, 1")
+        must(all(n >= 1 for n in self.flow_steps), "flow_steps", "whole numbers from 1 up")
         must(self.vocabulary in ("bytes", "characters"), "vocabulary", "'bytes' or 'characters'")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the model's part is its own `to_dict`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"model": self.model.to_dict(), "betas": list(self.betas)}
+        values |= {"model": self.model.to_dict(), "betas": list(self.betas)}
+        if self.flow_steps:
+            return values | {"flow_steps": list(self.flow_steps)}
+        del values["flow_steps"]  # as in runs from before there was a choice
+        return values
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:

@@ -23,6 +23,7 @@ from torch import Tensor
 from flowlib.models.language import FlowLM, Vocabulary
 from flowlib.training import checkpoints, data, runs
 from flowlib.training.config import TrainConfig, learning_rate
+from flowlib.training.elastic import draw_steps
 from flowlib.training.evaluation import cross_entropy, full_loss, quick_loss
 from flowlib.training.interrupt import Interrupted, StopOnInterrupt
 
@@ -45,9 +46,12 @@ class TrainResult:
         return [(line["step"], line["validation_loss"]) for line in self.metrics if "validation_loss" in line]
 
 
-def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True) -> TrainResult:
+def train(
+    config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None
+) -> TrainResult:
     """Minimise the mean of -log p(token | the tokens before it) over a corpus; leave everything in the folder `run`.
 
+    With `until` it stops after that many updates, with a checkpoint, to be resumed.
     With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet.
     Error: equal configurations give equal bits on the CPU of one machine, with one number of threads.
     Raises: FileExistsError (`run` has a run in it and `resume` was not asked for), ValueError (a bad text, a run
@@ -77,13 +81,15 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
 
         if start.checkpoint is None:
             keeper.report(0, {})
-        for step in range(start.step, config.steps):
+        last = config.steps if until is None else min(until, config.steps)
+        for step in range(start.step, last):
             torch.manual_seed(data.step_seed(config.seed, step))  # for dropout, where a model has any
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config)
             shape = {"size": config.batch, "context": config.model.context}
             inputs, targets = data.batch(train_tokens, step, seed=config.seed, **shape)
-            loss = cross_entropy(wrapped, _own_part(inputs, accelerator), _own_part(targets, accelerator))
+            own = (_own_part(inputs, accelerator), _own_part(targets, accelerator))
+            loss = cross_entropy(wrapped, *own, steps=draw_steps(config.flow_steps, config.seed, step))
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(wrapped.parameters(), config.clip)
             train_loss = accelerator.reduce(loss.detach(), reduction="mean").item()
@@ -96,6 +102,8 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
             if stop.requested(accelerator):
                 keeper.save(step + 1)
                 raise Interrupted(f"stopped after step {step + 1} of {config.steps}, saved in {run}")
+        if start.step < last < config.steps:
+            keeper.save(last)
         bar.close()
     return TrainResult(Path(run), model.eval(), runs.read_metrics(run), keeper.best_loss)
 
