@@ -1,4 +1,4 @@
-"""The command `flowlib`: train, sample, bench, compare, doctor, notebooks, ship.
+"""The command `flowlib`: train, sample, doctor, notebooks, ship, bench, compare.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
@@ -240,7 +240,7 @@ def compare(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {command.__name__: command for command in (train, sample, bench, compare, doctor, notebooks, ship)}
+COMMANDS = {command.__name__: command for command in (train, sample, doctor, notebooks, ship, bench, compare)}
 
 
 def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:

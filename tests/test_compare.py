@@ -144,6 +144,6 @@ def test_depths_are_compared_at_other_numbers_of_steps(capsys):
     assert at["elastic"] == at["free layers"] == at["coarse to fine"] == {"2", "4", "8"}
     assert at["trained at L/2"] == {"2"} and at["trained at 2L"] == {"8"}
     assert variants["half the knots"]["parameters"] < variants["elastic"]["parameters"]
-    base = prepare_data(config(model=replace(MODEL, layers=3)))[0]
+    base = prepare_data(replace(config(), model=replace(MODEL, layers=3)))[0]
     with pytest.raises(ValueError, match="multiple of 4"):
         comparing.depths(base)

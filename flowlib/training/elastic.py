@@ -32,7 +32,10 @@ def double_moments(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
     A knot's gradient is ∫ h_k(t) ∂loss/∂θ(t) dt with its hat h_k, and a finer knot's hat is half as wide: so its first
     moment is half of the interpolated one, its second a quarter. An estimate: the coarse run has not measured more.
+    Without an update there are none yet.
     """
+    if not tensors:
+        return {}
     part = {"exp_avg": 0.5, "exp_avg_sq": 0.25}
     doubled = double_knots(tensors, KNOTS)
     return {
