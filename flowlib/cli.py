@@ -1,10 +1,11 @@
-"""The command `flowlib`: train, sample, tokenize, claims, doctor, notebooks, ship.
+"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
 """
 
 import gc
+import json
 import os
 import platform
 import shlex
@@ -259,7 +260,60 @@ def claims(arguments: list[str]) -> int:
     return _parse(claims, arguments, "flowlib claims")
 
 
-COMMANDS = {command.__name__: command for command in (train, sample, tokenize, claims, doctor, notebooks, ship)}
+def bench(arguments: list[str]) -> int:
+    """Measure speeds beside a discrete network, a plain GPT and torch's encoder: flowlib bench [--quick] [--json F]."""
+    from flowlib import bench
+
+    bench.main(_parse(bench.Bench, arguments, "flowlib bench"))
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Train several flows alike and compare their losses: flowlib compare schemes|depth [PRESET] [--seeds N ...]."""
+    import tyro
+
+    from flowlib.training import TrainConfig, preset, preset_names
+
+    known = ("schemes", "depth")
+    words = [argument for argument in arguments[:2] if not argument.startswith("-")]
+    if words[:1] and words[0] not in known:
+        raise ValueError(f"compare what? known are {', '.join(known)}, not {words[0]!r}")
+    chosen = words[1] if len(words) > 1 else "shakespeare-cpu"
+    defaults = preset(chosen)
+
+    @dataclass(frozen=True)
+    class Compare:
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = defaults
+        seeds: int = 3
+        """Trainings of each variant, with the seeds from `seed` up."""
+        runs: Path = Path("runs/compare")
+        """Where the folders of the runs lie; what is finished there is not trained again."""
+        json: Path | None = None
+        """Write the figures to this file too (- prints them, and nothing else)."""
+
+    about = (
+        f"Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
+        f"operations for each token) or depth (free layers, half the knots, elastic, coarse to fine). Presets: "
+        f"{', '.join(preset_names())}. The defaults below are those of {chosen}."
+    )
+    program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
+    asked = _parse(Compare, arguments[len(words) :], program, about)
+    from flowlib.training.compare import compare, table
+
+    only_json = str(asked.json) == "-"
+    what = words[0] if words else known[0]
+    result = compare(what, asked.config, asked.runs, asked.seeds, progress=not only_json)
+    text = json.dumps(result, indent=1)
+    if asked.json and not only_json:
+        asked.json.write_text(text + "\n", "utf-8")
+    print(text if only_json else f"\nvalidation loss, nats per token, {asked.seeds} seeds\n\n{table(result)}")
+    return 0
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship)
+}
 
 
 def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:

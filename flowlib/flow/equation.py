@@ -48,6 +48,7 @@ class Flow(nn.Module):
                  tangent space of S first; S itself carries u along where it moves (and the projection stays, to
                  remove the drift). This is what makes Strang second order under a constraint.
     horizon      T; by default the depth's own number of steps, so that Δt = 1.
+    steps        how many steps a call takes unless told otherwise; by default the depth's own number.
     readout      a map of the last field to `Trajectory.final`, as a last norm is.
     Two attributes are for training: `recompute = True` keeps only the field before each step for the backward pass,
     which computes the step again; `checks = False` reads no value of u0 (a GPU would wait for it in every call).
@@ -68,6 +69,7 @@ class Flow(nn.Module):
         substep: str = "euler",
         tangent: bool = False,
         horizon: float | None = None,
+        steps: int | None = None,
         readout: nn.Module | None = None,
     ):
         super().__init__()
@@ -83,6 +85,7 @@ class Flow(nn.Module):
         self.horizon = float(self.depth.steps if horizon is None else horizon)
         if not 0 < self.horizon < math.inf:
             raise ValueError(f"the horizon T must be positive and finite, got {horizon}")
+        self.steps = self.depth.steps if steps is None else steps
         self.constraints = nn.ModuleList(nn.Identity() if c is None else c for c in constraints)
         self.scheme, self.substep, self.tangent, self.readout = get_scheme(scheme), substep, tangent, readout
         self.checks, self.recompute = True, False
@@ -98,7 +101,7 @@ class Flow(nn.Module):
         save: str = "all",
         past: Past | None = None,
     ) -> Trajectory:
-        """The trajectory from u0 (…, token, feature) over `steps` steps (default: the depth's own number, Δt = 1).
+        """The trajectory from u0 (…, token, feature) over `steps` steps (default: the flow's own number).
 
         mask     bool, (…, token): True = a valid token; or (…, query, key): True = may attend. A mask that could be
                  either is read as (…, token). Padded tokens attend to nothing and are not attended to.
@@ -109,7 +112,7 @@ class Flow(nn.Module):
         Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend,
                 a past where it does not stay as it was (a kernel that is not causal, a mask, weights, other steps).
         """
-        steps = self.depth.steps if steps is None else steps
+        steps = self.steps if steps is None else steps
         context = self._check(u0, steps, mask, weights, save)
         if past is not None:
             self._check_past(mask, weights)

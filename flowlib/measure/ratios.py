@@ -46,7 +46,8 @@ def in_turns(
     clock: Callable[[], float] = time.perf_counter,
     progress: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Seconds of each call in each round: ABC, CBA, ABC, … so that a slow moment or a drift hits all of them alike.
+    """Seconds of each call in each round: ABC, CBA, BCA, ACB, … so that a slow moment, a drift and the place in a round
+    (what the one before has left in the caches) hit all of them alike.
 
     least_seconds  each is repeated within a round until it takes about that long
     wait           called before the clock is read: torch.cuda.synchronize on a GPU
@@ -68,8 +69,11 @@ def in_turns(
         once = seconds(call, 1)
         repeats[name] = max(1, round(least_seconds / once)) if once > 0 else 1
     taken: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
     for n in range(rounds):
-        for name in list(calls) if n % 2 == 0 else reversed(list(calls)):
+        first = n // 2 % len(names)
+        order = names[first:] + names[:first]
+        for name in reversed(order) if n % 2 else order:
             taken[name].append(seconds(calls[name], repeats[name]))
             progress()
     return taken

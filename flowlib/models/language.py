@@ -43,6 +43,8 @@ class FlowConfig:
     the layers: the same as per_step in `layers` steps), piecewise_linear (knots at the layers' ends), constant."""
     knots: int | None = None
     """How many sets of parameters; without a number, layers (elastic) or layers + 1 (piecewise_linear)."""
+    steps: int | None = None
+    """Steps of length layers/steps that the flow takes unless told otherwise; without a number, layers."""
     first: str = "attention"
     """The term that a step begins with: attention or local. Strang with local first is Macaron: half, whole, half."""
     substep: str = "euler"
@@ -71,6 +73,8 @@ class FlowConfig:
         if self.knots is not None and (self.depth not in WITH_KNOTS or self.knots < 1):
             known = " or ".join(WITH_KNOTS)
             raise ValueError(f"knots must be ≥ 1, and belong to depth {known}; got {self.knots} for {self.depth}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps must be a whole number ≥ 1, got {self.steps}")
         if self.tangent and self.norm == "pre":
             raise ValueError("tangent needs a constraint to be tangent to: norm post or sphere, not pre")
 
@@ -99,7 +103,7 @@ KNOWN = {
 }
 WITH_KNOTS = ("elastic", "piecewise_linear")
 KNOTS = "flow.depth.layers."  # how the names of the tensors of a knot (or layer) begin, in a model's state
-LATER = ("knots", "first", "substep", "tangent", "dropout")
+LATER = ("knots", "steps", "first", "substep", "tangent", "dropout")
 
 
 class FlowLM(nn.Module):
@@ -123,7 +127,7 @@ class FlowLM(nn.Module):
         terms = [attention, local] if c.first == "attention" else [local, attention]
         self.embed = nn.Embedding(len(c.vocabulary), c.width)
         self.position = nn.Embedding(c.context, c.width)
-        how = dict(substep=c.substep, tangent=c.tangent, readout=readout)
+        how = dict(substep=c.substep, steps=c.steps, tangent=c.tangent, readout=readout)
         self.flow = Flow(terms, constraint, c.scheme, DEPTHS[c.depth](c), **how)
         self._initialise()
 

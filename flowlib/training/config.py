@@ -17,6 +17,8 @@ class TrainConfig:
     """What a token is; gpt2 needs tiktoken (pip install 'flowlib[bpe]')."""
     model: FlowConfig = field(default_factory=FlowConfig)
     """The shape of the flow."""
+    flow_steps: tuple[int, ...] = ()
+    """Numbers of steps of the flow, one of which is drawn for each update; none: the model's own, always."""
     steps: int = 2000
     """How many updates to make."""
     batch: int = 12
@@ -68,11 +70,16 @@ class TrainConfig:
         for name, *known in (("vocabulary", "bytes", "characters", "gpt2"), ("device", "auto", "cpu"),
                              ("precision", "auto", "no", "bf16"), ("compile", "auto", "no", "yes")):
             must(getattr(self, name) in known, name, " or ".join(map(repr, known)))
+        must(all(n >= 1 for n in self.flow_steps), "flow_steps", "whole numbers from 1 up")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the model's part is its own `to_dict`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"model": self.model.to_dict(), "betas": list(self.betas)}
+        values |= {"model": self.model.to_dict(), "betas": list(self.betas)}
+        if self.flow_steps:
+            return values | {"flow_steps": list(self.flow_steps)}
+        del values["flow_steps"]  # as in runs from before there was a choice
+        return values
 
 
 HOW = ("micro_batch", "device", "precision", "compile", "recompute")  # how a step is computed, not what it is

@@ -26,6 +26,7 @@ from torch import Tensor
 from flowlib.models.language import FlowLM
 from flowlib.training import checkpoints, data, runs
 from flowlib.training.config import TrainConfig, learning_rate
+from flowlib.training.elastic import draw_steps
 from flowlib.training.evaluation import cross_entropy, full_loss, quick_loss
 from flowlib.training.hardware import Forward, compiled, explained, in_bfloat16, to_compile
 from flowlib.training.interrupt import Interrupted, StopOnInterrupt
@@ -49,9 +50,12 @@ class TrainResult:
         return [(line["step"], line["validation_loss"]) for line in self.metrics if "validation_loss" in line]
 
 
-def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True) -> TrainResult:
+def train(
+    config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None
+) -> TrainResult:
     """Minimise the mean of -log p(token | the tokens before it) over a corpus; leave everything in the folder `run`.
 
+    With `until` it stops after that many updates, with a checkpoint, to be resumed.
     With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet; how a step is computed
     (device, precision, compile, micro_batch, recompute) may then be another, what it is may not.
     It runs on what accelerate finds: this process alone, or those of `accelerate launch` and `notebook_launcher`.
@@ -89,13 +93,13 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
             batch = data.batch(train_tokens, step, seed=config.seed, **shape)
             return data.shares(batch, accelerator.process_index, accelerator.num_processes, at_once)
 
-        def gradient(forward: Forward, parts: data.Parts) -> Tensor:
+        def gradient(forward: Forward, parts: data.Parts, flow_steps: int | None) -> Tensor:
             """Add the gradient of the mean loss over the parts, one after the other; returns that loss."""
             total = torch.zeros((), device=device)
             for number, (inputs, targets) in enumerate(parts, start=1):
                 with nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
                     with autocast():
-                        loss = cross_entropy(forward, inputs, targets) / len(parts)
+                        loss = cross_entropy(forward, inputs, targets, steps=flow_steps) / len(parts)
                     accelerator.backward(loss)
                 total += loss.detach()
             return total
@@ -104,7 +108,7 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
         if to_compile(config, device) and start.step < config.steps:
             first = next(data.ahead([own_parts(start.step)[-1:]], device))
             agree = lambda holds: accelerator.reduce(torch.tensor(float(holds), device=device), "mean").item() == 1.0
-            forward = compiled(wrapped, lambda program: gradient(program, first), agree)
+            forward = compiled(wrapped, lambda program: gradient(program, first, None), agree)
             optimizer.zero_grad()
 
         show = progress and accelerator.is_main_process
@@ -112,12 +116,13 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
         keeper = _Keeper(run, config, accelerator, model, optimizer, validation_tokens, start, bar, show, autocast)
         if start.checkpoint is None:
             keeper.report(0)
-        steps = range(start.step, config.steps)
+        last = config.steps if until is None else min(until, config.steps)
+        steps = range(start.step, last)
         for step, parts in zip(steps, data.ahead(map(own_parts, steps), device), strict=True):
             torch.manual_seed(data.step_seed(config.seed + accelerator.process_index, step))  # for dropout
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config)
-            loss = gradient(forward, parts)
+            loss = gradient(forward, parts, draw_steps(config.flow_steps, config.seed, step))
             norm = accelerator.clip_grad_norm_(wrapped.parameters(), config.clip)
             optimizer.step()
             optimizer.zero_grad()
@@ -126,6 +131,8 @@ def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progres
             if stop.requested(accelerator, ask=(step + 1) % config.log_every == 0):
                 keeper.save(step + 1)
                 raise Interrupted(f"stopped after step {step + 1} of {config.steps}, saved in {run}")
+        if start.step < last < config.steps:
+            keeper.save(last)
         bar.close()
     accelerator.free_memory()
     model.flow.checks, model.flow.recompute = True, False
