@@ -1,9 +1,11 @@
-"""The command `flowlib`: train, sample, claims, doctor, notebooks, ship.
+"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
 """
 
+import gc
+import json
 import os
 import platform
 import shlex
@@ -12,12 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 if TYPE_CHECKING:
     from flowlib.training import TrainResult
 
-MISTAKES = (ValueError, OSError, FloatingPointError)
+MISTAKES = (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError)
+PROCESSES = (
+    "Several GPUs or hosts: accelerate config, once; then accelerate launch -m flowlib.cli train, with the same flags "
+    "(precision and compilation are set by the flags below, and not by accelerate)."
+)
 PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch")
 
 
@@ -26,7 +32,7 @@ def train(arguments: list[str]) -> int:
     import tyro
     from accelerate import PartialState
 
-    from flowlib.training import Interrupted, TrainConfig, preset, preset_names
+    from flowlib.training import Interrupted, TrainConfig, preset, preset_table
     from flowlib.training import train as run_training
 
     chosen, flags = "tiny", arguments
@@ -46,7 +52,7 @@ def train(arguments: list[str]) -> int:
         prompt: str = "\n"
         """What the sample at the end begins with."""
 
-    about = f"{TrainConfig.__doc__} Presets: {', '.join(preset_names())}. The defaults below are those of {chosen}."
+    about = f"{TrainConfig.__doc__}\n\n{preset_table()}\n\nThe defaults below are those of {chosen}. {PROCESSES}"
     asked = _parse(Train, flags, f"flowlib train {chosen}", about)
     run = asked.runs / asked.name
     try:
@@ -55,10 +61,16 @@ def train(arguments: list[str]) -> int:
         again = shlex.join(["flowlib", "train", *arguments, *([] if asked.resume else ["--resume"])])
         print(f"\n{stopped}\nresume with: {again}", file=sys.stderr)
         return 130
-    if not PartialState().is_main_process:
+    processes = PartialState()
+    gc.collect()  # what still holds on to the group keeps its threads, and they abort Python at its end
+    processes.destroy_process_group()
+    if not processes.is_main_process:
         return 0
     _show_training(result)
-    print(f"\n{result.model.generate(asked.prompt, tokens=400, temperature=0.8, top_k=50, seed=0)}\n")
+    try:
+        print(f"\n{result.model.generate(asked.prompt, tokens=400, temperature=0.8, top_k=50, seed=0)}\n")
+    except (ValueError, ModuleNotFoundError, ConnectionError) as error:  # a prompt, or a vocabulary to be fetched
+        print(f"\nno sample: {error}\n")
     print(f"the run lies in {run}; more of it: flowlib sample {run}")
     return 0
 
@@ -101,6 +113,34 @@ def sample(arguments: list[str]) -> int:
         print(model.generate(prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed))
 
     _parse(sample, arguments, "flowlib sample")
+    return 0
+
+
+def tokenize(arguments: list[str]) -> int:
+    """Encode a text into a folder of tokens, to train on: flowlib tokenize TEXT FOLDER [--vocabulary gpt2]."""
+    import tyro
+
+    def tokenize(
+        text: tyro.conf.Positional[str], folder: tyro.conf.Positional[Path],
+        vocabulary: Literal["bytes", "characters", "gpt2"] = "gpt2",
+    ) -> None:
+        """Encode a text once, into a folder of tokens that train takes as a corpus.
+
+        Args:
+            text: The path of a UTF-8 file, or embedded, or shakespeare.
+            folder: Where train.bin, val.bin and vocabulary.json go, two bytes a token.
+            vocabulary: What a token is.
+        """
+        from flowlib.training.data import Corpus, load_corpus
+        from flowlib.training.tokens import write_tokens
+
+        corpus = load_corpus(text)
+        if not isinstance(corpus, Corpus):
+            raise ValueError(f"{text} is a folder of tokens already; give it to train: --corpus {text}")
+        write_tokens(corpus.text, folder, vocabulary)
+        print(f"train on it: flowlib train PRESET --corpus {folder} --vocabulary {vocabulary}")
+
+    _parse(tokenize, arguments, "flowlib tokenize")
     return 0
 
 
@@ -220,7 +260,60 @@ def claims(arguments: list[str]) -> int:
     return _parse(claims, arguments, "flowlib claims")
 
 
-COMMANDS = {command.__name__: command for command in (train, sample, claims, doctor, notebooks, ship)}
+def bench(arguments: list[str]) -> int:
+    """Measure speeds beside a discrete network, a plain GPT and torch's encoder: flowlib bench [--quick] [--json F]."""
+    from flowlib import bench
+
+    bench.main(_parse(bench.Bench, arguments, "flowlib bench"))
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Train several flows alike and compare their losses: flowlib compare schemes|depth [PRESET] [--seeds N ...]."""
+    import tyro
+
+    from flowlib.training import TrainConfig, preset, preset_names
+
+    known = ("schemes", "depth")
+    words = [argument for argument in arguments[:2] if not argument.startswith("-")]
+    if words[:1] and words[0] not in known:
+        raise ValueError(f"compare what? known are {', '.join(known)}, not {words[0]!r}")
+    chosen = words[1] if len(words) > 1 else "shakespeare-cpu"
+    defaults = preset(chosen)
+
+    @dataclass(frozen=True)
+    class Compare:
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = defaults
+        seeds: int = 3
+        """Trainings of each variant, with the seeds from `seed` up."""
+        runs: Path = Path("runs/compare")
+        """Where the folders of the runs lie; what is finished there is not trained again."""
+        json: Path | None = None
+        """Write the figures to this file too (- prints them, and nothing else)."""
+
+    about = (
+        f"Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
+        f"operations for each token) or depth (free layers, half the knots, elastic, coarse to fine). Presets: "
+        f"{', '.join(preset_names())}. The defaults below are those of {chosen}."
+    )
+    program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
+    asked = _parse(Compare, arguments[len(words) :], program, about)
+    from flowlib.training.compare import compare, table
+
+    only_json = str(asked.json) == "-"
+    what = words[0] if words else known[0]
+    result = compare(what, asked.config, asked.runs, asked.seeds, progress=not only_json)
+    text = json.dumps(result, indent=1)
+    if asked.json and not only_json:
+        asked.json.write_text(text + "\n", "utf-8")
+    print(text if only_json else f"\nvalidation loss, nats per token, {asked.seeds} seeds\n\n{table(result)}")
+    return 0
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship)
+}
 
 
 def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from flowlib.models.files import load_tensors, save_tensors
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.training import find_model, newest_checkpoint
 from flowlib.training.checkpoints import (
@@ -134,6 +135,11 @@ def test_a_checkpoint_of_another_model_is_refused(run, tmp_path):
     ours = torch.optim.AdamW(model.parameter_groups(0.1))
     with pytest.raises(ValueError, match="optimizer.safetensors belongs to another model .at parameter"):
         load_optimizer(foreign, model, ours)
+    moments = load_tensors(folder / "optimizer.safetensors")
+    for name, tensor in ("embed.weight/exp_avg", torch.tensor(0.0)), ("embed.weight/step", torch.zeros(256, 16)):
+        save_tensors(moments | {name: tensor}, folder / "optimizer.safetensors")
+        with pytest.raises(ValueError, match="belongs to another model .at parameter 'embed.weight'"):
+            load_optimizer(folder, model, ours)
     shutil.copy(folder / "model.safetensors", folder / "optimizer.safetensors")
     with pytest.raises(ValueError, match="optimizer.safetensors belongs to another model"):
         load_optimizer(folder, model, ours)

@@ -46,7 +46,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
     outcome = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     lines = outcome.stdout.splitlines()
     assert lines[-1] == "[]"
-    for command in ("train", "sample", "doctor", "notebooks"):
+    for command in ("train", "sample", "tokenize", "doctor", "notebooks"):
         assert any(line.split()[:1] == [command] for line in lines)
 
 
@@ -54,7 +54,7 @@ def test_every_setting_is_a_flag_with_its_explanation(capsys):
     code, out, _ = run(capsys, "train", "shakespeare-cpu", "--help")
     assert code == 0
     for text in ("--learning-rate", "--model.width", "--model.scheme", "--resume", "--eval-every", "--corpus",
-                 "Steps between evaluations", "shakespeare-cpu, tiny", "(default: shakespeare)"):
+                 "Steps between evaluations", "| tiny   ", "--compile", "--precision", "(default: shakespeare)"):
         assert text in out
     assert "alphabet" not in out  # the vocabulary comes from the corpus
 
@@ -84,8 +84,8 @@ def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["swim"], "unknown command 'swim'; known are train, sample, claims, doctor, notebooks"),
-        (["train", "huge"], "unknown preset 'huge'; known are shakespeare-cpu, tiny"),
+        (["swim"], "unknown command 'swim'; known are train, sample, tokenize, claims, bench, compare"),
+        (["train", "huge"], "unknown preset 'huge'; known are gpt2-124m, shakespeare-cpu, shakespeare-gpu, tiny"),
         (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
         (["train", "--steps", "many"], "invalid literal"),
         (["train", "--stepps", "5"], "--stepps"),

@@ -234,7 +234,9 @@ def imported(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"flowlib"}
 
 
-@pytest.mark.parametrize(("folder", "extras"), [("flowlib", ["lab", "pages"]), ("tests", ["lab", "test"])])
+@pytest.mark.parametrize(
+    ("folder", "extras"), [("flowlib", ["lab", "pages", "bpe"]), ("tests", ["lab", "test"])]
+)
 def test_what_is_imported_is_declared(folder, extras):
     """Nothing leans on a package that happens to be there: its import would fail on another machine."""
     provided = packages_distributions()

@@ -18,7 +18,16 @@ import torch
 
 import flowlib
 from flowlib.models.language import FlowConfig
-from flowlib.training import TrainConfig, learning_rate, newest_checkpoint, preset, preset_names, read_metrics, train
+from flowlib.training import (
+    TrainConfig,
+    learning_rate,
+    newest_checkpoint,
+    preset,
+    preset_names,
+    preset_table,
+    read_metrics,
+    train,
+)
 
 SMALL = FlowConfig(context=8, width=8, heads=2, layers=1)
 
@@ -121,16 +130,20 @@ def test_a_senseless_setting_is_named(field, value, what):
 
 @pytest.mark.no_shape_check
 def test_an_unknown_kind_of_token_lists_the_known_ones():
-    with pytest.raises(ValueError, match="vocabulary must be 'bytes' or 'characters', but is words"):
+    with pytest.raises(ValueError, match="vocabulary must be 'bytes' or 'characters' or 'gpt2', but is words"):
         TrainConfig(vocabulary="words")
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    assert preset_names() == ["shakespeare-cpu", "tiny"]
-    shape = preset("shakespeare-cpu")
-    assert (shape.model.layers, shape.model.heads, shape.model.width, shape.model.context) == (4, 4, 128, 64)
-    assert (shape.batch, shape.steps, shape.vocabulary) == (12, 2000, "characters")
-    with pytest.raises(ValueError, match="unknown preset 'huge'; known are shakespeare-cpu, tiny"):
+    assert preset_names() == ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny"]
+    for name, layers, heads, width, context, batch in (
+        ("shakespeare-cpu", 4, 4, 128, 64, 12), ("shakespeare-gpu", 6, 6, 384, 256, 64),
+        ("gpt2-124m", 12, 12, 768, 1024, 480),
+    ):
+        model = preset(name).model
+        assert (model.layers, model.heads, model.width, model.context) == (layers, heads, width, context)
+        assert preset(name).batch == batch and f"\n| {name} " in preset_table()
+    with pytest.raises(ValueError, match="unknown preset 'huge'; known are gpt2-124m, shakespeare-cpu, shake"):
         preset("huge")
 
 
@@ -167,6 +180,11 @@ def test_a_run_is_resumed_as_it_was_configured_or_not_at_all(config, tmp_path):
     changed = replace(config, learning_rate=0.5, model=replace(SMALL, scheme="strang"))
     with pytest.raises(ValueError, match="train.learning_rate was 0.001, now 0.5; train.model.scheme was 'lie'"):
         train(changed, tmp_path / "run", resume=True, progress=False)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    for name in ("micro_batch", "compile", "recompute"):  # a run from before there were these settings
+        del saved["train"][name]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(saved))
+    train(replace(config, micro_batch=1, recompute=True), tmp_path / "run", resume=True, progress=False)
     Path(config.corpus).write_text("another text, as long as is needed; " * 20)
     with pytest.raises(ValueError, match="corpus.sha256 was"):
         train(config, tmp_path / "run", resume=True, progress=False)
@@ -216,7 +234,8 @@ def test_it_trains_outside_the_main_thread(config, tmp_path, die_at):
 
 def test_killed_at_forty_moments_a_run_goes_on_to_equal_bits(config, tmp_path, monkeypatch, die_at):
     """Every third operation on the disk: of the configuration, the best model, checkpoints, their deletion."""
-    config = replace(config, steps=2)  # three checkpoints, of which the first is deleted
+    dropping = replace(SMALL, dropout=0.3)
+    config = replace(config, steps=2, micro_batch=1, model=dropping)  # three checkpoints; the first is deleted
     train(config, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patch:
         operations = die_at(patch, 10**9)
@@ -257,6 +276,7 @@ def command(config: TrainConfig, run: Path, *more: str) -> list[str]:
         "corpus": config.corpus, "steps": config.steps, "batch": config.batch, "eval-every": config.eval_every,
         "log-every": config.log_every, "warmup": config.warmup, "device": "cpu", "model.context": SMALL.context,
         "model.width": SMALL.width, "model.heads": SMALL.heads, "model.layers": SMALL.layers,
+        "model.dropout": config.model.dropout, "micro-batch": config.micro_batch,
         "name": run.name, "runs": run.parent,
     }
     pairs = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
@@ -271,10 +291,10 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def long(config) -> TrainConfig:
-    """A run of about a second, long enough to be killed in."""
+    """A run of about a second, long enough to be killed in, with dropout, and each batch in two parts."""
     return replace(preset("tiny"), **{
-        name: getattr(config, name) for name in ("corpus", "model", "batch", "log_every", "device", "warmup")
-    } | {"steps": 150, "eval_every": 15})
+        name: getattr(config, name) for name in ("corpus", "batch", "log_every", "device", "warmup")
+    } | {"steps": 150, "eval_every": 15, "micro_batch": 1, "model": replace(SMALL, dropout=0.2)})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")

@@ -5,11 +5,10 @@ terms at any list of depths s = t/T in [0, 1]. It is asked once for all steps of
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 
 class Depth(nn.Module):
@@ -60,45 +59,81 @@ class PerStep(Depth):
 
 
 class PiecewiseLinear(Depth):
-    """θ(t) linear between `knots` equally spaced depths, the first at t = 0, the last at t = T = knots − 1.
+    """θ(t) linear between `knots` equally spaced depths, the first at t = 0, the last at t = T = `steps`.
 
-    Continuous in t, so that refining the steps converges. With 1 knot it is constant.
+    Continuous in t, so that refining the steps converges. With 1 knot it is constant. `steps` is knots − 1 unless
+    given: with fewer knots than steps there are fewer parameters than in a network with a set for each step.
+    middles: the first knot stands in the middle of the first of `steps` steps, the last in the middle of the last one,
+    and θ is constant beyond. With knots = steps these are the very depths whose parameters a step uses: the flow in
+    `steps` steps is then the network with a set for each step, at no cost, and still a flow in any other number.
+    `double_knots` gives it 2·knots − 1 knots and the same θ(t).
     """
 
-    def __init__(self, knots: int):
-        super().__init__(_count(knots, "knots"), max(1, knots - 1))
+    def __init__(self, knots: int, steps: int | None = None, *, middles: bool = False):
+        super().__init__(_count(knots, "knots"), max(1, knots - 1) if steps is None else _count(steps, "steps"))
+        self.inset = 0.5 / self.steps if middles else 0.0
+        if self.inset == 0.5 and knots > 1:
+            raise ValueError(f"one step has one middle, which has no room for {knots} knots; give more steps")
 
     def forward(self, depths):
-        first = self.layers[0]
-        hats = self._hats(depths)
-        at = []  # for each term, its parameters at every depth: all of them from one product
-        for i, term in enumerate(first):
-            names = [name for name, _ in term.named_parameters()]
-            knots = [dict(layer[i].named_parameters()) for layer in self.layers]
-            values = [
-                torch.tensordot(hats.to(knots[0][name]), torch.stack([k[name] for k in knots]), 1).unbind(0)
-                for name in names
-            ]
-            at.append([dict(zip(names, one)) for one in zip(*values)] if names else [{}] * len(depths))
-        return [[Bound(term, at[i][n]) for i, term in enumerate(first)] for n in range(len(depths))]
+        return [self._at(s) for s in depths]
 
-    def _hats(self, depths: Sequence[float]) -> Tensor:
-        """The share of each knot at each depth, (depth, knot): the hat functions of linear interpolation."""
-        position = torch.tensor(depths, dtype=torch.float64)[:, None] * (self.copies - 1)
-        return (1 - (position - torch.arange(self.copies)).abs()).clamp(min=0)
+    def _at(self, s: float) -> list[nn.Module]:
+        k, share = self._place(s)
+        here = self.layers[k]
+        return [between(*pair, share) for pair in zip(here, self.layers[k + 1])] if share else list(here)
+
+    def _place(self, s: float) -> tuple[int, float]:
+        """The knot at or before the depth s, and how far s is on the way to the next one."""
+        last = self.copies - 1
+        position = (s - self.inset) / (1 - 2 * self.inset) * last if last else 0.0
+        position = min(max(position, 0.0), float(last))
+        if abs(position - round(position)) < 1e-9:  # on a knot, but for round-off
+            return round(position), 0.0
+        return int(position), position % 1
 
 
-class Bound:
-    """A term with its parameters at one depth."""
+def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
+    """A module like both, with the parameters (1 − share) θ_first + share θ_second; gradients flow to both.
 
-    def __init__(self, term: nn.Module, parameters: dict[str, Tensor]):
-        self.term, self.parameters = term, parameters
+    One fused product and sum for each parameter, and no copy of the knots before it: that is why it costs next to
+    nothing beside the work of a step (`flowlib bench` measures it).
+    """
+    parameters = {
+        name: None if p is None else torch.lerp(p, second._parameters[name], share)
+        for name, p in first._parameters.items()
+    }
+    modules = {name: between(child, second._modules[name], share) for name, child in first._modules.items()}
+    module = type(first).__new__(type(first))  # not copy.copy, which torch.compile cannot follow
+    module.__dict__.update(first.__dict__)
+    module.__dict__.update(_parameters=parameters, _modules=modules)
+    return module
 
-    def __call__(self, *args, **kwargs):
-        return functional_call(self.term, self.parameters, args, kwargs)
 
-    def __getattr__(self, name):
-        return getattr(self.term, name)
+def double_knots(tensors: Mapping[str, Tensor], layers: str = "layers.") -> dict[str, Tensor]:
+    """The tensors of a `PiecewiseLinear` with K knots, as those of one with 2K − 1 knots and the same θ(t):
+
+        θ'_2k = θ_k,     θ'_2k+1 = ½ (θ_k + θ_k+1).
+
+    tensors: a state dict, in which the knots' names begin with `layers` and the knot's number; others are left alone.
+    Error: exact (round-off of the mean). Raises: ValueError where there are fewer than two knots to stand between.
+    """
+    knots: dict[int, dict[str, Tensor]] = {}
+    doubled = {}
+    for name, tensor in tensors.items():
+        if name.startswith(layers):
+            k, _, rest = name[len(layers) :].partition(".")
+            knots.setdefault(int(k), {})[rest] = tensor
+        else:
+            doubled[name] = tensor
+    if len(knots) < 2:
+        raise ValueError(f"doubling needs at least 2 knots under {layers!r}, got {len(knots)}; start with knots = 2")
+    for k, here in sorted(knots.items()):
+        for rest, tensor in here.items():
+            doubled[f"{layers}{2 * k}.{rest}"] = tensor
+            if k + 1 in knots:
+                doubled[f"{layers}{2 * k + 1}.{rest}"] = torch.lerp(tensor, knots[k + 1][rest], 0.5)
+    return doubled
 
 
 def _count(n: int, what: str) -> int:

@@ -3,6 +3,7 @@
 u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from flowlib.fields import Grid
 from flowlib.flow.depth import Constant, Depth
 from flowlib.flow.splitting import INTEGRATORS, Scheme, get_scheme
-from flowlib.operators.attention import check_attended, check_finite, relative_log
+from flowlib.operators.attention import Past, check_attended, check_finite, relative_log
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ class Flow(nn.Module):
                  tangent space of S first; S itself carries u along where it moves (and the projection stays, to
                  remove the drift). This is what makes Strang second order under a constraint.
     horizon      T; by default the depth's own number of steps, so that Δt = 1.
+    steps        how many steps a call takes unless told otherwise; by default the depth's own number.
     readout      a map of the last field to `Trajectory.final`, as a last norm is.
+    Two attributes are for training: `recompute = True` keeps only the field before each step for the backward pass,
+    which computes the step again; `checks = False` reads no value of u0 (a GPU would wait for it in every call).
 
     Error: O(Δt) with "euler" and with tangent=False under a constraint, whatever the scheme; O(Δt²) for a scheme of
     order 2 with "midpoint" or "heun", and without a constraint or with tangent=True.
@@ -64,6 +69,7 @@ class Flow(nn.Module):
         substep: str = "euler",
         tangent: bool = False,
         horizon: float | None = None,
+        steps: int | None = None,
         readout: nn.Module | None = None,
     ):
         super().__init__()
@@ -75,16 +81,15 @@ class Flow(nn.Module):
             raise ValueError(
                 f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints"
             )
-        if substep not in INTEGRATORS:
-            raise ValueError(f"unknown substep {substep!r}; known: {', '.join(INTEGRATORS)}")
-        if tangent and (constraints[0] is None or any(c is not constraints[0] for c in constraints)):
-            raise ValueError("tangent=True needs one and the same constraint for all terms")
         self.depth = (Constant() if depth is None else depth).attach(terms)
         self.horizon = float(self.depth.steps if horizon is None else horizon)
         if not 0 < self.horizon < math.inf:
             raise ValueError(f"the horizon T must be positive and finite, got {horizon}")
+        self.steps = self.depth.steps if steps is None else steps
         self.constraints = nn.ModuleList(nn.Identity() if c is None else c for c in constraints)
         self.scheme, self.substep, self.tangent, self.readout = get_scheme(scheme), substep, tangent, readout
+        self.checks, self.recompute = True, False
+        self._check_scheme()
 
     def forward(
         self,
@@ -94,28 +99,48 @@ class Flow(nn.Module):
         mask: Tensor | None = None,
         weights: Tensor | Grid | None = None,
         save: str = "all",
+        past: Past | None = None,
     ) -> Trajectory:
-        """The trajectory from u0 (…, token, feature) over `steps` steps (default: the depth's own number, Δt = 1).
+        """The trajectory from u0 (…, token, feature) over `steps` steps (default: the flow's own number).
 
         mask     bool, (…, token): True = a valid token; or (…, query, key): True = may attend. A mask that could be
                  either is read as (…, token). Padded tokens attend to nothing and are not attended to.
         weights  quadrature weights of the token grid, (…, token), or a Grid: attention integrates with them.
         save     "all" fields, or only the "final" one.
-        Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend.
+        past     keys and values of earlier tokens, under a causal kernel: u0 then holds only the tokens after them, and
+                 their keys and values are added to it.
+        Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend,
+                a past where it does not stay as it was (a kernel that is not causal, a mask, weights, other steps).
         """
-        steps = self.depth.steps if steps is None else steps
+        steps = self.steps if steps is None else steps
         context = self._check(u0, steps, mask, weights, save)
+        if past is not None:
+            self._check_past(mask, weights)
+            past.begin(steps)
+            context["past"] = past
         dt = self.horizon / steps
         layers = self.depth([(n + 0.5) / steps for n in range(steps)])  # parameters for all t, outside the loop
         u, fields = u0, [u0]
         for n, layer in enumerate(layers):
-            u = self._step(u, layer, n * dt, dt, context)
+            step = partial(self._step, layer=layer, t=n * dt, dt=dt, context=context)
+            u = checkpoint(step, u, use_reentrant=False) if self.recompute and torch.is_grad_enabled() else step(u)
             if save == "all":
                 fields.append(u)
         times = torch.arange(steps + 1, dtype=torch.float64) * dt
         if save == "final":
-            fields, times = [u], times[-1:]
-        return Trajectory(times, torch.stack(fields), u if self.readout is None else self.readout(u))
+            times = times[-1:]
+        fields = torch.stack(fields) if save == "all" else u.unsqueeze(0)
+        return Trajectory(times, fields, u if self.readout is None else self.readout(u))
+
+    def by(self, scheme: str | Scheme, *, substep: str = "euler", tangent: bool = False) -> "Flow":
+        """The same equation with the same parameters (shared, not copied), advanced by another scheme.
+
+        Raises: ValueError for unknown names, and for tangent=True where the terms have no one constraint in common.
+        """
+        flow = copy.copy(self)
+        flow.scheme, flow.substep, flow.tangent = get_scheme(scheme), substep, tangent
+        flow._check_scheme()
+        return flow
 
     def velocity(self, u: Tensor, t: float, *, mask: Tensor | None = None, weights=None) -> Tensor:
         """Σ_i A_i(u, t), made tangent to S(t), plus S's own velocity: the right-hand side that small steps tend to.
@@ -157,6 +182,21 @@ class Flow(nn.Module):
             u = INTEGRATORS[self.substep](velocity, u, h)
         return u if isinstance(constraint, nn.Identity) else constraint.project(u, at)
 
+    def _check_scheme(self) -> None:
+        if self.substep not in INTEGRATORS:
+            raise ValueError(f"unknown substep {self.substep!r}; known: {', '.join(INTEGRATORS)}")
+        first = self.constraints[0]
+        if self.tangent and (isinstance(first, nn.Identity) or any(c is not first for c in self.constraints)):
+            raise ValueError("tangent=True needs one and the same constraint for all terms")
+
+    def _check_past(self, mask, weights) -> None:
+        if mask is not None or weights is not None:
+            raise ValueError("a past is kept without mask and weights; leave them out, or flow all tokens again")
+        terms = (term for term in self.depth.layers[0] if term.sees_other_tokens)
+        kernels = [m.causal for term in terms for m in term.modules() if hasattr(m, "causal")]
+        if not kernels or any(causal is not True for causal in kernels):
+            raise ValueError("a past stays as it was only under a causal kernel (causal=True); flow all tokens again")
+
     def _check(self, u0, steps, mask, weights, save) -> dict:
         """Everything that can be wrong is said here, once; returns what non-local terms need to know of the tokens."""
         if u0.ndim < 2 or not u0.is_floating_point():
@@ -167,7 +207,7 @@ class Flow(nn.Module):
             raise ValueError(f"save must be 'all' or 'final', got {save!r}")
         tokens = u0.shape[-2]
         pairs = _pairs(mask, u0)
-        if not torch.compiler.is_compiling():
+        if self.checks and not torch.compiler.is_compiling():
             check_finite(u0, "u0")
             causal = any(getattr(m, "causal", False) for m in self.depth.layers[0].modules())
             check_attended(pairs, causal, tokens, tokens)

@@ -90,7 +90,8 @@ def get_scheme(scheme: str | Scheme) -> Scheme:
 
 def euler(velocity: Callable[[Field], Field], u: Field, h: float) -> Field:
     """u + h f(u). Error: O(h) at a fixed time."""
-    return u + h * velocity(u)
+    v = velocity(u)
+    return u + (v if h == 1 else h * v)  # a whole step of a discrete network saves a pass over the field
 
 
 def midpoint(velocity: Callable[[Field], Field], u: Field, h: float) -> Field:

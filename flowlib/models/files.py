@@ -1,6 +1,7 @@
 """Tensors on disk: safetensors only, so that loading never runs code; whole files and folders, or none."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -12,15 +13,23 @@ from torch import Tensor
 
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file whole: under a temporary name, flushed to disk, then renamed."""
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new, metadata)
+    """Write a safetensors file whole. Raises: OSError with the system's number, as a full disk has."""
+
+    def write(new: Path) -> None:
+        try:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new, metadata)
+        except SafetensorError as error:  # it tells the system's number in words only
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]), str(error), str(file)) if number else error from None
         new.chmod(0o644)  # safetensors makes it private; a class has to read it
-        flush(new)
-        os.replace(new, file)
-    finally:
-        new.unlink(missing_ok=True)
+
+    replace_file(file, write)
+
+
+def save_text(text: str, file: Path) -> None:
+    """Write a UTF-8 file whole, and the folder that it is in, if there is none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, lambda new: new.write_text(text, "utf-8"))
 
 
 def load_tensors(file: Path) -> dict[str, Tensor]:
@@ -31,6 +40,17 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
         return load_file(file)
     except (SafetensorError, OSError, ValueError) as e:
         raise ValueError(f"{file} is not a whole safetensors file ({e}); copy or train it again") from None
+
+
+def replace_file(file: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a new file beside `file`, flush it, and rename it: a kill leaves the old one or the new one."""
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        write(new)
+        flush(new)
+        os.replace(new, file)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:

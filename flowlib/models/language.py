@@ -2,60 +2,19 @@
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear
+from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear, double_knots
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.flow.splitting import get_scheme
+from flowlib.flow.splitting import INTEGRATORS, get_scheme
 from flowlib.models.files import load_tensors, replace_folder, save_tensors
-from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, PreNorm
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Text ↔ token numbers: one token per character of `alphabet`, or (alphabet None) one per byte of UTF-8.
-
-    Raises: ValueError for an empty text, a character that the alphabet lacks, a number that stands for no token.
-    """
-
-    alphabet: str | None = None
-
-    @staticmethod
-    def characters(text: str) -> "Vocabulary":
-        if not text:
-            raise ValueError("a vocabulary of characters needs a text, got an empty one")
-        return Vocabulary("".join(sorted(set(text))))
-
-    @staticmethod
-    def bytes() -> "Vocabulary":
-        return Vocabulary(None)
-
-    def __len__(self) -> int:
-        return 256 if self.alphabet is None else len(self.alphabet)
-
-    def encode(self, text: str) -> Tensor:
-        """(token,) int64."""
-        if self.alphabet is None:
-            return torch.tensor(list(text.encode("utf-8")), dtype=torch.int64)
-        number = {c: i for i, c in enumerate(self.alphabet)}
-        missing = sorted(set(text) - number.keys())
-        if missing:
-            raise ValueError(f"this model never saw {missing[:10]}; its {len(self)} characters are {self.alphabet!r}")
-        return torch.tensor([number[c] for c in text], dtype=torch.int64)
-
-    def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        tokens = [int(i) for i in tokens]
-        if any(not 0 <= i < len(self) for i in tokens):
-            raise ValueError(f"tokens must be in 0 … {len(self) - 1}, got {min(tokens)} … {max(tokens)}")
-        if self.alphabet is None:
-            return bytes(tokens).decode("utf-8", errors="replace")
-        return "".join(self.alphabet[i] for i in tokens)
+from flowlib.models.vocabulary import Vocabulary
+from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, Past, PreNorm, Sphere
 
 
 @dataclass(frozen=True)
@@ -75,29 +34,54 @@ class FlowConfig:
     hidden: int = 4
     """Width of the feed-forward network, as a multiple of `width`."""
     norm: str = "post"
-    """post: u lives on S1, u_t ∈ A(u) + L(u) − N_S1(u) (Vaswani et al.); pre: u_t = A(P u) + L(P u) (GPT-2)."""
+    """post: u lives on S1, u_t ∈ A(u) + L(u) − N_S1(u) (Vaswani et al.); sphere: the same on |u| = √width (RMS norm);
+    pre: u_t = A(P u) + L(P u), u is free (GPT-2)."""
     scheme: str = "lie"
     """Splitting scheme: lie, strang, additive, symmetrised."""
     depth: str = "per_step"
-    """Parameters in depth: per_step (a set for each layer), piecewise_linear (knots at the layers' ends), constant."""
+    """Parameters in depth: per_step (a set for each layer), elastic (continuous in depth, with knots in the middles of
+    the layers: the same as per_step in `layers` steps), piecewise_linear (knots at the layers' ends), constant."""
+    knots: int | None = None
+    """How many sets of parameters; without a number, layers (elastic) or layers + 1 (piecewise_linear)."""
+    steps: int | None = None
+    """Steps of length layers/steps that the flow takes unless told otherwise; without a number, layers."""
+    first: str = "attention"
+    """The term that a step begins with: attention or local. Strang with local first is Macaron: half, whole, half."""
+    substep: str = "euler"
+    """How a term is advanced: euler (the skip connection), midpoint, heun."""
+    tangent: bool = False
+    """Whether velocities are made tangent to the constraint, as schemes of order 2 need it."""
     activation: str = "gelu"
     """Of the feed-forward network."""
     bias: bool = False
     """Whether linear maps have one."""
+    dropout: float = 0.0
+    """The share of u(0), of the kernels and of each increment that is put to zero in training."""
 
     def __post_init__(self):
         for name in ("context", "width", "heads", "layers", "hidden"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be a share from 0 up to, not including, 1, got {self.dropout!r}")
         if self.width % self.heads or self.width < 2:
             raise ValueError(f"width must be a multiple of heads and at least 2, got {self.width} and {self.heads}")
-        for name, known in (("norm", NORMS), ("depth", DEPTHS), ("activation", ACTIVATIONS)):
+        for name, known in KNOWN.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
         get_scheme(self.scheme)
+        if self.knots is not None and (self.depth not in WITH_KNOTS or self.knots < 1):
+            known = " or ".join(WITH_KNOTS)
+            raise ValueError(f"knots must be ≥ 1, and belong to depth {known}; got {self.knots} for {self.depth}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps must be a whole number ≥ 1, got {self.steps}")
+        if self.tangent and self.norm == "pre":
+            raise ValueError("tangent needs a constraint to be tangent to: norm post or sphere, not pre")
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """JSON-ready; a setting of `LATER` that has its default is left out, as older models lack it."""
+        default = {f.name: f.default for f in fields(self)}
+        return {k: v for k, v in asdict(self).items() if k not in LATER or v != default[k]}
 
     @staticmethod
     def from_dict(values: dict) -> "FlowConfig":
@@ -107,12 +91,19 @@ class FlowConfig:
         return FlowConfig(**{**values, "vocabulary": Vocabulary(**values["vocabulary"])})
 
 
-NORMS = ("post", "pre")
 DEPTHS = {
-    "per_step": PerStep,
-    "piecewise_linear": lambda layers: PiecewiseLinear(layers + 1),
-    "constant": Constant,
+    "per_step": lambda c: PerStep(c.layers),
+    "piecewise_linear": lambda c: PiecewiseLinear(c.knots or c.layers + 1, c.layers),
+    "elastic": lambda c: PiecewiseLinear(c.knots or c.layers, c.layers, middles=True),
+    "constant": lambda c: Constant(c.layers),
 }
+KNOWN = {
+    "norm": ("post", "pre", "sphere"), "depth": DEPTHS, "first": ("attention", "local"), "substep": INTEGRATORS,
+    "activation": ACTIVATIONS,
+}
+WITH_KNOTS = ("elastic", "piecewise_linear")
+KNOTS = "flow.depth.layers."  # how the names of the tensors of a knot (or layer) begin, in a model's state
+LATER = ("knots", "steps", "first", "substep", "tangent", "dropout")
 
 
 class FlowLM(nn.Module):
@@ -126,30 +117,32 @@ class FlowLM(nn.Module):
     def __init__(self, config: FlowConfig):
         super().__init__()
         self.config = c = config
-        attention = Attention(c.width, c.heads, causal=True, bias=c.bias)
-        local = Local(c.width, c.hidden * c.width, c.activation, bias=c.bias)
-        constraint, readout = Moments(eps=1e-5), None
+        attention = Attention(c.width, c.heads, causal=True, bias=c.bias, dropout=c.dropout)
+        local = Local(c.width, c.hidden * c.width, c.activation, bias=c.bias, dropout=c.dropout)
+        self.constraint = Sphere(math.sqrt(c.width), c.width * 1e-5) if c.norm == "sphere" else Moments(eps=1e-5)
+        constraint, readout = self.constraint, None
         if c.norm == "pre":
             attention, local = (PreNorm(term, Moments(eps=1e-5)) for term in (attention, local))
             constraint, readout = None, Normalise(Moments(eps=1e-5))
+        terms = [attention, local] if c.first == "attention" else [local, attention]
         self.embed = nn.Embedding(len(c.vocabulary), c.width)
         self.position = nn.Embedding(c.context, c.width)
-        self.constraint = Moments(eps=1e-5)
-        self.flow = Flow([attention, local], constraint, c.scheme, DEPTHS[c.depth](c.layers), readout=readout)
+        how = dict(substep=c.substep, steps=c.steps, tangent=c.tangent, readout=readout)
+        self.flow = Flow(terms, constraint, c.scheme, DEPTHS[c.depth](c), **how)
         self._initialise()
 
     def forward(self, tokens: Tensor, steps: int | None = None) -> Tensor:
         return self.read_out(self.flow(self.initial_field(tokens), steps, save="final").final)
 
-    def initial_field(self, tokens: Tensor) -> Tensor:
-        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width)."""
-        n = tokens.shape[-1]
-        if not 1 <= n <= self.config.context:
+    def initial_field(self, tokens: Tensor, start: int = 0) -> Tensor:
+        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position."""
+        n = start + tokens.shape[-1]
+        if not start < n <= self.config.context:
             raise ValueError(
                 f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context"
             )
-        u = self.embed(tokens) + self.position.weight[:n]
-        return self.constraint.project(u) if self.config.norm == "post" else u
+        u = F.dropout(self.embed(tokens) + self.position.weight[start:n], self.config.dropout, self.training)
+        return u if self.config.norm == "pre" else self.constraint.project(u)
 
     def read_out(self, u: Tensor) -> Tensor:
         """Logits E u of the next token, (…, token, vocabulary): what the model would say if it stopped at u."""
@@ -177,10 +170,13 @@ class FlowLM(nn.Module):
         top_k: int | None = None,
         seed: int | None = None,
         steps: int | None = None,
+        keep_past: bool = True,
     ) -> str:
         """The prompt and `tokens` more, each drawn from softmax(logits / temperature) among the top_k likeliest.
 
         temperature 0 takes the likeliest. The same seed gives the same text (on the same machine).
+        keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
+        than the context, the window slides, every token gets another position, and the whole window flows each time.
         Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0.
         """
         if not prompt:
@@ -192,10 +188,18 @@ class FlowLM(nn.Module):
         device = self.embed.weight.device
         generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
         text = self.config.vocabulary.encode(prompt).to(device)
+        past = Past() if keep_past else None
         for _ in range(tokens):
-            logits = self(text[None, -self.config.context :], steps)[0, -1].float().cpu()
+            logits = self._next(text, steps, past if len(text) <= self.config.context else None)
             text = torch.cat([text, _draw(logits, temperature, top_k, generator).to(device)])
         return self.config.vocabulary.decode(text)
+
+    def _next(self, text: Tensor, steps: int | None, past: Past | None) -> Tensor:
+        """Logits (vocabulary,) of the token after `text`; what `past` has of the text does not flow again."""
+        known = 0 if past is None else past.tokens
+        window = text[-self.config.context :]
+        u = self.flow(self.initial_field(window[None, known:], known), steps, save="final", past=past).final
+        return self.read_out(u[0, -1]).float().cpu()
 
     @torch.no_grad()
     def trajectory(self, text: str, steps: int | None = None) -> Trajectory:
@@ -203,11 +207,27 @@ class FlowLM(nn.Module):
         tokens = self.config.vocabulary.encode(text).to(self.embed.weight.device)
         return self.flow(self.initial_field(tokens), steps)
 
-    def save(self, folder: str | Path) -> Path:
-        """folder/model.safetensors and folder/config.json, written beside it first and then put in place."""
+    def doubled(self) -> "FlowLM":
+        """The same function of the tokens, at any number of steps, with 2K − 1 knots in depth instead of K.
+
+        Error: exact (round-off). Raises: ValueError where the parameters have not 2 knots or more.
+        """
+        if self.config.depth not in WITH_KNOTS:
+            known = " and ".join(WITH_KNOTS)
+            raise ValueError(f"only {known} parameters have knots to double, these are {self.config.depth}")
+        tensors = double_knots(self.state_dict(), KNOTS)
+        finer = FlowLM(replace(self.config, knots=2 * self.flow.depth.copies - 1)).to(self.embed.weight)
+        finer.load_state_dict(tensors)
+        return finer.train(self.training)
+
+    def save(self, folder: str | Path, tensors: dict[str, Tensor] | None = None) -> Path:
+        """folder/model.safetensors and folder/config.json, written beside it first and then put in place.
+
+        tensors: the state, where it had to be gathered first, because its parts lie on several devices.
+        """
 
         def write(new: Path) -> None:
-            save_tensors(self.state_dict(), new / "model.safetensors")
+            save_tensors(self.state_dict() if tensors is None else tensors, new / "model.safetensors")
             (new / "config.json").write_text(
                 json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
             )

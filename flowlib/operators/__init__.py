@@ -1,6 +1,6 @@
 """The three terms of the equation: attention (non-local), constraints (projections), local maps."""
 
-from flowlib.operators.attention import Attention, attend
+from flowlib.operators.attention import Attention, Past, attend
 from flowlib.operators.local import ACTIVATIONS, Affine, LiteralLocal, Local, Normalise, PreNorm
 from flowlib.operators.projection import (
     Moments,
@@ -20,6 +20,7 @@ __all__ = [
     "Moments",
     "NonNegative",
     "Normalise",
+    "Past",
     "PreNorm",
     "Sphere",
     "attend",

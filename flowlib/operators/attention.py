@@ -62,14 +62,17 @@ def attend(
     return integrate(q, k, v, log_weights, causal=causal, mask=mask, temperature=temperature)
 
 
-def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, temperature=1.0, ride=None):
+def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, temperature=1.0, ride=None, dropout=0.0):
     """`attend` without its checks: log_weights (…, key) as from `relative_log`, shapes as there.
+
+    dropout: the share of the kernel's entries that is put to zero, the others growing by 1/(1 − dropout).
 
     How the weights ride through the fused kernel was chosen by measurement (`ride` overrides it): on a CPU as an
     additive mask ("mask": 1.0 to 1.2 times the unweighted time, against 1.1 to 1.5 for the other, but for long
     causal rows). Elsewhere as one more feature ("feature"), since the flash kernel takes no additive mask.
     """
     scale = 1 / (temperature * math.sqrt(q.shape[-1]))
+    options = dict(scale=scale, dropout_p=dropout)
     unattended = None
     if mask is not None:
         if causal is not False:
@@ -80,13 +83,13 @@ def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, t
         log_weights = _volterra(log_weights, q)  # (…, query, key), −∞ above the diagonal
         if mask is not None:  # an unattended row keeps one entry, so that its softmax is a number
             log_weights = log_weights.masked_fill(~mask, -math.inf)
-        out = _sdpa(q, k, v, log_weights, scale=scale)
+        out = _sdpa(q, k, v, log_weights, **options)
     elif log_weights is None:
         plain_causal = causal is not False and mask is None
-        out = _sdpa(q, k, v, mask, scale=scale, is_causal=plain_causal)
+        out = _sdpa(q, k, v, mask, **options, is_causal=plain_causal)
     elif (ride or ("mask" if q.device.type == "cpu" else "feature")) == "feature":
         q, k, v_wide = _weights_as_feature(q, k, v, log_weights, scale)
-        out = _sdpa(q, k, v_wide, mask, scale=scale, is_causal=causal is not False and mask is None)
+        out = _sdpa(q, k, v_wide, mask, **options, is_causal=causal is not False and mask is None)
         out = out[..., : v.shape[-1]]
     else:
         bias = log_weights.unsqueeze(-2)  # (…, 1, key)
@@ -94,8 +97,44 @@ def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, t
             mask = _lower(q.shape[-2], q.device)
         if mask is not None:
             bias = bias.masked_fill(~mask, -math.inf)
-        out = _sdpa(q, k, v, bias, scale=scale)
+        out = _sdpa(q, k, v, bias, **options)
     return out if unattended is None else out.masked_fill(unattended, 0.0)
+
+
+class Past:
+    """Keys and values of the tokens that have flowed already, so that new tokens can flow alone.
+
+    Under a causal kernel no token hears a later one, and everything else in a flow acts on each token by itself: so
+    the trajectory of the past does not change when text is added. It holds for every scheme, substep and constraint,
+    as long as causal=True, without mask, weights and dropout, at one number of steps, and while the past keeps its
+    positions. ("volterra" is left out: there a token weighs half while it is the newest.)
+    pairs: (K, V), each (…, head, token, feature/head), for every evaluation of a kernel, in the order of the flow.
+    """
+
+    def __init__(self):
+        self.pairs: list[tuple[Tensor, Tensor]] = []
+        self.steps: int | None = None
+        self.turn = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.pairs[0][0].shape[-2] if self.pairs else 0
+
+    def begin(self, steps: int) -> None:
+        """The flow starts again at t = 0, with the next tokens. Raises: ValueError for other steps than before."""
+        if self.steps not in (None, steps):
+            raise ValueError(f"the past flowed in {self.steps} steps, and cannot be heard by a flow of {steps}")
+        self.steps, self.turn = steps, 0
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values at this evaluation: those of the past, then the new ones, which are kept as well."""
+        if self.turn == len(self.pairs):
+            self.pairs.append((k, v))
+        else:
+            before = self.pairs[self.turn]
+            self.pairs[self.turn] = torch.cat([before[0], k], -2), torch.cat([before[1], v], -2)
+        self.turn += 1
+        return self.pairs[self.turn - 1]
 
 
 class Attention(nn.Module):
@@ -104,6 +143,8 @@ class Attention(nn.Module):
     u (…, token, feature) → (…, token, feature). `heads` kernels act on dim/heads features each; W^O mixes them.
     weights: quadrature weights of the token grid, as their relative logarithm (see `relative_log`).
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
+    past: keys and values of earlier tokens; u then holds only the tokens after them (causal=True alone allows it).
+    dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
     Error: that of the token grid's quadrature rule (see `attend`); exact where tokens are all there is.
     Raises: ValueError where dim is not a multiple of heads.
     Source: arXiv:2510.03989, term I; Vaswani et al., arXiv:1706.03762, for the heads.
@@ -112,31 +153,44 @@ class Attention(nn.Module):
     sees_other_tokens = True
 
     def __init__(
-        self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True
+        self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True,
+        dropout: float = 0.0,
     ):
         super().__init__()
         if dim < 1 or heads < 1 or dim % heads:
             raise ValueError(f"dim must be a positive multiple of heads, got dim {dim} and heads {heads}")
         self.dim, self.heads, self.causal, self.temperature = dim, heads, causal, temperature
+        self.dropout = dropout
         self.qkv = nn.Linear(dim, 3 * dim, bias)
         self.out = nn.Linear(dim, dim, bias)
 
-    def forward(self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        heard = self._integrate(u, None, weights, mask)  # ∫ γ V dx̃, (…, head, token, feature/head)
-        return self.out(heard.transpose(-3, -2).flatten(-2))  # W^O · concat_heads
+    def forward(
+        self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None, past: Past | None = None
+    ) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        heard = self._integrate(u, None, weights, mask, past, dropout)  # ∫ γ V dx̃, (…, head, token, feature/head)
+        return F.dropout(self.out(heard.transpose(-3, -2).flatten(-2)), dropout)  # W^O · concat_heads
 
     def kernel(self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """γ(x_i, x_j) w_j: what token i takes from token j, (…, head, query, key); each row sums to 1."""
         unit = torch.eye(u.shape[-2], dtype=u.dtype, device=u.device)  # ∫ γ δ_j dx̃: attend to unit vectors
         return self._integrate(u, unit, weights, mask)
 
-    def _integrate(self, u: Tensor, values: Tensor | None, weights: Tensor | None, mask: Tensor | None) -> Tensor:
+    def _integrate(
+        self, u: Tensor, values: Tensor | None, weights, mask, past: Past | None = None, dropout: float = 0.0
+    ) -> Tensor:
         """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""
         q, k, v = (self._split(z) for z in self.qkv(u).chunk(3, -1))  # (…, head, token, feature/head)
         v = v if values is None else values.expand(*v.shape[:-2], -1, -1)
         weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
         mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
-        return integrate(q, k, v, weights, causal=self.causal, mask=mask, temperature=self.temperature)
+        causal = self.causal
+        if past is not None:
+            k, v = past.extend(k, v)
+            if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
+                causal, mask = False, None if new == 1 else _lower(known, q.device)[-new:]
+        options = dict(causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
+        return integrate(q, k, v, weights, **options)
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
@@ -170,6 +224,8 @@ def relative_log(weights: Tensor | Grid | None, n: int) -> Tensor | None:
 
 def check_finite(z: Tensor, name: str) -> None:
     """Raises ValueError where z holds NaN or infinity, saying where."""
+    if torch.isfinite(z.detach().sum()):  # one cheap pass; a sum of finite numbers may overflow, hence the next line
+        return
     if not torch.isfinite(z).all():
         where = tuple((~torch.isfinite(z)).nonzero()[0].tolist())
         raise ValueError(f"{name} must be finite, but {name}{list(where)} is {z[where]:g}; look at what made it")
@@ -219,7 +275,12 @@ def _check_shapes(q, k, v, weights, causal, mask) -> None:
 
 
 def _sdpa(q, k, v, bias=None, **options) -> Tensor:
-    """torch's fused kernel; an additive bias stays in float32 on a CPU, where that costs nothing in bf16."""
+    """torch's fused kernel; an additive bias stays in float32 on a CPU, where that costs nothing in bf16.
+
+    A CPU's flash kernel takes a bias or mask of 2 axes or of as many as q has; with others torch takes a slow one.
+    """
+    if bias is not None and 2 < bias.ndim < q.ndim:
+        bias = bias[(None,) * (q.ndim - bias.ndim)]
     if bias is not None and bias.is_floating_point():
         half_on_cpu = q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16)
         bias = bias.to(torch.float32 if half_on_cpu else q.dtype).expand(*bias.shape[:-2], q.shape[-2], k.shape[-2])

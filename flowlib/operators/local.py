@@ -19,23 +19,25 @@ class Local(nn.Module):
 
     u (…, token, feature) → (…, token, feature); `hidden` features between the two maps (default 4 · dim).
     σ = ReLU is the projection onto S2 = {u ≥ 0}; GELU and SiLU are not monotone, so they are not the proximal map of
-    any function.
+    any function. dropout: in training, the share of L(u) that is put to zero (the rest grows to make up for it).
     Error: exact. Raises: ValueError for an unknown activation (the message lists the known ones).
     Source: arXiv:2510.03989, term III.
     """
 
     sees_other_tokens = False
 
-    def __init__(self, dim: int, hidden: int | None = None, activation: str = "relu", bias: bool = True):
+    def __init__(
+        self, dim: int, hidden: int | None = None, activation: str = "relu", bias: bool = True, dropout: float = 0.0
+    ):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
-        self.activation = activation
+        self.activation, self.dropout = activation, dropout
         self.up = nn.Linear(dim, 4 * dim if hidden is None else hidden, bias)
         self.down = nn.Linear(self.up.out_features, dim, bias)
 
     def forward(self, u: Tensor) -> Tensor:
-        return self.down(ACTIVATIONS[self.activation](self.up(u)))
+        return F.dropout(self.down(ACTIVATIONS[self.activation](self.up(u))), self.dropout, self.training)
 
     def extra_repr(self) -> str:
         return f"activation={self.activation}"

@@ -147,11 +147,12 @@ class Moments(Constraint):
         return _moments(v, *self.at(t), self.eps, self.weights)
 
     def tangent(self, u, v, t=0.0):
+        dtype, u, v = u.dtype, _wide(u), _wide(v)
         spread = u - _mean(u, self.weights)
         v = v - _mean(v, self.weights)
         variance = _mean(spread * spread, self.weights)
         along = _mean(spread * v, self.weights) / torch.where(variance > 0, variance, 1.0)
-        return v - along * spread
+        return (v - along * spread).to(dtype)
 
     def defect(self, u, t=0.0):
         mean, std = self.at(t)
@@ -203,8 +204,9 @@ class Sphere(Constraint):
         return _sphere(v, self.radius, self.eps)
 
     def tangent(self, u, v, t=0.0):
+        dtype, u, v = u.dtype, _wide(u), _wide(v)
         square = u.square().sum(-1, keepdim=True)
-        return v - (u * v).sum(-1, keepdim=True) / torch.where(square > 0, square, 1.0) * u
+        return (v - (u * v).sum(-1, keepdim=True) / torch.where(square > 0, square, 1.0) * u).to(dtype)
 
     def defect(self, u, t=0.0):
         return (u.norm(dim=-1) - self.radius).abs()
@@ -219,8 +221,19 @@ def _mean(v: Tensor, weights: Tensor | None) -> Tensor:
     return (v * weights).sum(-1, keepdim=True) / weights.sum()
 
 
+def _wide(v: Tensor) -> Tensor:
+    """Half precision is too coarse to take a mean and a spread in: float32 then, and anything else as it is."""
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
 def _moments(v, mean, std, eps, weights) -> Tensor:
+    v, dtype = _wide(v), v.dtype
+    if v.dtype != dtype:
+        return _moments(v, mean, std, eps, weights).to(dtype)
     if eps > 0 and weights is None:  # torch's fused layer norm, with the same rounding
+        if isinstance(mean, float) and isinstance(std, float):  # level and spread in the same pass over the field
+            scale, shift = (v.new_full(v.shape[-1:], number) for number in (std, mean))
+            return F.layer_norm(v, v.shape[-1:], scale, shift, eps)
         return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
     spread = v - _mean(v, weights)
     variance = _mean(spread * spread, weights) + eps
@@ -231,6 +244,9 @@ def _moments(v, mean, std, eps, weights) -> Tensor:
 
 
 def _sphere(v, radius, eps) -> Tensor:
+    v, dtype = _wide(v), v.dtype
+    if v.dtype != dtype:
+        return _sphere(v, radius, eps).to(dtype)
     square = v.square().sum(-1, keepdim=True) + eps
     return radius * v / torch.where(square > 0, square, 1.0).sqrt()
 

@@ -20,6 +20,7 @@ _HOME = {
     "newest_checkpoint": "checkpoints",
     "preset": "presets",
     "preset_names": "presets",
+    "preset_table": "presets",
 }
 __all__ = sorted(_HOME)
 

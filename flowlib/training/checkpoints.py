@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.files import flush, load_tensors, replace_folder, save_tensors
+from flowlib.models.files import load_tensors, replace_folder, save_tensors
 from flowlib.models.language import FlowLM
 
 FORMAT = 1
@@ -27,14 +27,21 @@ MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps for each paramet
 
 
 def save_checkpoint(
-    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 2
+    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 2,
+    write_here: bool = True,
 ) -> Path:
-    """Write RUN/checkpoints/step-N with N = state["step"], then delete all but the `keep` newest."""
+    """Write RUN/checkpoints/step-N with N = state["step"], then delete all but the `keep` newest.
+
+    Every process has to call it, since each may hold a part of the parameters; one of them writes (`write_here`).
+    """
     final = run / "checkpoints" / f"step-{state['step']:06d}"
+    parameters, moments = gathered(model.state_dict()), gathered(_moments(model, optimizer))
+    if not write_here:
+        return final
 
     def write(folder: Path) -> None:
-        model.save(folder)
-        save_tensors(_moments(model, optimizer), folder / "optimizer.safetensors")
+        model.save(folder, parameters)
+        save_tensors(moments, folder / "optimizer.safetensors")
         (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1) + "\n", "utf-8")
 
     replace_folder(final, write)
@@ -50,6 +57,8 @@ def remove_leftovers(run: Path) -> None:
     """Delete what a kill left half-written or half-deleted: it has hidden names."""
     for hidden in (*(run / "checkpoints").glob(".*step-*"), *run.glob(".best.*")):
         shutil.rmtree(hidden)
+    for hidden in (*run.glob(".config.json.*"), *run.glob(".metrics.jsonl.*")):
+        hidden.unlink()
 
 
 def complete_checkpoints(run: Path) -> list[Path]:
@@ -117,10 +126,13 @@ def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Op
     for name, values in moments.items():
         expected = known.get(name)
         if expected is None or set(values) != MOMENTS or any(
-            value.shape not in (expected.shape, ()) for value in values.values()
+            value.shape != (() if moment == "step" else expected.shape) for moment, value in values.items()
         ):
             raise ValueError(f"{path} belongs to another model (at parameter {name!r}); {_advice(checkpoint)}")
-    state = {index: moments[name] for index, (name, _) in enumerate(parameters) if name in moments}
+    state = {
+        index: {moment: _spread(value, parameter) for moment, value in moments[name].items()}
+        for index, (name, parameter) in enumerate(parameters) if name in moments
+    }
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -135,15 +147,6 @@ def load_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, but holds a {type(value).__name__}; {_advice(path.parent)}")
     return value
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file so that a kill leaves either the old text or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, "utf-8")
-    flush(draft)
-    os.replace(draft, path)
 
 
 def _advice(folder: Path) -> str:
@@ -175,6 +178,25 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
         for index, (name, _) in enumerate(_named_parameters(model, optimizer))
         for moment, value in state.get(index, {}).items()
     }
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that FSDP has spread over processes (all of which have to ask) in one piece; another one as it is."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All of them whole."""
+    return {name: whole(tensor) for name, tensor in tensors.items()}
+
+
+def _spread(value: Tensor, parameter: Tensor) -> Tensor:
+    """A moment spread over processes as its parameter is, if that is."""
+    if not hasattr(parameter, "full_tensor") or value.shape != parameter.shape:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
 
 
 def _flush_names(folder: Path) -> None:

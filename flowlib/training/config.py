@@ -12,15 +12,19 @@ class TrainConfig:
     """Train a flow on text with AdamW. Two runs with equal configurations on one CPU are equal bit for bit."""
 
     corpus: str = "embedded"
-    """The text: embedded (Python's own help texts), shakespeare, or the path of a UTF-8 file."""
-    vocabulary: Literal["bytes", "characters"] = "bytes"
-    """What a token is."""
+    """The text: embedded (Python's own help texts), shakespeare, the path of a UTF-8 file, or of a folder of tokens."""
+    vocabulary: Literal["bytes", "characters", "gpt2"] = "bytes"
+    """What a token is; gpt2 needs tiktoken (pip install 'flowlib[bpe]')."""
     model: FlowConfig = field(default_factory=FlowConfig)
     """The shape of the flow."""
+    flow_steps: tuple[int, ...] = ()
+    """Numbers of steps of the flow, one of which is drawn for each update; none: the model's own, always."""
     steps: int = 2000
     """How many updates to make."""
     batch: int = 12
     """Windows in a batch, over all processes."""
+    micro_batch: int = 0
+    """Windows that a device works on at once, adding up gradients (less memory, same updates); 0: all of its share."""
     learning_rate: float = 1e-3
     """The highest learning rate, reached after the warm-up."""
     final_learning_rate: float = 1e-4
@@ -43,8 +47,12 @@ class TrainConfig:
     """Decides the initial parameters and every batch."""
     device: Literal["auto", "cpu"] = "auto"
     """auto takes a GPU where there is one."""
-    precision: Literal["no", "bf16"] = "no"
-    """bf16 lets the device multiply in bfloat16."""
+    precision: Literal["auto", "no", "bf16"] = "no"
+    """bf16 lets the device multiply in bfloat16 (means, spreads and the loss stay in float32); auto: a GPU that can."""
+    compile: Literal["auto", "no", "yes"] = "no"
+    """Whether torch.compile makes one program of a step: a minute to begin with, then faster; auto: on a GPU."""
+    recompute: bool = False
+    """Keep only the field between steps for the backward pass, which computes the rest anew: less memory, more time."""
 
     def __post_init__(self) -> None:
         def must(holds: bool, name: str, what: str) -> None:
@@ -53,18 +61,28 @@ class TrainConfig:
 
         for name in ("steps", "batch", "eval_every", "log_every"):
             must(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("warmup", "eval_batches", "weight_decay", "seed", "final_learning_rate"):
+        for name in ("micro_batch", "warmup", "eval_batches", "weight_decay", "seed", "final_learning_rate"):
             must(0 <= getattr(self, name) < math.inf, name, "at least 0 and finite")
         for name in ("learning_rate", "clip"):
             must(0 < getattr(self, name), name, "above 0")
         must(self.learning_rate < 1e6, "learning_rate", "below 1e6")
         must(all(0 <= beta < 1 for beta in self.betas), "betas", "two numbers from 0 up to, not including, 1")
-        must(self.vocabulary in ("bytes", "characters"), "vocabulary", "'bytes' or 'characters'")
+        for name, *known in (("vocabulary", "bytes", "characters", "gpt2"), ("device", "auto", "cpu"),
+                             ("precision", "auto", "no", "bf16"), ("compile", "auto", "no", "yes")):
+            must(getattr(self, name) in known, name, " or ".join(map(repr, known)))
+        must(all(n >= 1 for n in self.flow_steps), "flow_steps", "whole numbers from 1 up")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the model's part is its own `to_dict`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"model": self.model.to_dict(), "betas": list(self.betas)}
+        values |= {"model": self.model.to_dict(), "betas": list(self.betas)}
+        if self.flow_steps:
+            return values | {"flow_steps": list(self.flow_steps)}
+        del values["flow_steps"]  # as in runs from before there was a choice
+        return values
+
+
+HOW = ("micro_batch", "device", "precision", "compile", "recompute")  # how a step is computed, not what it is
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:

@@ -7,16 +7,21 @@ and goes on needs to remember nothing about its data but the step.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from flowlib.models.vocabulary import Vocabulary
+from flowlib.training.tokens import TokenFolder, numbers
+
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHAKESPEARE_FILE = "tinyshakespeare.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+
+Parts = list[tuple[Tensor, Tensor]]  # a batch: inputs and targets, (window, token) each, part by part
 
 
 @dataclass(frozen=True)
@@ -36,16 +41,27 @@ class Corpus:
             "sha256": hashlib.sha256(raw).hexdigest(),
         }
 
+    def vocabulary(self, kind: str) -> Vocabulary:
+        """The vocabulary of that kind for this text: "bytes", "characters" (those that occur) or "gpt2"."""
+        return Vocabulary.characters(self.text) if kind == "characters" else getattr(Vocabulary, kind)()
 
-def load_corpus(name: str | Path) -> Corpus:
+    def tokens(self, vocabulary: Vocabulary, context: int) -> tuple[Tensor, Tensor]:
+        """The tokens to train on, and those to validate on; see `split`."""
+        return split(vocabulary.encode(self.text), context)
+
+
+def load_corpus(name: str | Path) -> Corpus | TokenFolder:
     """`embedded` (Python's own help texts), `shakespeare` (fetched once), or the path of any UTF-8 text file.
 
+    Also the path of a folder with train.bin and val.bin, as `flowlib tokenize` and nanoGPT write them.
     Raises: FileNotFoundError, ValueError (empty, not UTF-8, wrong checksum), ConnectionError (nothing to fetch from).
     """
     if name == "embedded":
         return Corpus("embedded", embedded_text())
     if name == "shakespeare":
         return Corpus("shakespeare", read_text(shakespeare_file()))
+    if TokenFolder.is_one(Path(name)):
+        return TokenFolder(str(name))
     return Corpus(str(name), read_text(Path(name)))
 
 
@@ -63,7 +79,8 @@ def read_text(path: Path) -> str:
     """The text of a UTF-8 file, line ends untouched. Raises: FileNotFoundError, ValueError."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"no text file {path}; a corpus is 'embedded', 'shakespeare', or the path of a UTF-8 text file"
+            f"no text file {path}; a corpus is 'embedded', 'shakespeare', the path of a UTF-8 text file, or of a "
+            "folder with train.bin and val.bin (make one: flowlib tokenize TEXT FOLDER)"
         )
     raw = path.read_bytes()
     if not raw:
@@ -138,8 +155,31 @@ def batch(tokens: Tensor, step: int, *, size: int, context: int, seed: int) -> t
     """
     generator = torch.Generator().manual_seed(step_seed(seed, step))
     starts = torch.randint(len(tokens) - context, (size,), generator=generator)
-    window = tokens[starts[:, None] + torch.arange(context + 1)]
+    window = numbers(tokens[starts[:, None] + torch.arange(context + 1)])
     return window[:, :-1], window[:, 1:]
+
+
+def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> Parts:
+    """What one of several processes takes of a batch, in parts of `at_once` windows (0: in one part).
+
+    The whole batch depends neither on how many processes there are nor on the size of the parts.
+    """
+    inputs, targets = (half[process::processes] for half in batch)
+    return list(zip(inputs.split(at_once or len(inputs)), targets.split(at_once or len(targets)), strict=True))
+
+
+def ahead(batches: Iterable[Parts], device: torch.device) -> Iterator[Parts]:
+    """The same batches on the device; the next one is on its way while one is worked on, out of pinned memory."""
+    gpu = device.type == "cuda"  # from pinned memory a copy runs by itself, and nobody waits for it
+    send = lambda t: t.pin_memory().to(device, non_blocking=True) if gpu else t.to(device)
+    here = None
+    for parts in batches:
+        coming = [(send(inputs), send(targets)) for inputs, targets in parts]
+        if here is not None:
+            yield here
+        here = coming
+    if here is not None:
+        yield here
 
 
 def windows(tokens: Tensor, context: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -149,6 +189,7 @@ def windows(tokens: Tensor, context: int, size: int) -> Iterator[tuple[Tensor, T
     """
     whole = (len(tokens) - 1) // context * context
     inputs, targets = tokens[:whole].view(-1, context), tokens[1 : whole + 1].view(-1, context)
-    yield from zip(inputs.split(size), targets.split(size), strict=True)
+    for some, next_ones in zip(inputs.split(size), targets.split(size), strict=True):
+        yield numbers(some), numbers(next_ones)
     if whole < len(tokens) - 1:
-        yield tokens[None, whole:-1], tokens[None, whole + 1 :]
+        yield numbers(tokens[None, whole:-1]), numbers(tokens[None, whole + 1 :])

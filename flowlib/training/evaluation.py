@@ -9,31 +9,40 @@ from torch import Tensor, nn
 from flowlib.training import data
 
 
-def cross_entropy(model: nn.Module, tokens: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+def cross_entropy(
+    model: nn.Module, tokens: Tensor, targets: Tensor, reduction: str = "mean", steps: int | None = None
+) -> Tensor:
     """-log p(target | the tokens before it), averaged or summed over (batch, token).
 
-    It calls `model(tokens)`, not a method of the model, so that it works through accelerate's wrappers too.
+    It calls `model(tokens, steps)`, not a method of the model, so that it works through accelerate's wrappers too.
     """
-    return F.cross_entropy(model(tokens).flatten(0, 1).float(), targets.flatten(), reduction=reduction)
+    return F.cross_entropy(model(tokens, steps).flatten(0, 1).float(), targets.flatten(), reduction=reduction)
 
 
 @torch.no_grad()
-def _mean_loss(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device | str | None) -> float:
+def _mean_loss(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device | str | None,
+    steps: int | None = None,
+) -> float:
     was_training = model.training
     model.eval()
-    total, count = 0.0, 0
+    losses, count = [], 0
     for tokens, targets in batches:
-        total += cross_entropy(model, tokens.to(device), targets.to(device), reduction="sum").item()
+        losses.append(cross_entropy(model, tokens.to(device), targets.to(device), "sum", steps))
         count += targets.numel()
     model.train(was_training)
-    return total / count
+    return sum(torch.stack(losses).tolist()) / count  # read once, so that a GPU need not wait after each batch
 
 
 def full_loss(
-    model: nn.Module, tokens: Tensor, *, context: int, size: int = 64, device: torch.device | str | None = None
+    model: nn.Module, tokens: Tensor, *, context: int, size: int = 64, device: torch.device | str | None = None,
+    steps: int | None = None,
 ) -> float:
-    """The mean loss over every target of `tokens` (token,), in windows that do not overlap. Error: exact."""
-    return _mean_loss(model, data.windows(tokens, context, size), device)
+    """The mean loss over every target of `tokens` (token,), in windows that do not overlap. Error: exact.
+
+    steps: of the flow; without a number, the model's own.
+    """
+    return _mean_loss(model, data.windows(tokens, context, size), device, steps)
 
 
 def quick_loss(

@@ -31,10 +31,15 @@ class StopOnInterrupt:
             raise KeyboardInterrupt
         self._noted = True
 
-    def requested(self, accelerator: "Accelerator") -> bool:
-        """Whether it came, in any of the processes: all of them get the same answer at the same step."""
+    def requested(self, accelerator: "Accelerator", ask: bool = True) -> bool:
+        """Whether it came, in any of the processes: all of them get the same answer at the same step.
+
+        ask: whether this is a step at which several processes tell each other; at others they go on.
+        """
         if accelerator.num_processes == 1:
             return self._noted
+        if not ask:
+            return False
         if self._noted:
             accelerator.set_trigger()
         return accelerator.check_trigger()

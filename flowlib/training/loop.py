@@ -13,17 +13,22 @@ killed at any moment and resumed equals one that was not, bit for bit on the CPU
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from flowlib.models.language import FlowLM, Vocabulary
+from flowlib.models.language import FlowLM
 from flowlib.training import checkpoints, data, runs
 from flowlib.training.config import TrainConfig, learning_rate
+from flowlib.training.elastic import draw_steps
 from flowlib.training.evaluation import cross_entropy, full_loss, quick_loss
+from flowlib.training.hardware import Forward, compiled, explained, in_bfloat16, to_compile
 from flowlib.training.interrupt import Interrupted, StopOnInterrupt
 
 if TYPE_CHECKING:
@@ -45,67 +50,114 @@ class TrainResult:
         return [(line["step"], line["validation_loss"]) for line in self.metrics if "validation_loss" in line]
 
 
-def train(config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True) -> TrainResult:
+def train(
+    config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None
+) -> TrainResult:
     """Minimise the mean of -log p(token | the tokens before it) over a corpus; leave everything in the folder `run`.
 
-    With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet.
+    With `until` it stops after that many updates, with a checkpoint, to be resumed.
+    With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet; how a step is computed
+    (device, precision, compile, micro_batch, recompute) may then be another, what it is may not.
+    It runs on what accelerate finds: this process alone, or those of `accelerate launch` and `notebook_launcher`.
     Error: equal configurations give equal bits on the CPU of one machine, with one number of threads.
     Raises: FileExistsError (`run` has a run in it and `resume` was not asked for), ValueError (a bad text, a run
         that was configured otherwise, a damaged checkpoint), FloatingPointError (the loss is no longer finite),
+        MemoryError, OSError (a full disk), PermissionError (a folder that cannot be written),
         Interrupted (Ctrl-C; the step was finished and saved).
     """
     from accelerate import Accelerator
     from tqdm import tqdm
 
-    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
-    if config.batch % accelerator.num_processes:
-        raise ValueError(f"batch must be a multiple of the {accelerator.num_processes} processes, is {config.batch}")
+    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")  # autocast is the loop's own
+    if accelerator.distributed_type == "FSDP" and not accelerator.is_fsdp2:
+        raise ValueError("checkpoints need FSDP's version 2: set fsdp_version: 2 with accelerate config")
+    device, run = accelerator.device, Path(run)
+    at_once = windows_at_once(config, accelerator.num_processes)
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=in_bfloat16(config, device))
     config, corpus, train_tokens, validation_tokens = prepare_data(config)
-    start = runs.begin(Path(run), config, corpus, resume, accelerator)
 
-    with torch.random.fork_rng(), StopOnInterrupt() as stop:
+    with explained(run, at_once), torch.random.fork_rng(_gpus(device)), StopOnInterrupt() as stop:
+        start = runs.begin(run, config, corpus, resume, accelerator)
         torch.manual_seed(config.seed)
         model = _load_model(start.checkpoint, config) if start.checkpoint else FlowLM(config.model)
+        model.flow.checks, model.flow.recompute = False, config.recompute
         groups = model.train().parameter_groups(config.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+        fused = True if device.type == "cuda" else None
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=fused)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
         if start.checkpoint:
             checkpoints.load_optimizer(start.checkpoint, model, optimizer)
+
+        def own_parts(step: int) -> data.Parts:
+            shape = {"size": config.batch, "context": config.model.context}
+            batch = data.batch(train_tokens, step, seed=config.seed, **shape)
+            return data.shares(batch, accelerator.process_index, accelerator.num_processes, at_once)
+
+        def gradient(forward: Forward, parts: data.Parts, flow_steps: int | None) -> Tensor:
+            """Add the gradient of the mean loss over the parts, one after the other; returns that loss."""
+            total = torch.zeros((), device=device)
+            for number, (inputs, targets) in enumerate(parts, start=1):
+                with nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
+                    with autocast():
+                        loss = cross_entropy(forward, inputs, targets, steps=flow_steps) / len(parts)
+                    accelerator.backward(loss)
+                total += loss.detach()
+            return total
+
+        forward = wrapped
+        if to_compile(config, device) and start.step < config.steps:
+            first = next(data.ahead([own_parts(start.step)[-1:]], device))
+            agree = lambda holds: accelerator.reduce(torch.tensor(float(holds), device=device), "mean").item() == 1.0
+            forward = compiled(wrapped, lambda program: gradient(program, first, None), agree)
+            optimizer.zero_grad()
+
         show = progress and accelerator.is_main_process
         bar = tqdm(total=config.steps, initial=start.step, unit="step", disable=None if show else True)
-        keeper = _Keeper(Path(run), config, accelerator, model, optimizer, validation_tokens, start, bar, show)
-
+        keeper = _Keeper(run, config, accelerator, model, optimizer, validation_tokens, start, bar, show, autocast)
         if start.checkpoint is None:
-            keeper.report(0, {})
-        for step in range(start.step, config.steps):
-            torch.manual_seed(data.step_seed(config.seed, step))  # for dropout, where a model has any
+            keeper.report(0)
+        last = config.steps if until is None else min(until, config.steps)
+        steps = range(start.step, last)
+        for step, parts in zip(steps, data.ahead(map(own_parts, steps), device), strict=True):
+            torch.manual_seed(data.step_seed(config.seed + accelerator.process_index, step))  # for dropout
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config)
-            shape = {"size": config.batch, "context": config.model.context}
-            inputs, targets = data.batch(train_tokens, step, seed=config.seed, **shape)
-            loss = cross_entropy(wrapped, _own_part(inputs, accelerator), _own_part(targets, accelerator))
-            accelerator.backward(loss)
+            loss = gradient(forward, parts, draw_steps(config.flow_steps, config.seed, step))
             norm = accelerator.clip_grad_norm_(wrapped.parameters(), config.clip)
-            train_loss = accelerator.reduce(loss.detach(), reduction="mean").item()
-            keeper.must_be_finite(step + 1, train_loss + float(norm))
             optimizer.step()
             optimizer.zero_grad()
-            keeper.must_be_finite(step + 1, _size(model))
             bar.update()
-            keeper.report(step + 1, {"train_loss": train_loss})
-            if stop.requested(accelerator):
+            keeper.report(step + 1, loss, norm)
+            if stop.requested(accelerator, ask=(step + 1) % config.log_every == 0):
                 keeper.save(step + 1)
                 raise Interrupted(f"stopped after step {step + 1} of {config.steps}, saved in {run}")
+        if start.step < last < config.steps:
+            keeper.save(last)
         bar.close()
-    return TrainResult(Path(run), model.eval(), runs.read_metrics(run), keeper.best_loss)
+    accelerator.free_memory()
+    model.flow.checks, model.flow.recompute = True, False
+    return TrainResult(run, model.eval(), runs.read_metrics(run), keeper.best_loss)
 
 
-def prepare_data(config: TrainConfig) -> tuple[TrainConfig, data.Corpus, Tensor, Tensor]:
+def windows_at_once(config: TrainConfig, processes: int) -> int:
+    """How many windows a process works on at once. Raises: ValueError where the batch cannot be shared out evenly."""
+    share, rest = divmod(config.batch, processes)
+    if rest:
+        raise ValueError(f"batch must be a multiple of the {processes} processes, is {config.batch}")
+    if config.micro_batch and share % config.micro_batch:
+        raise ValueError(
+            f"micro_batch must divide the {share} windows that each of {processes} processes takes of a batch, "
+            f"is {config.micro_batch}"
+        )
+    return config.micro_batch or share
+
+
+def prepare_data(config: TrainConfig) -> tuple[TrainConfig, data.Corpus | data.TokenFolder, Tensor, Tensor]:
     """The configuration with the vocabulary of its corpus, the corpus, and its tokens to train and validate on."""
     corpus = data.load_corpus(config.corpus)
-    vocabulary = Vocabulary.bytes() if config.vocabulary == "bytes" else Vocabulary.characters(corpus.text)
+    vocabulary = corpus.vocabulary(config.vocabulary)
     config = replace(config, model=replace(config.model, vocabulary=vocabulary))
-    return config, corpus, *data.split(vocabulary.encode(corpus.text), config.model.context)
+    return config, corpus, *corpus.tokens(vocabulary, config.model.context)
 
 
 def _load_model(checkpoint: Path, config: TrainConfig) -> FlowLM:
@@ -115,20 +167,24 @@ def _load_model(checkpoint: Path, config: TrainConfig) -> FlowLM:
     return model
 
 
-def _own_part(batch: Tensor, accelerator: "Accelerator") -> Tensor:
-    """This process's share of a batch, on its device: the whole batch does not depend on how many there are."""
-    return batch[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
+def _gpus(device: torch.device) -> list[torch.device]:
+    """The devices, besides the CPU, whose random numbers a run uses."""
+    return [device] if device.type == "cuda" else []
 
 
 @torch.no_grad()
 def _size(model: FlowLM) -> float:
     """The norm of all parameters: finite only if each of them is."""
-    return torch.stack([parameter.norm() for parameter in model.parameters()]).norm().item()
+    return torch.stack([checkpoints.whole(parameter.norm()) for parameter in model.parameters()]).norm().item()
 
 
 @dataclass
 class _Keeper:
-    """Evaluates now and then, and writes down what is to be kept: metrics, the best model, checkpoints."""
+    """Evaluates now and then, and writes down what is to be kept: metrics, the best model, checkpoints.
+
+    Between its lines of metrics nothing is read from the device, because a GPU would have to wait; the norms of the
+    gradients stay there until then, and no checkpoint is written before all of them are known to be finite.
+    """
 
     run: Path
     config: TrainConfig
@@ -139,19 +195,27 @@ class _Keeper:
     start: runs.Start
     bar: Any
     show: bool
+    autocast: Callable[[], Any]
     best_loss: float = field(init=False)
+    norms: list[Tensor] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.best_loss = self.start.best_loss
         self.began = time.monotonic() - self.start.seconds
 
-    def report(self, step: int, losses: dict[str, float]) -> None:
+    def report(self, step: int, loss: Tensor | None = None, norm: Tensor | None = None) -> None:
         """After `step` updates: sometimes a line of metrics; at an evaluation the best model and a checkpoint too."""
+        self.norms += [] if norm is None else [checkpoints.whole(norm)]
         evaluating = step % self.config.eval_every == 0 or step == self.config.steps
         if not evaluating and step % self.config.log_every:
             return
+        losses = {}
+        if loss is not None:
+            losses["train_loss"] = self.accelerator.reduce(loss, reduction="mean").item()
+            self.must_be_finite(step, losses["train_loss"])
         if evaluating:
-            losses = losses | {"validation_loss": self.evaluate()}
+            self.must_be_finite(step, _size(self.model))
+            losses["validation_loss"] = self.evaluate()
             self.must_be_finite(step, losses["validation_loss"])
         self._write_metrics(step, losses, durable=evaluating)
         self.bar.set_postfix({name: f"{loss:.3f}" for name, loss in losses.items()}, refresh=False)
@@ -159,8 +223,9 @@ class _Keeper:
             return
         if losses["validation_loss"] < self.best_loss:
             self.best_loss = losses["validation_loss"]
+            tensors = checkpoints.gathered(self.model.state_dict())
             if self.accelerator.is_main_process:
-                self.model.save(self.run / "best")
+                self.model.save(self.run / "best", tensors)
         self.save(step)
         if self.show:
             self.bar.write(f"step {step:6d}   validation loss {losses['validation_loss']:.4f} nats per token")
@@ -168,25 +233,32 @@ class _Keeper:
     def evaluate(self) -> float:
         """The validation loss: of the whole split, or estimated from `eval_batches` batches."""
         place = {"context": self.config.model.context, "device": self.accelerator.device}
-        if self.config.eval_batches:
-            chosen = {"batches": self.config.eval_batches, "seed": self.config.seed}
-            return quick_loss(self.model, self.validation_tokens, **chosen, **place)
-        return full_loss(self.model, self.validation_tokens, **place)
+        with self.autocast():
+            if self.config.eval_batches:
+                chosen = {"batches": self.config.eval_batches, "seed": self.config.seed}
+                return quick_loss(self.model, self.validation_tokens, **chosen, **place)
+            return full_loss(self.model, self.validation_tokens, **place)
 
     def save(self, step: int) -> None:
         """A checkpoint to resume from, after `step` updates."""
-        if self.accelerator.is_main_process:
-            state = {"step": step, "best_loss": self.best_loss, "wall_seconds": time.monotonic() - self.began}
-            checkpoints.save_checkpoint(self.run, self.model, self.optimizer, state | {"versions": runs.versions()})
+        self.must_be_finite(step, _size(self.model))
+        state = {"step": step, "best_loss": self.best_loss, "wall_seconds": time.monotonic() - self.began}
+        state["versions"] = runs.versions(self.accelerator.device, self.accelerator.num_processes)
+        write_here = self.accelerator.is_main_process
+        checkpoints.save_checkpoint(self.run, self.model, self.optimizer, state, write_here=write_here)
         self.accelerator.wait_for_everyone()
 
     def must_be_finite(self, step: int, number: float) -> None:
-        """Stop before NaN or infinity gets into a checkpoint. Raises: FloatingPointError."""
-        if not math.isfinite(number):
+        """Stop before NaN or infinity gets into a checkpoint. Raises: FloatingPointError that names the first step."""
+        norms = torch.stack(self.norms).tolist() if self.norms else []
+        self.norms.clear()
+        for at, value in [*zip(range(step - len(norms) + 1, step + 1), norms, strict=True), (step, number)]:
+            if math.isfinite(value):
+                continue
             raise FloatingPointError(
-                f"loss, gradient and parameters must stay finite, but {number} came at step {step}, at learning rate "
-                f"{learning_rate(max(step - 1, 0), self.config):.3g}; start again with a lower learning_rate, "
-                f"a longer warmup, or a smaller clip (the checkpoints in {self.run} are from before)"
+                f"loss, gradient and parameters must stay finite, but {value} came at step {at}, at learning rate "
+                f"{learning_rate(max(at - 1, 0), self.config):.3g}; start again with a lower learning_rate, "
+                f"a longer warmup, or a smaller clip (the checkpoints in {self.run} are from before, and whole)"
             )
 
     def _write_metrics(self, step: int, losses: dict[str, float], durable: bool) -> None:

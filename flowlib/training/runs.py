@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import flowlib
+from flowlib.models.files import save_text
 from flowlib.training import checkpoints
-from flowlib.training.config import TrainConfig
+from flowlib.training.config import HOW, TrainConfig
 from flowlib.training.data import Corpus
+from flowlib.training.tokens import TokenFolder
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -37,7 +39,9 @@ class Start:
     seconds: float = 0.0
 
 
-def begin(run: Path, config: TrainConfig, corpus: Corpus, resume: bool, accelerator: "Accelerator") -> Start:
+def begin(
+    run: Path, config: TrainConfig, corpus: Corpus | TokenFolder, resume: bool, accelerator: "Accelerator"
+) -> Start:
     """Open the folder of a run: write its configuration, or make sure that it is the one of the run to resume.
 
     Raises: FileExistsError, ValueError (the configuration or the text is another one; a damaged file).
@@ -54,9 +58,9 @@ def begin(run: Path, config: TrainConfig, corpus: Corpus, resume: bool, accelera
     accelerator.wait_for_everyone()  # all processes have looked before one of them writes
     if accelerator.is_main_process:
         checkpoints.remove_leftovers(run)
-        checkpoints.replace_text(run / "config.json", json.dumps(asked, indent=1) + "\n")
+        save_text(json.dumps(asked, indent=1) + "\n", run / "config.json")
         kept = [line for line in read_metrics(run) if checkpoint and line["step"] <= start.step]
-        checkpoints.replace_text(run / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+        save_text("".join(json.dumps(line) + "\n" for line in kept), run / METRICS)
     return start
 
 
@@ -87,9 +91,11 @@ def append_metrics(run: Path, line: dict[str, Any], durable: bool) -> None:
             os.fsync(file.fileno())
 
 
-def versions() -> dict[str, str | int]:
+def versions(device: torch.device | None = None, processes: int = 1) -> dict[str, str | int]:
     """What the bits of a run depend on besides its configuration."""
+    gpu = device is not None and device.type == "cuda"
     return {
+        "device": torch.cuda.get_device_name(device) if gpu else "CPU", "processes": processes,
         "flowlib": flowlib.__version__, "python": platform.python_version(), "torch": torch.__version__,
         "machine": platform.machine(), "threads": torch.get_num_threads(),
     }
@@ -101,10 +107,12 @@ def _start_from(checkpoint: Path) -> Start:
 
 
 def _must_be_the_same(before: dict[str, Any], asked: dict[str, Any], run: Path) -> None:
-    old, new = _flat(before), _flat(asked)
+    default = _flat({"train": TrainConfig().to_dict()})  # of settings that the run is older than
+    old, new = default | _flat(before), _flat(asked)
     differ = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
-        for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name) and name not in {f"train.{how}" for how in HOW}
     ]
     if differ:
         raise ValueError(

@@ -48,13 +48,14 @@ def _card(record: dict[str, Any], evaluations, model: FlowLM, made_on, seconds: 
         "made by": f"`{command}` (flowlib {made_on['flowlib']}, commit {_commit()})",
         "data": ", ".join(f"{name} {value}" for name, value in corpus.items()),
         "model": f"{c.layers} steps, {c.heads} heads, {c.width} features, context {c.context}, {c.norm}-norm, "
-        f"scheme {c.scheme}, parameters {c.depth} in depth; {parameters:,} parameters",
+        f"scheme {c.scheme}, parameters {c.depth} in depth, dropout {c.dropout:g}; {parameters:,} parameters",
         "training": f"{train['steps']} updates of {train['batch']} windows, AdamW, learning rate up to "
         f"{train['learning_rate']:g}, seed {train['seed']}",
         "loss": f"best {best['validation_loss']:.4f} at step {best['step']} (the model here), last "
         f"{evaluations[-1]['validation_loss']:.4f}; nats per token on the whole validation split",
         "curve": curve,
-        "hardware": f"{made_on['machine']} CPU, {made_on['threads']} threads, {seconds:.0f} s; Python "
+        "hardware": f"{made_on['machine']} {made_on.get('device', 'CPU')}, {made_on.get('processes', 1)} process(es), "
+        f"{made_on['threads']} threads, {seconds:.0f} s; Python "
         f"{made_on['python']}, torch {made_on['torch']}, {platform.system()}",
     }
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())

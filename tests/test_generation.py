@@ -1,0 +1,84 @@
+"""Generation that keeps keys and values writes the same text as generation that does not."""
+
+import pytest
+import torch
+from torch import nn
+
+from flowlib.flow import SCHEMES, Flow, PerStep
+from flowlib.models import FlowConfig, FlowLM, Vocabulary
+from flowlib.operators import Attention, Local, Moments, Past
+
+TEXT = "the river flows, and the river remembers"
+FORMS = [
+    *(dict(scheme=name) for name in SCHEMES),
+    dict(norm="pre"),
+    dict(norm="sphere"),
+    dict(norm="pre", scheme="additive", bias=True),
+    dict(scheme="strang", substep="midpoint", tangent=True),
+    dict(scheme="symmetrised", substep="heun", norm="sphere", tangent=True, first="local"),
+    dict(depth="piecewise_linear", knots=2),
+    dict(depth="constant"),
+]
+
+
+def model(**changes):
+    torch.manual_seed(0)
+    config = dict(vocabulary=Vocabulary.characters(TEXT), context=16, width=16, heads=2, layers=2) | changes
+    lm = FlowLM(FlowConfig(**config)).double().eval()
+    for p in lm.parameters():
+        nn.init.normal_(p, std=0.3)
+    return lm
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@torch.no_grad()
+def test_past_tokens_need_not_flow_again(form):
+    """Token by token, in pieces, and all at once: the same last field, at any number of steps."""
+    lm = model(**form)
+    tokens = torch.randint(0, len(lm.config.vocabulary), (2, 12))
+    for steps in (2, 5):
+        whole = lm.flow(lm.initial_field(tokens), steps, save="final").final
+        past, ends = Past(), []
+        for start, stop in [(0, 5), (5, 6), (6, 7), (7, 12)]:
+            assert past.tokens == start
+            u = lm.initial_field(tokens[:, start:stop], start)
+            ends.append(lm.flow(u, steps, save="final", past=past).final)
+        torch.testing.assert_close(torch.cat(ends, 1), whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("how", [dict(temperature=0.0), dict(temperature=0.9, top_k=5, seed=3)], ids=str)
+def test_the_text_is_the_same(form, how):
+    """Also past the context of 16 tokens, where the window slides and nothing can be kept."""
+    lm = model(**form)
+    assert lm.generate("the river", 24, **how) == lm.generate("the river", 24, keep_past=False, **how)
+    assert lm.generate("the", 8, steps=3, **how) == lm.generate("the", 8, steps=3, keep_past=False, **how)
+    assert lm.generate(TEXT, 3, **how) == lm.generate(TEXT, 3, keep_past=False, **how)  # too long at once
+
+
+def test_only_the_newest_token_flows(monkeypatch):
+    lm, seen = model(), []
+    local = lm.flow.depth.layers[0][1]
+    monkeypatch.setattr(local, "forward", lambda u: seen.append(u.shape[-2]) or torch.zeros_like(u))
+    lm.generate("the river", 10, seed=0)
+    assert seen == [9, 1, 1, 1, 1, 1, 1, 1, 16, 16]
+
+
+def small(**options):
+    return Flow([Attention(8, 2, **options), Local(8, 8)], Moments(), depth=PerStep(2))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda u: small()(u, past=Past()), "only under a causal kernel"),
+        (lambda u: small(causal="volterra")(u, past=Past()), "only under a causal kernel"),
+        (lambda u: Flow([Local(8, 8)])(u, past=Past()), "only under a causal kernel"),
+        (lambda u: small(causal=True)(u, mask=torch.ones(5).bool(), past=Past()), "without mask and weights"),
+        (lambda u: small(causal=True)(u, weights=torch.rand(5) + 1, past=Past()), "without mask and weights"),
+        (lambda u: [small(causal=True)(u, n, past=p) for p in [Past()] for n in (2, 3)], "flowed in 2 steps"),
+    ],
+)
+def test_where_the_past_would_change_it_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(torch.randn(5, 8))
