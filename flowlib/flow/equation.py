@@ -146,7 +146,7 @@ class Flow(nn.Module):
         return flow
 
     def _layers(self, depths: list[float]):
-        """The terms at each of the depths: all at once or, where there are very many, some at a time, to save memory."""
+        """The terms at each of the depths: all at once or, where they are very many, some at a time (less memory)."""
         if len(depths) <= AT_ONCE:
             return self.depth(depths)
         return chain.from_iterable(self.depth(depths[k : k + AT_ONCE]) for k in range(0, len(depths), AT_ONCE))
