@@ -297,7 +297,8 @@ def compare(arguments: list[str]) -> int:
     about = (
         f"Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
         f"operations for each token) or depth (free layers, half the knots, elastic, coarse to fine) or remedies (what "
-        f"lets a trained flow change its depth). Presets: {', '.join(preset_names())}. The defaults below are those of {chosen}."
+        f"lets a trained flow change its depth). Presets: {', '.join(preset_names())}. "
+        f"The defaults below are those of {chosen}."
     )
     program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
     asked = _parse(Compare, arguments[len(words) :], program, about)
