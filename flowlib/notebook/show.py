@@ -117,8 +117,8 @@ def show_live(alt: str) -> Callable[[Any], None]:
         close(fig)
         if place:
             place[0].update(data, raw=True, metadata=metadata)
-        else:
-            place.append(display(data, raw=True, metadata=metadata, display_id=True))
+        elif shown := display(data, raw=True, metadata=metadata, display_id=True):  # None outside of a notebook
+            place.append(shown)
 
     return put
 
