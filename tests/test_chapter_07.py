@@ -92,7 +92,7 @@ def test_a_trained_model_says_the_same_with_doubled_knots(measured):
 @pytest.mark.claim("C7.6")
 @torch.no_grad()
 def test_a_better_scheme_reaches_the_flows_own_end_with_less_work(measured):
-    model = FlowLM.load(shipped("tiny-elastic")).double()
+    model = FlowLM.load(shipped("tiny")).double()
     lie, _, tangent = compare_work(model.flow, model.trajectory(TEXT[:6]).fields[0])
     ratio = tangent.evaluations / lie.evaluations
     measured.at_most("evaluations to an error of 1e-3, tangent Strang over Lie", ratio, 0.25)
