@@ -203,6 +203,15 @@ def test_trajectory():
     torch.testing.assert_close(short.final, flow(u0, 6).final)
 
 
+def test_parameters_of_very_many_steps_are_made_some_at_a_time(monkeypatch):
+    flow = Flow(terms(), Moments(), "lie", PiecewiseLinear(3, 2))
+    whole = flow(start(), 10).fields
+    monkeypatch.setattr("flowlib.flow.equation.AT_ONCE", 4)
+    asked = []
+    flow.depth.register_forward_pre_hook(lambda _, depths: asked.append(len(depths[0])))
+    assert torch.equal(flow(start(), 10).fields, whole) and asked == [4, 4, 2]
+
+
 def test_gradients_reach_every_parameter():
     for depth in (Constant(2), PerStep(2), PiecewiseLinear(3)):
         flow = Flow(terms(), Moments(), "lie", depth)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from flowlib.fields import Grid
 from flowlib.flow.depth import Constant, Depth
 from flowlib.flow.splitting import INTEGRATORS, Scheme, get_scheme
 from flowlib.operators.attention import Past, check_attended, check_finite, relative_log
+
+AT_ONCE = 64  # steps whose parameters are made together: more than a network has layers
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Flow(nn.Module):
             past.begin(steps)
             context["past"] = past
         dt = self.horizon / steps
-        layers = self.depth([(n + 0.5) / steps for n in range(steps)])  # parameters for all t, outside the loop
+        layers = self._layers([(n + 0.5) / steps for n in range(steps)])  # parameters in t, outside the loop
         u, fields = u0, [u0]
         for n, layer in enumerate(layers):
             step = partial(self._step, layer=layer, t=n * dt, dt=dt, context=context)
@@ -141,6 +144,12 @@ class Flow(nn.Module):
         flow.scheme, flow.substep, flow.tangent = get_scheme(scheme), substep, tangent
         flow._check_scheme()
         return flow
+
+    def _layers(self, depths: list[float]):
+        """The terms at each of the depths: all at once or, where there are very many, some at a time, to save memory."""
+        if len(depths) <= AT_ONCE:
+            return self.depth(depths)
+        return chain.from_iterable(self.depth(depths[k : k + AT_ONCE]) for k in range(0, len(depths), AT_ONCE))
 
     def velocity(self, u: Tensor, t: float, *, mask: Tensor | None = None, weights=None) -> Tensor:
         """Σ_i A_i(u, t), made tangent to S(t), plus S's own velocity: the right-hand side that small steps tend to.

@@ -138,7 +138,7 @@ def measure(root: Path) -> list[dict]:
                 f"pytest ended with {ran.returncode} before a claim was measured; its message stands above. "
                 "Are the tests' packages installed?  pip install -e '.[lab,test]'"
             )
-        return json.loads(file.read_text("utf-8"))
+        return sorted(json.loads(file.read_text("utf-8")), key=lambda row: row["test"])
 
 
 def figures_of(rows: Iterable[dict]) -> dict[str, list[Figure]]:
