@@ -213,17 +213,20 @@ def ship(arguments: list[str]) -> int:
     """Put a finished run's best model, metrics and card into a folder: flowlib ship RUN FOLDER --command ..."""
     import tyro
 
-    def ship(run: tyro.conf.Positional[Path], folder: tyro.conf.Positional[Path], command: str) -> None:
+    def ship(
+        run: tyro.conf.Positional[Path], folder: tyro.conf.Positional[Path], command: str, at: tuple[int, ...] = ()
+    ) -> None:
         """Put a finished run's best model, its metrics and a card into a folder, to give away.
 
         Args:
             run: The folder of the run.
             folder: Where to; an older one there is replaced.
             command: The command that made the run; it goes on the card.
+            at: Other numbers of steps of the flow, at which its loss goes on the card too.
         """
         from flowlib.training.ship import ship
 
-        print((ship(run, folder, command) / "CARD.md").read_text("utf-8"))
+        print((ship(run, folder, command, at) / "CARD.md").read_text("utf-8"))
 
     _parse(ship, arguments, "flowlib ship")
     return 0
@@ -269,12 +272,12 @@ def bench(arguments: list[str]) -> int:
 
 
 def compare(arguments: list[str]) -> int:
-    """Train several flows alike and compare their losses: flowlib compare schemes|depth [PRESET] [--seeds N ...]."""
+    """Train several flows alike and compare their losses: flowlib compare WHAT [PRESET] [--seeds N ...]."""
     import tyro
 
     from flowlib.training import TrainConfig, preset, preset_names
 
-    known = ("schemes", "depth")
+    known = ("schemes", "depth", "remedies")
     words = [argument for argument in arguments[:2] if not argument.startswith("-")]
     if words[:1] and words[0] not in known:
         raise ValueError(f"compare what? known are {', '.join(known)}, not {words[0]!r}")
@@ -293,8 +296,9 @@ def compare(arguments: list[str]) -> int:
 
     about = (
         f"Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
-        f"operations for each token) or depth (free layers, half the knots, elastic, coarse to fine). Presets: "
-        f"{', '.join(preset_names())}. The defaults below are those of {chosen}."
+        f"operations for each token) or depth (free layers, half the knots, elastic, coarse to fine) or remedies (what "
+        f"lets a trained flow change its depth). Presets: {', '.join(preset_names())}. "
+        f"The defaults below are those of {chosen}."
     )
     program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
     asked = _parse(Compare, arguments[len(words) :], program, about)
@@ -303,6 +307,7 @@ def compare(arguments: list[str]) -> int:
     only_json = str(asked.json) == "-"
     what = words[0] if words else known[0]
     result = compare(what, asked.config, asked.runs, asked.seeds, progress=not only_json)
+    result["command"] = shlex.join(["flowlib", "compare", *arguments])
     text = json.dumps(result, indent=1)
     if asked.json and not only_json:
         asked.json.write_text(text + "\n", "utf-8")

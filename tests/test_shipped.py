@@ -1,6 +1,7 @@
 """The model that comes with flowlib is the one that its card describes."""
 
 import json
+import re
 
 import pytest
 
@@ -10,10 +11,27 @@ from flowlib.training.evaluation import full_loss
 from flowlib.training.presets import preset
 from flowlib.training.ship import ship
 
+MODELS = ("tiny", "tiny-elastic")
+
 
 @pytest.fixture(scope="module")
 def tiny():
     return FlowLM.load(shipped("tiny"))
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    """The validation split that the models were measured on."""
+    run = json.loads((shipped("tiny") / "run.json").read_text("utf-8"))
+    corpus = data.load_corpus("embedded")
+    if corpus.record()["sha256"] != run["corpus"]["sha256"]:
+        pytest.skip("another Python version, with other help texts than the model was trained on")
+    return corpus.tokens(preset("tiny").model.vocabulary, preset("tiny").model.context)[1]
+
+
+def loss(name, unseen, steps):
+    model = FlowLM.load(shipped(name))
+    return full_loss(model, unseen, context=model.config.context, steps=steps, device="cpu")
 
 
 @pytest.mark.claim("C0.2")
@@ -24,33 +42,35 @@ def test_the_trained_river_stays_on_s1(measured, tiny):
             measured.at_most("largest defect along the river", defect, 1e-3)
 
 
-def test_it_is_the_model_of_its_preset(tiny):
-    run = json.loads((shipped("tiny") / "run.json").read_text("utf-8"))
-    asked = json.loads(json.dumps(preset("tiny").to_dict()))
+@pytest.mark.parametrize("name", MODELS)
+def test_it_is_the_model_of_its_preset(name):
+    run = json.loads((shipped(name) / "run.json").read_text("utf-8"))
+    asked = json.loads(json.dumps(preset(name).to_dict()))
     later = json.loads(json.dumps(TrainConfig().to_dict()))  # settings that are younger than the model
     assert later | run["train"] | {"model": None} == asked | {"model": None}
     assert later["model"] | run["train"]["model"] | {"vocabulary": None} == asked["model"] | {"vocabulary": None}
-    assert tiny.config == preset("tiny").model
-    assert (shipped("tiny") / "model.safetensors").stat().st_size < 4e6
+    assert FlowLM.load(shipped(name)).config == preset(name).model
+    assert (shipped(name) / "model.safetensors").stat().st_size < 4e6
 
 
-def test_its_loss_is_the_one_on_its_card(tiny):
-    folder = shipped("tiny")
+@pytest.mark.parametrize("name", MODELS)
+def test_its_loss_is_the_one_on_its_card(name, unseen):
+    folder = shipped(name)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
     best = min(line["validation_loss"] for line in lines)
     assert f"best {best:.4f}" in (folder / "CARD.md").read_text("utf-8")
     assert best < 0.5 * lines[0]["validation_loss"]  # it has learned
-    run = json.loads((folder / "run.json").read_text("utf-8"))
-    corpus = data.load_corpus("embedded")
-    if corpus.record()["sha256"] != run["corpus"]["sha256"]:
-        pytest.skip("another Python version, with other help texts than the model was trained on")
-    _, validation = data.split(tiny.config.vocabulary.encode(corpus.text), tiny.config.context)
-    measured = full_loss(tiny, validation, context=tiny.config.context, device="cpu")
-    assert measured == pytest.approx(best, abs=1e-3)
+    assert loss(name, unseen, None) == pytest.approx(best, abs=1e-3)
+
+
+def test_the_card_says_what_it_costs_to_change_the_depth(unseen):
+    card = (shipped("tiny-elastic") / "CARD.md").read_text("utf-8")
+    said = dict(re.findall(r"(\d+): ([\d.]+)", re.search(r"loss at other numbers of steps \| (.+) \|", card)[1]))
+    assert loss("tiny-elastic", unseen, 8) == pytest.approx(float(said["8"]), abs=1e-3)
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: tiny"):
+    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: tiny, tiny-elastic"):
         shipped("huge")
 
 

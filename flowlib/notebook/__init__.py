@@ -14,7 +14,7 @@ from flowlib.notebook.explore import choice, explorer, slider, sweep, switch
 from flowlib.notebook.predict import predict, predict_number, predict_order, progress
 from flowlib.notebook.record import forget
 from flowlib.notebook.setup import setup
-from flowlib.notebook.show import show
+from flowlib.notebook.show import show, show_live
 
 __all__ = [
     "choice",
@@ -31,6 +31,7 @@ __all__ = [
     "progress",
     "setup",
     "show",
+    "show_live",
     "slider",
     "sweep",
     "switch",

@@ -3,6 +3,8 @@
 import html
 import io
 from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
 
 from flowlib.notebook import palette
 
@@ -97,6 +99,28 @@ def show(fig, alt: str) -> None:
     data, metadata = bundle(png(fig), words, *css_size(fig))
     close(fig)
     display(data, raw=True, metadata=metadata)
+
+
+def show_live(alt: str) -> Callable[[Any], None]:
+    """A place on the page for a picture that changes while a cell runs: call what comes back with each new figure.
+
+    The last one stays there, with its alternative text, as if `show` had put it there.
+
+    Raises: ValueError where alt is too short.
+    """
+    words, place = check_alt(alt), []
+
+    def put(fig) -> None:
+        from IPython.display import display
+
+        data, metadata = bundle(png(fig), words, *css_size(fig))
+        close(fig)
+        if place:
+            place[0].update(data, raw=True, metadata=metadata)
+        elif shown := display(data, raw=True, metadata=metadata, display_id=True):  # None outside of a notebook
+            place.append(shown)
+
+    return put
 
 
 def close(fig) -> None:

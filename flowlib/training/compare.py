@@ -4,6 +4,7 @@ Every run is an ordinary run folder, RUNS/VARIANT-seed-N: one that was stopped g
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from flowlib.training.elastic import coarse_to_fine
 from flowlib.training.evaluation import full_loss
 from flowlib.training.loop import prepare_data, train
 
-What = Literal["schemes", "depth"]
+What = Literal["schemes", "depth", "remedies"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,22 @@ def depths(base: TrainConfig) -> dict[str, Variant]:
     }
 
 
+def remedies(base: TrainConfig) -> dict[str, Variant]:
+    """What lets a trained flow change its depth: parameters continuous in depth, a random number of steps in training,
+    both, or neither. Each is evaluated at 1 step, L/2, L, 2L, 4L and 8L, for L layers."""
+    layers = base.model.layers
+    if layers % 2:
+        raise ValueError(f"comparing remedies needs an even number of layers (for L/2), got {layers}")
+    at = tuple(sorted({1, layers // 2, layers, 2 * layers, 4 * layers, 8 * layers}))
+    drawn = (layers // 2, layers, 2 * layers)
+    models = {name: replace(base.model, depth=depth, knots=None, steps=None)
+              for name, depth in (("per step", "per_step"), ("continuous", "elastic"))}
+    return {
+        name + said: Variant(replace(base, model=model, flow_steps=steps), at=at)
+        for name, model in models.items() for said, steps in (("", ()), (", random steps", drawn))
+    }
+
+
 def compare(
     what: What, base: TrainConfig, runs: str | Path, seeds: int = 3, *, progress: bool = True
 ) -> dict[str, Any]:
@@ -83,7 +100,7 @@ def compare(
     other numbers of steps, and seconds.
     Raises: what `train` raises; ValueError for seeds < 1 or a comparison that is not known.
     """
-    known = {"schemes": schemes, "depth": depths}
+    known = {"schemes": schemes, "depth": depths, "remedies": remedies}
     if what not in known or seeds < 1:
         raise ValueError(f"compare {' or '.join(known)} with seeds ≥ 1, got {what!r} and {seeds}")
     runs, base = Path(runs), prepare_data(base)[0]
@@ -91,7 +108,7 @@ def compare(
     table = {name: _facts(variant) for name, variant in variants.items()}
     for seed in range(base.seed, base.seed + seeds):
         for name, variant in variants.items():
-            folder = runs / f"{name.replace('/', '-').replace(' ', '-').lower()}-seed-{seed}"
+            folder = runs / f"{re.sub('[/ ,]+', '-', name).lower()}-seed-{seed}"
             if progress:
                 print(f"{name}, seed {seed}: {folder}")
             result = variant.train(replace(variant.config, seed=seed), folder, progress=progress, **_resume(variant))

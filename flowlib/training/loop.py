@@ -51,11 +51,13 @@ class TrainResult:
 
 
 def train(
-    config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None
+    config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None,
+    watch: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainResult:
     """Minimise the mean of -log p(token | the tokens before it) over a corpus; leave everything in the folder `run`.
 
     With `until` it stops after that many updates, with a checkpoint, to be resumed.
+    `watch` is called with each line of metrics as soon as it is written: for a live curve, say.
     With `resume` it goes on from the newest checkpoint in `run`, or starts if there is none yet; how a step is computed
     (device, precision, compile, micro_batch, recompute) may then be another, what it is may not.
     It runs on what accelerate finds: this process alone, or those of `accelerate launch` and `notebook_launcher`.
@@ -113,7 +115,8 @@ def train(
 
         show = progress and accelerator.is_main_process
         bar = tqdm(total=config.steps, initial=start.step, unit="step", disable=None if show else True)
-        keeper = _Keeper(run, config, accelerator, model, optimizer, validation_tokens, start, bar, show, autocast)
+        keeper = _Keeper(run, config, accelerator, model, optimizer, validation_tokens, start, bar, show, autocast,
+                         watch)
         if start.checkpoint is None:
             keeper.report(0)
         last = config.steps if until is None else min(until, config.steps)
@@ -196,6 +199,7 @@ class _Keeper:
     bar: Any
     show: bool
     autocast: Callable[[], Any]
+    watch: Callable[[dict[str, Any]], None] | None = None
     best_loss: float = field(init=False)
     norms: list[Tensor] = field(init=False, default_factory=list)
 
@@ -268,3 +272,5 @@ class _Keeper:
             line["tokens"] = step * self.config.batch * self.config.model.context
             line["wall_seconds"] = round(time.monotonic() - self.began, 3)
             runs.append_metrics(self.run, line, durable)
+            if self.watch:
+                self.watch(line)

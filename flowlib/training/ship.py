@@ -4,18 +4,21 @@ import json
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flowlib.models.files import replace_folder
 from flowlib.models.language import FlowLM
-from flowlib.training import checkpoints, runs
+from flowlib.training import checkpoints, data, runs
+from flowlib.training.evaluation import full_loss
 
 
-def ship(run: str | Path, folder: str | Path, command: str) -> Path:
+def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = ()) -> Path:
     """Write folder/{model.safetensors, config.json, run.json, metrics.jsonl, CARD.md} from a finished run.
 
     command: what made the run, as one types it; it goes on the card.
+    at: numbers of steps of the flow, at which its loss on the validation split is measured, for the card.
     Raises: FileNotFoundError or ValueError where the run is not one, or has not finished.
     """
     run = Path(run)
@@ -27,7 +30,7 @@ def ship(run: str | Path, folder: str | Path, command: str) -> Path:
     model = FlowLM.load(run / "best")
     newest = checkpoints.newest_checkpoint(run)
     made_on = checkpoints.load_state(newest)["versions"] if newest else runs.versions()
-    card = _card(record, evaluations, model, made_on, metrics[-1]["wall_seconds"], command)
+    card = _card(record, evaluations, model, made_on, metrics[-1]["wall_seconds"], command, _losses(record, model, at))
 
     def write(new: Path) -> None:
         for name in ("model.safetensors", "config.json"):
@@ -39,7 +42,8 @@ def ship(run: str | Path, folder: str | Path, command: str) -> Path:
     return replace_folder(folder, write)
 
 
-def _card(record: dict[str, Any], evaluations, model: FlowLM, made_on, seconds: float, command: str) -> str:
+def _card(record: dict[str, Any], evaluations, model: FlowLM, made_on, seconds: float, command: str,
+          losses: dict[int, float]) -> str:
     c, train, corpus = model.config, record["train"], record["corpus"]
     best = min(evaluations, key=lambda line: line["validation_loss"])
     curve = ", ".join(f"{line['step']}: {line['validation_loss']:.3f}" for line in evaluations)
@@ -53,12 +57,22 @@ def _card(record: dict[str, Any], evaluations, model: FlowLM, made_on, seconds: 
         f"{train['learning_rate']:g}, seed {train['seed']}",
         "loss": f"best {best['validation_loss']:.4f} at step {best['step']} (the model here), last "
         f"{evaluations[-1]['validation_loss']:.4f}; nats per token on the whole validation split",
+        "loss at other numbers of steps": ", ".join(f"{n}: {loss:.4f}" for n, loss in losses.items()),
         "curve": curve,
         "hardware": f"{made_on['machine']} {made_on.get('device', 'CPU')}, {made_on.get('processes', 1)} process(es), "
         f"{made_on['threads']} threads, {seconds:.0f} s; Python "
         f"{made_on['python']}, torch {made_on['torch']}, {platform.system()}",
     }
-    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items() if value)
+
+
+def _losses(record: dict[str, Any], model: FlowLM, at: Sequence[int]) -> dict[int, float]:
+    """The loss on the whole validation split, at each of these numbers of steps."""
+    if not at:
+        return {}
+    context = model.config.context
+    _, tokens = data.load_corpus(record["train"]["corpus"]).tokens(model.config.vocabulary, context)
+    return {n: full_loss(model, tokens, context=context, steps=n) for n in at}
 
 
 def _commit() -> str:
