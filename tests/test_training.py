@@ -135,7 +135,7 @@ def test_an_unknown_kind_of_token_lists_the_known_ones():
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    assert preset_names() == ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny"]
+    assert preset_names() == ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny", "tiny-elastic"]
     for name, layers, heads, width, context, batch in (
         ("shakespeare-cpu", 4, 4, 128, 64, 12), ("shakespeare-gpu", 6, 6, 384, 256, 64),
         ("gpt2-124m", 12, 12, 768, 1024, 480),
