@@ -121,7 +121,7 @@ def number(name: str) -> tuple[int, ...]:
 
 
 def measure(root: Path) -> list[dict]:
-    """Run the tests of all claims (about a minute); for each, the claims it is of, the figures, whether it passed.
+    """Run the tests of all claims (a minute or two); for each, the claims it is of, the figures, whether it passed.
 
     Raises: ChildProcessError where pytest could not run them at all.
     """
@@ -219,7 +219,7 @@ Each statement of the course that can be measured has a number, as C3.2, and sta
 it, the test that measures it, what was measured, and what it must be. Where a test has several cases, or measures in
 several places, the figure is a range, or the one of them that comes nearest to the bound.
 
-`flowlib claims` measures all of them on your machine, in about a minute, and fails where one does not hold, where a
+`flowlib claims` measures all of them on your machine, in a minute or two, and fails where one does not hold, where a
 chapter states one that no test measures, or where a test measures one that no chapter states. This page was written
 by `flowlib claims --write` on {date}, with Python {python} and torch {torch}, on {machine}: {verdict}.
 
