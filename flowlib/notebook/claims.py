@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from flowlib.models.files import save_text
 from flowlib.notebook.execute import cores, read
 from flowlib.notebook.rules import claims_tested
 
@@ -244,14 +245,11 @@ def recorded(root: Path) -> tuple[list[dict], dict[str, str]]:
 
 
 def write(root: Path, rows: list[dict]) -> None:
-    """Put the record and the page in place of the old ones (temporary file, then rename)."""
+    """Put the record and the page in place of the old ones, each of them whole."""
     with_what = setting()
     record = json.dumps({"with": with_what, "measured": rows}, indent=1, ensure_ascii=False) + "\n"
     for file, text in (("tests/claims.json", record), ("chapters/claims.md", page(ledger(root, rows), with_what))):
-        target = root / file
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target)
+        save_text(text, root / file)
 
 
 def drift(old: Iterable[dict], new: Iterable[dict]) -> list[str]:

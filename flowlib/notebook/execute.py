@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flowlib.models.files import save_text
+
 MARK = re.compile(r"(<!-- measured -->).*?(<!-- /measured -->)", re.DOTALL)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 VOLATILE = (
@@ -238,16 +240,11 @@ def merge_streams(outputs) -> list:
 
 
 def save(notebook, path: Path) -> None:
-    """Write beside the notebook, then rename: the file is whole at every moment."""
+    """The file is whole at every moment."""
     import nbformat
 
     nbformat.validate(notebook)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(nbformat.writes(notebook), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_text(nbformat.writes(notebook), path)
 
 
 def main(arguments: list[str] | None = None) -> int:

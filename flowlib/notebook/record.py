@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flowlib.models.files import save_text
+
 WHERE = "FLOWLIB_PROGRESS"
 
 
@@ -120,12 +122,7 @@ def _set_aside(file: Path) -> None:
 
 
 def _save(file: Path | None, known: dict[str, Answered]) -> None:
-    """Written beside the file, then renamed: it is whole at every moment."""
+    """The file is whole at every moment."""
     if file is None:
         return
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps({k: asdict(known[k]) for k in sorted(known)}, indent=1), encoding="utf-8")
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_text(json.dumps({k: asdict(known[k]) for k in sorted(known)}, indent=1), file)

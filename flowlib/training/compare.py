@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from flowlib.measure.flops import flops
+from flowlib.models.files import save_text
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.training.checkpoints import find_model
 from flowlib.training.config import TrainConfig
@@ -176,7 +177,7 @@ def _losses_at(run: Path, variant: Variant) -> dict[str, float]:
     config, _, _, validation = prepare_data(variant.config)
     model = FlowLM.load(find_model(run))
     losses = {str(n): full_loss(model, validation, context=config.model.context, steps=n) for n in variant.at}
-    file.write_text(json.dumps(losses) + "\n", "utf-8")
+    save_text(json.dumps(losses) + "\n", file)
     return losses
 
 
