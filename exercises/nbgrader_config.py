@@ -1,6 +1,7 @@
-"""nbgrader's settings for this course: for its formgrader, and for `flowlib release` and `flowlib grade`, which read them.
+"""nbgrader's settings for this course, for its formgrader.
 
-Start the formgrader from this folder: jupyter lab, then Nbgrader → Formgrader.
+Start it from this folder: jupyter lab, then Nbgrader, Formgrader. Grade with `flowlib grade`, not with its button: only
+the command runs a student's program in a sandbox.
 """
 
 c = get_config()  # noqa: F821  (nbgrader provides it)

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Course:
 
     def __post_init__(self):
         if not (self.root / "source").is_dir():
-            raise FileNotFoundError(f"{self.root / 'source'} is missing; give the folder of a course, such as exercises")
+            raise FileNotFoundError(f"{self.root / 'source'} is missing; give a course's folder, such as exercises")
 
     def assignments(self) -> list[str]:
         return sorted(f.parent.name for f in (self.root / "source").glob("*/*.ipynb") if f.stem == f.parent.name)
@@ -72,11 +73,14 @@ class Course:
         return self.root / kind / name / f"{name}.ipynb"
 
     def api(self):
-        """nbgrader's interface to this course, quiet, without the steps that we have done."""
+        """nbgrader's interface to this course, without the steps that we have done."""
         from nbgrader.apps import NbGraderAPI
         from nbgrader.converters import Autograde
         from traitlets.config import Config
 
+        scripts = str(Path(sys.executable).parent)  # nbgrader asks the shell for alembic, which lies beside this Python
+        if scripts not in os.environ["PATH"].split(os.pathsep):
+            os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
         config = Config()
         config.CourseDirectory.root = str(self.root.resolve())
         config.CourseDirectory.submitted_directory = GRADED
@@ -86,9 +90,7 @@ class Course:
         config.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
         config.ClearSolutions.text_stub = "*Your answer here.*"
         config.HTMLExporter.mathjax_url = config.HTMLExporter.require_js_url = ""
-        api = NbGraderAPI(config=config)
-        
-        return api
+        return NbGraderAPI(config=config)
 
     def release(self, name: str) -> Path:
         """Make release/NAME from source/NAME. Raises: ValueError with what nbgrader says."""
@@ -144,13 +146,14 @@ def run(course: Course, one: Submission, limits: Limits, isolate: bool, seed: in
 
 
 def grade_all(
-    course: Course, folder: Path, *, names: list[str] | None = None, limits: Limits = Limits(), isolate: bool = True,
+    course: Course, folder: Path, *, names: list[str] | None = None, limits: Limits | None = None, isolate: bool = True,
     seed: int = 0, workers: int | None = None, feedback: bool = True, progress: Callable[[], object] = lambda: None,
 ) -> list[Result]:
     """Grade every submission in `folder`, a worker for each core; then hand all to nbgrader, one by one.
 
     Raises: NoSandbox, FileNotFoundError, ValueError (an assignment that is not released).
     """
+    limits = limits or Limits()
     if isolate:
         require()
     names = names or course.assignments()
@@ -159,15 +162,17 @@ def grade_all(
             raise ValueError(f"{name} has not been released; make it with: flowlib release {name}")
     waiting = submissions(folder, names)
     results: dict[Submission, tuple[Result, str]] = {}
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        tasks = {pool.submit(run, course, one, limits, isolate, seed): one for one in waiting}
-        for task in as_completed(tasks):
-            one = tasks[task]
-            try:
-                results[one] = task.result()
-            except Exception as error:  # of ours: no student may be lost through it, and the teacher must know
-                results[one] = Result(one.student, one.assignment, notes=[f"NOT GRADED: {error!r}"]), ""
-            progress()
+    for cores in (workers or os.cpu_count(), 1):  # where a worker dies, all that were in hand are taken up once more
+        todo = [one for one in waiting if one not in results or not results[one][1]]
+        with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+            tasks = {pool.submit(run, course, one, limits, isolate, seed): one for one in todo}
+            for task in as_completed(tasks):
+                one = tasks[task]
+                try:
+                    results[one] = task.result()
+                    progress()
+                except Exception as error:  # of ours: no student may be lost through it, and the teacher must know
+                    results[one] = Result(one.student, one.assignment, notes=[f"NOT GRADED: {error!r}"]), ""
     with _quiet():
         for one in waiting:
             hand_over(course, one, *results[one], feedback=feedback)

@@ -47,8 +47,7 @@ def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool 
 
     seed: given to the assignment as SEED, which its tests draw their inputs from.
     """
-    from nbformat import NotebookNode
-    from nbformat.v4 import output_from_msg  # noqa: F401  (nbformat is what the outputs are for)
+    from nbformat import from_dict
 
     graded = Graded(notebook)
     given: dict[str, Any] = {"__name__": "assignment", "SEED": seed}
@@ -65,25 +64,24 @@ def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool 
                 graded.points[name], graded.most[name] = points if passed else 0.0, points
             else:
                 if is_given(cell):
-                    provide(cell.source, name, given)
+                    provide(cell.source, name, given, seed)
                 outputs = room.run(cell.source, name)
             count += 1
-            cell.outputs = [NotebookNode(output) for output in outputs]
-            for output in cell.outputs:
-                output.update({k: NotebookNode(v) for k, v in output.items() if isinstance(v, dict)})
+            cell.outputs = [from_dict(output) for output in outputs]
             cell.execution_count = count
         graded.notes += room.notes
     return graded
 
 
-def provide(source: str, name: str, given: dict[str, Any]) -> None:
-    """Run a cell that the assignment gives in the grader's own namespace, so far as it needs nothing of the student's."""
+def provide(source: str, name: str, given: dict[str, Any], seed: int) -> None:
+    """Run what a given cell needs nothing of the student's for, in the grader's own namespace."""
     tree = ast.parse(without_magics(source))
     for statement in tree.body:
         missing = [n for n in loaded(statement) if n not in given and not hasattr(builtins, n)]
         if missing:  # it shows what the student made: nothing that a test would need
             continue
         exec(_compiled(ast.Module([statement], []), name, source), given)
+    given["SEED"] = seed
 
 
 def test(source: str, name: str, given: dict[str, Any], room: Room) -> tuple[list[dict], bool]:

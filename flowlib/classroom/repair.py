@@ -58,7 +58,7 @@ def repair(submitted, source, release) -> tuple[Any, list[str]]:
     cells = [c for c in submitted.cells if isinstance(c.get("source"), str | list)]
     for cell in cells:
         cell.source = cell.source if isinstance(cell.source, str) else "".join(map(str, cell.source))
-    matches, notes = match(cells, release.cells)
+    matches, notes = match(cells, release.cells), []
     owner = {id(cells[j]): i for i, js in matches.items() for j in js}
     book, after = deepcopy(source), -1
     extras: dict[int, list] = {}
@@ -75,8 +75,8 @@ def repair(submitted, source, release) -> tuple[Any, list[str]]:
             changed = [c for c in found if c.source.strip() != given.source.strip()]
             cell.source = (changed or found or [given])[-1].source
             if len(found) > 1:
-                notes.append(f"cell {grade_id(theirs)} was there {len(found)} times: the last one that was worked on counts")
-        elif found and mark(theirs).get("locked") and found[-1].source.strip() not in (given.source.strip(), theirs.source.strip()):
+                notes.append(f"cell {grade_id(theirs)} was there {len(found)} times: the last one worked on counts")
+        elif found and mark(theirs).get("locked") and not same(found[-1], given, theirs):
             restored += 1
         if not found and mark(theirs):
             lost.append(grade_id(theirs))
@@ -98,7 +98,7 @@ def repair(submitted, source, release) -> tuple[Any, list[str]]:
     return book, notes
 
 
-def match(cells: list, wanted: list) -> tuple[dict[int, list[int]], list[str]]:
+def match(cells: list, wanted: list) -> dict[int, list[int]]:
     """Which of the student's cells are which of the assignment's: by their grade_id, their id, or their text."""
     matches: dict[int, list[int]] = {}
     free = set(range(len(cells)))
@@ -107,12 +107,12 @@ def match(cells: list, wanted: list) -> tuple[dict[int, list[int]], list[str]]:
         matches.setdefault(i, []).append(j)
         free.discard(j)
 
-    for same in (lambda a, b: grade_id(a) and grade_id(a) == grade_id(b),
-                 lambda a, b: a.get("id") and a.get("id") == b.get("id"),
-                 lambda a, b: a.source.strip() and a.source.strip() == b.source.strip()):
+    for alike in (lambda a, b: grade_id(a) and grade_id(a) == grade_id(b),
+                  lambda a, b: a.get("id") and a.get("id") == b.get("id"),
+                  lambda a, b: a.source.strip() and same(a, b)):
         for j in sorted(free):
-            found = [i for i, w in enumerate(wanted) if w.cell_type == cells[j].cell_type and same(w, cells[j])]
-            if found and (same(wanted[found[0]], cells[j]) or found[0] not in matches):
+            found = [i for i, w in enumerate(wanted) if w.cell_type == cells[j].cell_type and alike(w, cells[j])]
+            if found:
                 take(found[0], j)
     for i, cell in enumerate(wanted):
         if i in matches or not mark(cell):
@@ -121,7 +121,12 @@ def match(cells: list, wanted: list) -> tuple[dict[int, list[int]], list[str]]:
         score, j = max(near, default=(0.0, 0))
         if score >= ALIKE:
             take(i, -j)
-    return {i: sorted(js) for i, js in matches.items()}, []
+    return {i: sorted(js) for i, js in matches.items()}
+
+
+def same(cell, *others) -> bool:
+    """Whether the text is that of one of the others."""
+    return cell.source.strip() in {other.source.strip() for other in others}
 
 
 def likeness(a, b) -> float:

@@ -12,6 +12,7 @@ from flowlib.classroom.sandbox import Limits, Sandbox, TookTooMuch
 from flowlib.classroom.wire import Line, LineClosed, Raised, Remote, TookTooLong
 
 MOST_STARTS = 4
+START_SECONDS = 120.0  # for Python and torch to start, on a busy machine; the student's time begins after that
 
 
 class Died(RuntimeError):
@@ -41,7 +42,7 @@ class Room:
         """Run a cell; its outputs. Where it takes the program down, the output says so, and later cells go on."""
         try:
             outputs = self._ask({"do": "run", "source": source}, f"cell {name}")
-        except Died as error:
+        except (Died, Raised) as error:  # Raised: it could not even say what the cell did, for want of memory, say
             return [{"output_type": "error", "ename": "Stopped", "evalue": str(error), "traceback": [str(error)]}]
         self.done.append(source)
         return outputs
@@ -84,7 +85,11 @@ class Room:
         self.starts += 1
         self.box = Sandbox(self.limits, self.files, isolate=self.isolate)
         read, write = self.box.process.stdout.fileno(), self.box.process.stdin.fileno()
-        self.line = Line(read, write, _nothing, watch=self.box.watch, seconds=self.limits.call_seconds)
+        self.line = Line(read, write, _nothing, watch=self.box.watch, seconds=START_SECONDS)
+        began = time.monotonic()
+        self.line.ask({"do": "has", "name": "ready"})
+        self.until += time.monotonic() - began
+        self.line.seconds = self.limits.call_seconds
         for source in self.done:
             try:
                 self.line.ask({"do": "run", "source": source})

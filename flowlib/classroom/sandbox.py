@@ -138,8 +138,8 @@ def wrapped(files: Path | None) -> list[str]:
     """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
     see = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives",
            sys.prefix, sys.base_prefix, *site.getsitepackages(), *map(str, package_folders())]
-    options = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session", "--hostname",
-               "classroom", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work"]
+    options = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
+               "--hostname", "classroom", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work"]
     for path in dict.fromkeys(see):
         options += ["--ro-bind-try", path, path]
     for file in sorted(files.iterdir()) if files else ():

@@ -1,8 +1,9 @@
 """The student's side: a Python that runs the notebook's cells one by one, and answers calls of its functions.
 
-    python -m flowlib.classroom.student DATA FILE PROCESSES CPU     requests on standard input, replies on standard output
+    python -m flowlib.classroom.student DATA FILE PROCESSES CPU
 
-The numbers are limits: bytes of memory, bytes of a file, processes and threads, seconds of CPU time.
+Requests come on standard input, replies go to standard output. The numbers are limits: bytes of memory, bytes of a
+file, processes and threads, seconds of CPU time.
 
 It runs inside the sandbox, and trusts nobody: whatever the program prints goes into bounded texts.
 """
@@ -11,7 +12,7 @@ import base64
 import io
 import os
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 
 from flowlib.classroom.wire import Line
 
@@ -48,6 +49,9 @@ class Student:
         class Shell(InteractiveShell):
             displayhook_class, display_pub_class, colors = Hook, CapturingDisplayPublisher, "nocolor"
             raised: list = []
+
+            def _tee(self, channel):
+                return nullcontext()  # newer IPythons keep all that is printed a second time, without a bound
 
             def _showtraceback(self, etype, evalue, stb):
                 self.raised.append({"output_type": "error", "ename": etype.__name__, "evalue": str(evalue)[:2000],

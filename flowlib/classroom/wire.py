@@ -1,8 +1,8 @@
 """The line between the grader and a student's program: requests and replies, values only, never code.
 
-A message is four bytes of length and JSON. Numbers, texts, lists, tuples, dictionaries and tensors are copied; a function
-stays where it is, and the other side gets a `Remote` that calls it over the line. Both sides speak alike, so that a
-student's function may be given one of the grader's functions (the f of ∫ f dx, say) and call it back.
+A message is four bytes of length and JSON. Numbers, texts, lists, tuples, dictionaries and tensors are copied; a
+function stays where it is, and the other side gets a `Remote` that calls it over the line. Both sides speak alike, so
+that a student's function may be given one of the grader's functions (the f of ∫ f dx, say) and call it back.
 """
 
 import base64

@@ -24,7 +24,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Law:
-    """Something that must hold of a right answer: holds(answer, generator) is True, or a sentence that says what fails."""
+    """What must hold of a right answer: holds(answer, generator) is True, or a sentence that says what fails."""
 
     name: str
     holds: Callable[[Callable, torch.Generator], bool | str]

@@ -144,7 +144,7 @@ def _(answer, generator):
     return bool((as_tensor(answer(q, k, same, weights, scale), "the result") - 7).abs().max() < 1e-9)
 
 
-@attend.law("split", "Split a token into two at the same place, with half of its weight each: nothing that anyone hears "
+@attend.law("split", "Split a token into two at the same place, with half of its weight each: nothing that is heard "
             "may change. With your function it does.")
 def _(answer, generator):
     q, k, v, weights, scale = inputs(generator)
@@ -154,8 +154,8 @@ def _(answer, generator):
     return bool((one - two).abs().max() < 1e-9)
 
 
-@attend.law("two keys", "Two equal tokens, one at the listener's own place and one at the distance s: κ is 1 and 1/2, so "
-            "the shares are 2/3 and 1/3.")
+@attend.law("two keys", "Two equal tokens, one at the listener's own place and one at the distance s: κ is 1 and 1/2, "
+            "so the shares are 2/3 and 1/3.")
 def _(answer, generator):
     _, _, _, _, scale = inputs(generator)
     q = torch.zeros(1, 1, dtype=torch.float64)
@@ -176,8 +176,8 @@ def _(answer, generator):
 error = Exercise(
     "3.3", inputs=lambda generator: (), tol=1e-9,
     hints=(
-        "Make the grid, put q, k and v of its points into your function, and compare with the same on a much finer grid "
-        "of Gauss points.",
+        "Make the grid, put q, k and v of its points into your function, and compare with the same on a much finer "
+        "grid of Gauss points.",
         "Only the keys live on the graded grid. The query stays where it is, so that both results are one vector.",
         "weighted=False means weights of 1 for every token: torch.ones(n, dtype=torch.float64).",
     ),
