@@ -124,10 +124,13 @@ def compare(
     return {"what": what, "seeds": seeds, "train": base.to_dict(), "variants": table}
 
 
-def table(result: dict[str, Any]) -> str:
-    """The comparison as a Markdown table: mean ± standard deviation over the seeds, nats per token."""
+def table(result: dict[str, Any], *, seconds: bool = True) -> str:
+    """The comparison as a Markdown table: mean ± standard deviation over the seeds, nats per token.
+
+    seconds: with the wall time of a run, which says something where the machine had nothing else to do.
+    """
     ats = sorted({int(n) for facts in result["variants"].values() for run in facts["runs"] for n in run["at"]})
-    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats), "seconds"]
+    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats), *(["seconds"] if seconds else [])]
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, facts in result["variants"].items():
         runs = facts["runs"]
@@ -136,7 +139,7 @@ def table(result: dict[str, Any]) -> str:
             f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
             *(_spread([run[which] for run in runs]) for which in ("best", "final")),
             *(_spread([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
-            f"{mean(run['seconds'] for run in runs):.0f}",
+            *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
         ]))
     return "\n".join(f"| {line} |" for line in lines)
 
