@@ -130,7 +130,8 @@ def table(result: dict[str, Any], *, seconds: bool = True) -> str:
     seconds: with the wall time of a run, which says something where the machine had nothing else to do.
     """
     ats = sorted({int(n) for facts in result["variants"].values() for run in facts["runs"] for n in run["at"]})
-    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats), *(["seconds"] if seconds else [])]
+    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats)]
+    head += ["seconds"] if seconds else []
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, facts in result["variants"].items():
         runs = facts["runs"]
