@@ -2,6 +2,7 @@
 
 from flowlib.operators.attention import Attention, Past, attend
 from flowlib.operators.local import ACTIVATIONS, Affine, LiteralLocal, Local, Normalise, PreNorm
+from flowlib.operators.neighbourhood import Neighbourhood
 from flowlib.operators.projection import (
     Moments,
     NonNegative,
@@ -18,6 +19,7 @@ __all__ = [
     "LiteralLocal",
     "Local",
     "Moments",
+    "Neighbourhood",
     "NonNegative",
     "Normalise",
     "Past",
