@@ -11,7 +11,7 @@ from flowlib.models.shape import FlowModel
 
 
 class Position(nn.Module):
-    """φ(x) = W [x, sin πfx_1, cos πfx_1, …, sin πfx_dim, cos πfx_dim],  f = 1 … waves:  a function of where, not of which.
+    """φ(x) = W [x, sin πf x_i, cos πf x_i],  i = 1 … dim,  f = 1 … waves:  a function of where, not of which.
 
     points (…, token, dim) → (…, token, width). It has a value at every point, so it exists on every grid; a table of
     positions, one row for each token, does not. Error: exact.

@@ -16,7 +16,7 @@ from flowlib.models.shape import FlowShape
 class PointsConfig(FlowShape):
     """The shape of a flow that classifies surfaces in space."""
 
-    classes: int = 7
+    classes: int = 8
     """What a surface may be."""
     waves: int = 2
     """Frequencies of the position."""
@@ -88,7 +88,7 @@ class FlowPoints(FlowClassifier):
             if not torch.isfinite(points).all():
                 raise ValueError("points must be finite, got NaN or infinity; drop those points")
             if (points == points[..., :1, :]).all(-1).all(-1).any():
-                raise ValueError("all points of a cloud are the same, so it has no size; give at least 2 different ones")
+                raise ValueError("all points of a cloud are the same, so it has no size; give at least 2 others")
         return points, weights
 
 

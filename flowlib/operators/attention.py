@@ -145,7 +145,7 @@ class Attention(nn.Module):
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
     past: keys and values of earlier tokens; u then holds only the tokens after them (causal=True alone allows it).
     dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
-    near: a `Neighbourhood`, which Q, K and V then look at instead of u(x) alone; it needs the tokens' points (token, ·).
+    near: a `Neighbourhood`, whose view of u Q, K and V take in place of u; it needs the tokens' points (token, dims).
     Error: that of the token grid's quadrature rule (see `attend`); exact where tokens are all there is.
     Raises: ValueError where dim is not a multiple of heads.
     Source: arXiv:2510.03989, term I; Vaswani et al., arXiv:1706.03762, for the heads.
@@ -203,8 +203,8 @@ class Attention(nn.Module):
         """Q, K, V of what each of them sees around x."""
         q, k, v, temperature = self.near.questions(u, points)
         seen = integrate(q, k, v, None if weights is None else weights.unsqueeze(-2), temperature=temperature)
-        maps, shifts = self.qkv.weight.chunk(3), (None,) * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        return [F.linear(field, W, b) for field, W, b in zip(self.near(u, seen), maps, shifts)]
+        shifts = [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
+        return [F.linear(field, W, b) for field, W, b in zip(self.near(u, seen), self.qkv.weight.chunk(3), shifts)]
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

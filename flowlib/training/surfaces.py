@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import jvp
 
 from flowlib.fields import Grid
 
@@ -29,11 +28,12 @@ class Surface:
 
     def at(self, s: Tensor, t: Tensor, piece: int = 0) -> tuple[Tensor, Tensor]:
         """Points X (n, 3) and area elements |X_s × X_t| (n,), at parameters s, t (n,). Error: exact."""
-        place = lambda s, t: torch.stack(self.pieces[piece](s, t), -1)
-        one, zero = torch.ones_like(s), torch.zeros_like(s)
-        x, along_s = jvp(place, (s, t), (one, zero))
-        _, along_t = jvp(place, (s, t), (zero, one))
-        return x, torch.linalg.cross(along_s, along_t).norm(dim=-1)
+        with torch.enable_grad():  # each point depends on its own s and t alone: the derivative of a sum is the point's
+            s, t = (z.detach().requires_grad_() for z in (s, t))
+            place = self.pieces[piece](s, t)
+            slopes = [torch.autograd.grad(c.sum(), (s, t), retain_graph=True, materialize_grads=True) for c in place]
+        along_s, along_t = (torch.stack(along, -1) for along in zip(*slopes))
+        return torch.stack(place, -1).detach(), torch.linalg.cross(along_s, along_t).norm(dim=-1)
 
     def grid(self, n: int) -> Grid:
         """The middles of n × n equal parameter cells on each piece; weights |X_s × X_t| / n².
@@ -44,7 +44,7 @@ class Surface:
         found = [self.at(*cells.points.T, piece) for piece in range(len(self.pieces))]
         return Grid(torch.cat([x for x, _ in found]), torch.cat([area * cells.weights for _, area in found]))
 
-    def scatter(self, n: int, generator: torch.Generator, density: Density | None = None, tries: int = 16) -> Grid:
+    def scatter(self, n: int, generator: torch.Generator, density: Density | None = None, tries: int = 8) -> Grid:
         """n points, drawn with a probability ∝ `density` per area (default: evenly); each stands for area / density.
 
         tries · n candidates are placed, one in each cell of a parameter grid, and n of them drawn, candidate i with
@@ -58,9 +58,8 @@ class Surface:
         rho = torch.ones_like(area) if density is None else density(x)
         if not (torch.isfinite(rho) & (rho > 0)).all():
             raise ValueError(f"a density must be positive and finite everywhere, its smallest value is {rho.min():g}")
-        chance = area * rho / (area * rho).sum()
-        drawn = torch.multinomial(chance, n, replacement=False, generator=generator)
-        return Grid(x[drawn], (area / chance)[drawn] / n)
+        drawn = torch.multinomial(area * rho, n, generator=generator)
+        return Grid(x[drawn], (area * rho).sum() / (n * rho[drawn]))
 
     def _candidates(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """About n points, one at random in each cell of a parameter grid, with the areas of their cells."""
@@ -74,7 +73,8 @@ class Surface:
 
 
 def sphere(r: float = 1.0) -> Surface:
-    return Surface("sphere", (_round(lambda h: r * torch.sin(h), lambda h: r * torch.cos(h), math.pi),), 2 * TURN * r * r)
+    piece = _round(lambda h: r * torch.sin(h), lambda h: r * torch.cos(h), math.pi)
+    return Surface("sphere", (piece,), 2 * TURN * r * r)
 
 
 def ellipsoid(a: float, b: float, c: float) -> Surface:
@@ -168,11 +168,11 @@ FAMILIES: dict[str, Callable[[torch.Generator], Surface]] = {  # proportions are
 }
 
 
-def rotation(generator: torch.Generator) -> Tensor:
-    """A rotation of space (3, 3), evenly distributed: the Q of a matrix of normal numbers."""
-    q, r = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=generator))
-    q = q * r.diagonal().sign()
-    return q if torch.linalg.det(q) > 0 else -q
+def rotations(n: int, generator: torch.Generator) -> Tensor:
+    """Rotations of space (n, 3, 3), evenly distributed: the Q of matrices of normal numbers."""
+    q, r = torch.linalg.qr(torch.randn(n, 3, 3, dtype=torch.float64, generator=generator))
+    q = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+    return q * torch.linalg.det(q).sign()[:, None, None]  # without reflections
 
 
 def tilted(bias: float, generator: torch.Generator) -> Density:
@@ -188,4 +188,19 @@ def cloud(name: str, n: int, generator: torch.Generator, bias: float = 0.0) -> G
     """
     g = FAMILIES[name](generator).scatter(n, generator, tilted(bias, generator) if bias else None)
     size = _between(generator, 0.5, 2.0)
-    return Grid(size * g.points @ rotation(generator).T, size**2 * g.weights)
+    return Grid(size * g.points @ rotations(1, generator)[0], size**2 * g.weights)
+
+
+def clouds(count: int, n: int, seed: int, bias: float = 0.0) -> tuple[Tensor, Tensor]:
+    """As many of every family: (cloud, point, 4), coordinates and weight in float32; and the classes (cloud,).
+
+    Raises: ValueError where there would be none of some family.
+    """
+    if count < len(FAMILIES):
+        raise ValueError(f"at least one surface of each of the {len(FAMILIES)} families is needed, got {count}")
+    generator = torch.Generator().manual_seed(seed)
+    classes = torch.arange(count) % len(FAMILIES)
+    names = list(FAMILIES)
+    grids = [cloud(names[k], n, generator, bias) for k in classes]
+    packed = torch.stack([torch.cat([g.points, g.weights[:, None]], -1) for g in grids])
+    return packed.float(), classes
