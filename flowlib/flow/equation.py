@@ -238,7 +238,7 @@ def _points(grid) -> Tensor:
     """Where the tokens are. Raises: ValueError where no grid says it."""
     if not isinstance(grid, Grid):
         raise ValueError(
-            "this flow looks at neighbours, so it needs to know where the tokens are: give weights=Grid(points, weights), "
+            "this flow looks at neighbours, so it needs to know where the tokens are: give weights=Grid(…), "
             f"got {type(grid).__name__}"
         )
     return grid.points

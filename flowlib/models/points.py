@@ -27,8 +27,8 @@ class PointsConfig(FlowShape):
 class FlowPoints(FlowClassifier):
     """scores = E (1/|Ω|) ∫_Ω u(x, T) dx,   u(x, 0) = P(W [|x|, |x|², …] + φ(x)),   x on a surface Ω in space.
 
-    Before that the surface is moved and scaled to ∫ x dx = 0 and ∫ |x|² dx = |Ω|: these are integrals as well, so they
-    use the weights. The distance |x| from the middle is given apart since no rotation changes it.
+    Before that the surface is moved, scaled and turned to ∫ x dx = 0, ∫ |x|² dx = |Ω| and its principal axes
+    (`normalised`): integrals as well, so they use the weights. Where it is, how large, and how it lies does not matter.
 
     model(points (…, point, 3), steps=None, weights=None) → scores (…, class). weights (…, point): the area that each
     point stands for, in any unit; without them all points count alike. A Grid holds both: model(grid).
@@ -96,7 +96,12 @@ RADII = 3  # |x|, |x|², |x|³
 
 
 def normalised(points: Tensor, weights: Tensor | None = None) -> Tensor:
-    """(x − c) / r with c = ∫ x dx / |Ω|, r² = ∫ |x − c|² dx / |Ω|: where a shape is and how large does not matter."""
+    """Rᵀ(x − c) / r:  c = ∫ x dx / |Ω|,  M = ∫ (x − c)(x − c)ᵀ dx / |Ω| = R diag(λ) Rᵀ,  r² = λ_1 + λ_2 + λ_3.
+
+    points (…, point, 3), weights (…, point) → (…, point, 3), the shortest axis first. The signs of the axes are left to
+    chance, and where two λ are equal (a torus, a can) so are the two axes.
+    """
     x = points - integral_mean(points, weights).unsqueeze(-2)
-    r = integral_mean(x.square().sum(-1, keepdim=True), weights).sqrt()
-    return x / r.unsqueeze(-2)
+    moments = integral_mean((x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2), weights).unflatten(-1, (3, 3))
+    spread, axes = torch.linalg.eigh(moments)
+    return x @ axes / spread.sum(-1).sqrt()[..., None, None]

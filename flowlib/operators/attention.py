@@ -171,7 +171,7 @@ class Attention(nn.Module):
         points: Tensor | None = None,
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        heard = self._integrate(u, None, weights, mask, past, dropout, points)  # ∫ γ V dx̃, (…, head, token, feature/head)
+        heard = self._integrate(u, None, weights, mask, past, dropout, points)  # (…, head, token, feature/head)
         return F.dropout(self.out(heard.transpose(-3, -2).flatten(-2)), dropout)  # W^O · concat_heads
 
     def kernel(
@@ -202,9 +202,10 @@ class Attention(nn.Module):
     def _near(self, u: Tensor, points: Tensor, weights: Tensor | None) -> list[Tensor]:
         """Q, K, V of what each of them sees around x."""
         q, k, v, temperature = self.near.questions(u, points)
-        seen = integrate(q, k, v, None if weights is None else weights.unsqueeze(-2), temperature=temperature)
-        shifts = [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        return [F.linear(field, W, b) for field, W, b in zip(self.near(u, seen), self.qkv.weight.chunk(3), shifts)]
+        weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every shift
+        seen = integrate(q, k, v, weights, temperature=temperature)
+        W, b = self.qkv.weight.chunk(3), [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
+        return [F.linear(field, W[m], b[m]) for m, field in enumerate(self.near(u, seen))]
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Neighbourhood(nn.Module):
     """A depthwise convolution before Q, K and V:
 
-        (C_m u)(x) = u(x) + Σ_δ c_mδ ⊙ ∫ g(x + δ, x̃) u(x̃) dx̃,    m = Q, K, V,    g(a, x̃) ∝ exp(−|a − x̃|²/2ℓ²),  ∫ g dx̃ = 1.
+        (C_m u)(x) = u(x) + Σ_δ c_mδ ⊙ ∫ g(x + δ, x̃) u(x̃) dx̃,   m = Q, K, V;   g(a, x̃) ∝ exp(−|a − x̃|²/2ℓ²), ∫ g = 1.
 
     On an uneven grid there is no "next token". So u(x + δ) is read off by attention itself, with scores that the
     coordinates give: `questions` says which, `Attention` integrates, and forward mixes the answers. δ runs over
@@ -35,7 +35,7 @@ class Neighbourhood(nn.Module):
         nn.init.zeros_(self.share)
 
     def questions(self, u: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
-        """q, k, v and temperature of ∫ g(a, x̃) u(x̃) dx̃, a = x + δ: q·k = a·x̃ − ½|x̃|² is −½|a − x̃|² up to |a|², which cancels."""
+        """q, k, v, temperature of ∫ g(a, x̃) u(x̃) dx̃, a = x + δ: q·k = a·x̃ − ½|x̃|² = ½|a|² − ½|a − x̃|²."""
         points = points.to(u)
         a = points + self.shifts.to(u)[:, None]  # (shift, token, dims)
         q = torch.cat([a, torch.ones_like(a[..., :1])], -1)

@@ -1,4 +1,4 @@
-"""Training: text, pictures and shapes into batches, the loop, checkpoints, presets. All is loaded when first asked for."""
+"""Training: text, pictures and shapes into batches, the loop, checkpoints, presets. Each is loaded when asked for."""
 
 import importlib
 
