@@ -81,6 +81,11 @@ class FlowVision(FlowClassifier):
         grid = self.grid if grid is None else grid
         self._check(pictures, grid)
         points = grid.points.to(pictures)
+        if positions is not None and positions.shape != points.shape:
+            raise ValueError(
+                f"positions: one point for each of the {len(grid)} tokens, {tuple(points.shape)}, got "
+                f"{tuple(positions.shape)}"
+            )
         at = points[:, None] + self.offsets.to(points)  # (token, sample, 2)
         values = sample(standardised(pictures), at.flatten(0, 1))  # (…, channel, token · sample)
         values = values.unflatten(-1, at.shape[:2]).movedim(-3, -2).flatten(-2)  # (…, token, channel · sample)
