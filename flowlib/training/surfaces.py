@@ -47,9 +47,10 @@ class Surface:
     def scatter(self, n: int, generator: torch.Generator, density: Density | None = None, tries: int = 8) -> Grid:
         """n points, drawn with a probability ∝ `density` per area (default: evenly); each stands for area / density.
 
-        tries · n candidates are placed, one in each cell of a parameter grid, and n of them drawn, candidate i with
-        probability p_i ∝ area element × cell × density. Its weight is area element × cell / (n p_i).
-        Σ w is the candidates' area, up to the mean of 1/density. Error: O(n^-½) for the integral of a function.
+        tries · n candidates are placed, one in each cell of a parameter grid. Their chances p_i ∝ area element × cell ×
+        density are laid end to end, and n equal steps taken along them (systematic sampling): candidate i is expected
+        n p_i times, and has the weight area element × cell / (n p_i). So every sum Σ w f is right in the mean.
+        Error: O(1/n) for a smooth density, as measured (independent points: O(n^-½)).
         Raises: ValueError for n < 2, or a density that is not positive and finite.
         """
         if n < 2:
@@ -58,8 +59,10 @@ class Surface:
         rho = torch.ones_like(area) if density is None else density(x)
         if not (torch.isfinite(rho) & (rho > 0)).all():
             raise ValueError(f"a density must be positive and finite everywhere, its smallest value is {rho.min():g}")
-        drawn = torch.multinomial(area * rho, n, generator=generator)
-        return Grid(x[drawn], (area * rho).sum() / (n * rho[drawn]))
+        upto = (area * rho).cumsum(0)  # n equal steps along it, from a random start
+        at = (torch.arange(n) + torch.rand((), dtype=torch.float64, generator=generator)) * upto[-1] / n
+        drawn = torch.searchsorted(upto, at).clamp(max=len(x) - 1)
+        return Grid(x[drawn], upto[-1] / (n * rho[drawn]))
 
     def _candidates(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """About n points, one at random in each cell of a parameter grid, with the areas of their cells."""
