@@ -36,7 +36,7 @@ def test_the_weights_add_up_to_the_area_at_order_two(name):
 
 
 def test_functions_are_integrated_at_order_two():
-    """∫ z² over the sphere is 4πr⁴/3; ∫ |x|² over the unit cube's surface 6 (1/4 + 1/6); ∫ x² over a can in closed form."""
+    """∫ z² over the sphere is 4πr⁴/3, ∫ |x|² over the unit cube's surface 6 (1/4 + 1/6); ∫ x² over a can."""
     r, h = 0.5, 1.3
     cases = [
         (surfaces.sphere(0.7), lambda x: x[:, 2] ** 2, 4 * math.pi * 0.7**4 / 3),
@@ -49,7 +49,7 @@ def test_functions_are_integrated_at_order_two():
 
 
 def test_the_klein_bottle_closes_and_the_moebius_strip_has_an_edge():
-    """Their areas have no elementary formula: the bottle's is the same on two grids, the strip's near length × width."""
+    """Their areas have no elementary formula: the bottle's is the same on two grids, the strip's near 2π × width."""
     bottle, strip = surfaces.klein_bottle(2.5), surfaces.moebius_strip(1.0, 0.8)
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
     at = lambda surface, s, t: surface.at(torch.full_like(t, s), t)[0]
