@@ -89,8 +89,8 @@ class FlowPoints(FlowClassifier):
                 raise ValueError("points must be finite, got NaN or infinity; drop those points")
             if weights is not None and not (torch.isfinite(weights) & (weights > 0)).all():
                 raise ValueError(
-                    f"weights must be positive and finite, the smallest here is {weights.min():g}; drop the points that "
-                    "stand for nothing"
+                    f"weights must be positive and finite, the smallest here is {weights.min():g}; drop the points "
+                    "that stand for nothing"
                 )
             if (points == points[..., :1, :]).all(-1).all(-1).any():
                 raise ValueError("all points of a cloud are the same, so it has no size; give at least 2 others")

@@ -61,7 +61,10 @@ _MEASURED = {  # the validation loss that a finished run reached, and its time; 
     "shakespeare-cpu": "1.79 nats in 438 s (one thread of a busy CPU); nanoGPT reports 1.88",
     "shakespeare-gpu": "not yet; nanoGPT reports 1.47",
     "gpt2-124m": "not yet; nanoGPT reports 2.85",
+    "digits": "98.6 % of 360 unseen pictures, in 56 s of CPU time (one thread)",
+    "digits-conv": "not yet",
     "mnist": "not yet",
+    "shapes": "99.5 % of 400 unseen surfaces, in 63 s of CPU time (one thread)",
 }
 
 

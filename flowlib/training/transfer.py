@@ -1,8 +1,8 @@
 """A trained classifier on tokens that it was not trained on: with quadrature weights, without, and by index.
 
 Three ways to read the same tokens, with the same parameters. *weighted*: each token stands for its cell (its area).
-*unweighted*: the points are known, their weights forgotten. *by index*: a plain Transformer; it counts its tokens, as if
-they were the grid of training continued. On the grid of training the three are one.
+*unweighted*: the points are known, their weights forgotten. *by index*: a plain Transformer, which counts its tokens as
+if they were the grid of training, continued. On the grid of training the three are one.
 """
 
 from collections.abc import Iterable
