@@ -14,6 +14,7 @@ from torch import Tensor
 from flowlib.fields import Grid
 from flowlib.models.points import FlowPoints
 from flowlib.models.vision import FlowVision, index_positions
+from flowlib.operators import attend
 from flowlib.training import surfaces
 
 GRADINGS = tuple((n, power) for n in (8, 12, 16) for power in (1.5, 2.0, 3.0))
@@ -77,3 +78,17 @@ def mean(found: Iterable[Accuracy]) -> Accuracy:
 def lost(found: Accuracy, before: float) -> Accuracy:
     """By how much each lies below the accuracy `before`, on the tokens of training."""
     return Accuracy(before - found.weighted, before - found.unweighted, before - found.by_index)
+
+
+@torch.no_grad()
+def heard(model: FlowVision, picture: Tensor, at: Grid, tokens: Grid) -> Tensor:
+    """What the model's first attention term hears at the points `at` when it listens to `tokens`: (…, point, width).
+
+    The operator itself, A(u(·, 0)), with queries that stay where they are while the tokens are refined. Error: that of
+    the quadrature of `tokens`. For models without a convolution and with post-norm.
+    """
+    term = model.flow.depth.layers[0][0]
+    q, k, v = (torch.stack([term._split(z) for z in term.qkv(model.initial_field(picture, grid)).chunk(3, -1)])
+               for grid in (at, tokens, tokens))
+    answer = attend(q[0], k[1], v[2], tokens.weights)
+    return term.out(answer.transpose(-3, -2).flatten(-2))
