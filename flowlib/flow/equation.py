@@ -220,7 +220,10 @@ class Flow(nn.Module):
             check_finite(u0, "u0")
             causal = any(getattr(m, "causal", False) for m in self.depth.layers[0].modules())
             check_attended(pairs, causal, tokens, tokens)
-        return dict(weights=relative_log(weights, tokens), mask=pairs)
+        context = dict(weights=relative_log(weights, tokens), mask=pairs)
+        if any(getattr(m, "needs_points", False) for m in self.depth.layers[0].modules()):
+            context["points"] = _points(weights)
+        return context
 
     def extra_repr(self) -> str:
         return f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}, horizon={self.horizon:g}"
@@ -229,6 +232,16 @@ class Flow(nn.Module):
 def _evaluate(term, u: Tensor, context: dict) -> Tensor:
     """A(u): only a non-local term is told of the other tokens."""
     return term(u, **context) if term.sees_other_tokens else term(u)
+
+
+def _points(grid) -> Tensor:
+    """Where the tokens are. Raises: ValueError where no grid says it."""
+    if not isinstance(grid, Grid):
+        raise ValueError(
+            "this flow looks at neighbours, so it needs to know where the tokens are: give weights=Grid(…), "
+            f"got {type(grid).__name__}"
+        )
+    return grid.points
 
 
 def _pairs(mask: Tensor | None, u0: Tensor) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from flowlib.operators.attention import Attention, Past, attend
 from flowlib.operators.local import ACTIVATIONS, Affine, GatedLocal, LiteralLocal, Local, Normalise, PreNorm, Pull
+from flowlib.operators.neighbourhood import Neighbourhood
 from flowlib.operators.projection import (
     Moments,
     NonNegative,
@@ -20,6 +21,7 @@ __all__ = [
     "LiteralLocal",
     "Local",
     "Moments",
+    "Neighbourhood",
     "NonNegative",
     "Normalise",
     "Past",

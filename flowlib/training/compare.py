@@ -20,7 +20,8 @@ from flowlib.training.checkpoints import find_model
 from flowlib.training.config import TrainConfig
 from flowlib.training.elastic import coarse_to_fine
 from flowlib.training.evaluation import full_loss
-from flowlib.training.loop import prepare_data, train
+from flowlib.training.loop import train
+from flowlib.training.tasks import Text
 
 What = Literal["schemes", "depth", "remedies"]
 
@@ -104,7 +105,7 @@ def compare(
     known = {"schemes": schemes, "depth": depths, "remedies": remedies}
     if what not in known or seeds < 1:
         raise ValueError(f"compare {' or '.join(known)} with seeds ≥ 1, got {what!r} and {seeds}")
-    runs, base = Path(runs), prepare_data(base)[0]
+    runs, base = Path(runs), Text(base).config
     variants = known[what](base)
     table = {name: _facts(variant) for name, variant in variants.items()}
     for seed in range(base.seed, base.seed + seeds):
@@ -178,9 +179,8 @@ def _losses_at(run: Path, variant: Variant) -> dict[str, float]:
     file = run / "losses_at_steps.json"
     if file.is_file():
         return json.loads(file.read_text("utf-8"))
-    config, _, _, validation = prepare_data(variant.config)
-    model = FlowLM.load(find_model(run))
-    losses = {str(n): full_loss(model, validation, context=config.model.context, steps=n) for n in variant.at}
+    text, model = Text(variant.config), FlowLM.load(find_model(run))
+    losses = {str(n): full_loss(model, text.validation, context=text.context, steps=n) for n in variant.at}
     save_text(json.dumps(losses) + "\n", file)
     return losses
 
