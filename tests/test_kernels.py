@@ -7,7 +7,7 @@ import torch
 
 from flowlib.fields import Grid
 from flowlib.flow import Flow
-from flowlib.measure.kernels import entropy, evenness, heard_tokens, kernels, reach
+from flowlib.measure.kernels import entropy, evenness, heard_tokens, kernels_of, reach
 from flowlib.models import FlowLM, shipped
 from flowlib.operators import Attention, Local, Moments
 
@@ -35,7 +35,7 @@ def test_weights_are_respected():
     attention = Attention(4, bias=False).double()
     torch.nn.init.zeros_(attention.qkv.weight)
     u = torch.randn(64, 4, dtype=torch.float64)
-    p = kernels(Flow([attention]), u, weights=grid)[0, 0]
+    p = kernels_of(Flow([attention]), u, weights=grid)[0, 0]
     assert evenness(p, grid).tolist() == pytest.approx([1.0] * 64)
     assert (entropy(p) < math.log(64) - 0.3).all()
     assert reach(p, grid)[0].item() == pytest.approx(0.5, abs=1e-3)  # ∫ |x̃ − 0| dx̃
@@ -57,7 +57,7 @@ def test_reach_in_tokens_and_in_space():
 def test_kernels_along_a_flow_are_those_of_its_substeps():
     model = FlowLM.load(shipped("tiny"))
     trajectory = model.trajectory("the value")
-    found = kernels(model.flow, trajectory.fields[0])
+    found = kernels_of(model.flow, trajectory.fields[0])
     assert found.shape == (4, 4, 9, 9)
     for p, u, layer in zip(found, trajectory.fields, model.flow.depth.layers):
         assert torch.equal(p, layer[0].kernel(u))
@@ -65,7 +65,7 @@ def test_kernels_along_a_flow_are_those_of_its_substeps():
 
 def test_what_cannot_be_is_said():
     with pytest.raises(ValueError, match="this flow has no attention"):
-        kernels(Flow([Local(4)], Moments()), torch.randn(3, 4))
+        kernels_of(Flow([Local(4)], Moments()), torch.randn(3, 4))
     with pytest.raises(ValueError, match="each row of a kernel must sum to 1"):
         entropy(2 * UNIFORM)
     with pytest.raises(ValueError, match="one weight for each of the 5 keys"):

@@ -3,8 +3,8 @@
 from flowlib.measure.budgets import Budget, budget
 from flowlib.measure.convergence import errors_against, order
 from flowlib.measure.defects import defects
-from flowlib.measure.kernels import kernels
+from flowlib.measure.kernels import kernels_of
 from flowlib.measure.lyapunov import exponents
 from flowlib.measure.spectra import ov, qk
 
-__all__ = ["Budget", "budget", "defects", "errors_against", "exponents", "kernels", "order", "ov", "qk"]
+__all__ = ["Budget", "budget", "defects", "errors_against", "exponents", "kernels_of", "order", "ov", "qk"]

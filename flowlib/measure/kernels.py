@@ -14,7 +14,7 @@ from flowlib.operators import Attention
 
 
 @torch.no_grad()
-def kernels(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, weights=None) -> Tensor:
+def kernels_of(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, weights=None) -> Tensor:
     """The kernel at the start of each attention substep on the way of flow(u0): (substep, …, head, query, key).
 
     Error: exact. Raises: ValueError where the flow has no attention.
