@@ -1,6 +1,6 @@
 """Architectures that a splitting makes from the same terms: built here, not read."""
 
-from torch import nn
+import torch.nn.functional as F
 
 from flowlib.flow.depth import PerStep
 from flowlib.flow.equation import Flow
@@ -50,7 +50,7 @@ def ngpt(
     So the vector field pulls u towards the point of the sphere that attention (the local term) names; the learned α are
     its rates, feature by feature, and start at `rate`; layer norm is gone, for P is the constraint itself.
     Queries and keys are turned by their position, brought to unit length, and scaled by a learned s; their scores are
-    multiplied by √d and not divided by it. u0 (…, token, width), on the sphere or not (the first substep projects).
+    multiplied by √d and not divided by it. u0 (…, token, width), on the sphere.
     The published network also keeps the rows of W^Q, W^K, W^V, W_gate, W_up, and the columns of W^O and W_down, at unit
     length after every step of its training, with learned scales beside them. That is a rule for training, not a part of
     the flow; the matrices start so here, and a scale s_up or s_gate √width is the length of a row.
@@ -69,8 +69,6 @@ def ngpt(
 
 def _unit_length(attention: Attention, local: GatedLocal) -> None:
     """nGPT's start: rows that read u, and columns that write into it, of length 1; the gate's rows of length √width."""
-    for linear, dim in (
-        (attention.qkv, 1), (local.gate, 1), (local.up, 1), (attention.out, 0), (local.down, 0),
-    ):
-        linear.weight.data = nn.functional.normalize(linear.weight.data, dim=dim)
+    for linear, dim in ((attention.qkv, 1), (local.gate, 1), (local.up, 1), (attention.out, 0), (local.down, 0)):
+        linear.weight.data = F.normalize(linear.weight.data, dim=dim)
     local.gate.weight.data *= attention.dim**0.5
