@@ -46,7 +46,7 @@ class Flow(nn.Module):
     constraints  None, one for all terms, or one for each (None where a substep is not followed by a projection).
     scheme       a name in `SCHEMES`, or a Scheme.
     depth        parameters in t: Constant, PerStep, PiecewiseLinear. A step uses those of its midpoint (error O(Δt²)).
-    substep      how a term is advanced: "euler" (the skip connection), "midpoint" or "heun".
+    substep      how a term is advanced: "euler" (the skip connection), "midpoint", "heun" or "rk4".
     tangent      False: u moves freely in a substep and is then projected. True: the velocity is projected onto the
                  tangent space of S first; S itself carries u along where it moves (and the projection stays, to
                  remove the drift). This is what makes Strang second order under a constraint.

@@ -48,7 +48,7 @@ class FlowConfig:
     first: str = "attention"
     """The term that a step begins with: attention or local. Strang with local first is Macaron: half, whole, half."""
     substep: str = "euler"
-    """How a term is advanced: euler (the skip connection), midpoint, heun."""
+    """How a term is advanced: euler (the skip connection), midpoint, heun, rk4."""
     tangent: bool = False
     """Whether velocities are made tangent to the constraint, as schemes of order 2 need it."""
     activation: str = "gelu"

@@ -1,7 +1,7 @@
 """The three terms of the equation: attention (non-local), constraints (projections), local maps."""
 
 from flowlib.operators.attention import Attention, Past, attend
-from flowlib.operators.local import ACTIVATIONS, Affine, LiteralLocal, Local, Normalise, PreNorm
+from flowlib.operators.local import ACTIVATIONS, Affine, GatedLocal, LiteralLocal, Local, Normalise, PreNorm
 from flowlib.operators.projection import (
     Moments,
     NonNegative,
@@ -10,11 +10,13 @@ from flowlib.operators.projection import (
     project_nonnegative,
     project_sphere,
 )
+from flowlib.operators.rotary import Rotary
 
 __all__ = [
     "ACTIVATIONS",
     "Affine",
     "Attention",
+    "GatedLocal",
     "LiteralLocal",
     "Local",
     "Moments",
@@ -22,6 +24,7 @@ __all__ = [
     "Normalise",
     "Past",
     "PreNorm",
+    "Rotary",
     "Sphere",
     "attend",
     "project_moments",

@@ -120,6 +120,11 @@ class Past:
     def tokens(self) -> int:
         return self.pairs[0][0].shape[-2] if self.pairs else 0
 
+    @property
+    def known(self) -> int:
+        """How many tokens were there before, at the evaluation that comes next: the position of the first new one."""
+        return self.pairs[self.turn][0].shape[-2] if self.turn < len(self.pairs) else 0
+
     def begin(self, steps: int) -> None:
         """The flow starts again at t = 0, with the next tokens. Raises: ValueError for other steps than before."""
         if self.steps not in (None, steps):
@@ -145,8 +150,11 @@ class Attention(nn.Module):
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
     past: keys and values of earlier tokens; u then holds only the tokens after them (causal=True alone allows it).
     dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
+    head_dim: features of a kernel, where they are not dim/heads.
+    prepare: a map (z, first position) ↦ z of queries and keys alike, z (…, head, token, feature/head), before they
+             meet: γ = exp(⟨R Q, R K⟩ …). This is how positions enter a kernel (`Rotary`).
     Error: that of the token grid's quadrature rule (see `attend`); exact where tokens are all there is.
-    Raises: ValueError where dim is not a multiple of heads.
+    Raises: ValueError where dim is not a multiple of heads and no head_dim is given.
     Source: arXiv:2510.03989, term I; Vaswani et al., arXiv:1706.03762, for the heads.
     """
 
@@ -154,15 +162,16 @@ class Attention(nn.Module):
 
     def __init__(
         self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True,
-        dropout: float = 0.0,
+        dropout: float = 0.0, head_dim: int | None = None, prepare: nn.Module | None = None,
     ):
         super().__init__()
-        if dim < 1 or heads < 1 or dim % heads:
+        if dim < 1 or heads < 1 or (head_dim is None and dim % heads):
             raise ValueError(f"dim must be a positive multiple of heads, got dim {dim} and heads {heads}")
         self.dim, self.heads, self.causal, self.temperature = dim, heads, causal, temperature
-        self.dropout = dropout
-        self.qkv = nn.Linear(dim, 3 * dim, bias)
-        self.out = nn.Linear(dim, dim, bias)
+        self.dropout, self.prepare = dropout, prepare
+        inner = dim if head_dim is None else heads * head_dim
+        self.qkv = nn.Linear(dim, 3 * inner, bias)
+        self.out = nn.Linear(inner, dim, bias)
 
     def forward(
         self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None, past: Past | None = None
@@ -185,6 +194,9 @@ class Attention(nn.Module):
         weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
         mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
         causal = self.causal
+        if self.prepare is not None:
+            first = 0 if past is None else past.known
+            q, k = self.prepare(q, first), self.prepare(k, first)
         if past is not None:
             k, v = past.extend(k, v)
             if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
