@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.zoo.parts import Map
+from flowlib.fields import Grid
+from flowlib.models.zoo.parts import Map, linear
 from flowlib.operators import Normalise
 
 
@@ -26,10 +27,7 @@ class TokenEmbedding(nn.Module):
         self.token = _table(token)
         self.position = None if position is None else _table(position)
         self.types = None if types is None else _table(types)
-        self.normalise, self.widen = normalise, None
-        if widen is not None:
-            self.widen = nn.Linear(*widen[0].T.shape, bias=widen[1] is not None)
-            self.widen.load_state_dict({k: v for k, v in zip(("weight", "bias"), widen) if v is not None})
+        self.normalise, self.widen = normalise, None if widen is None else linear(widen)
 
     def forward(self, tokens: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         self._check(tokens, token_type_ids)
@@ -52,6 +50,40 @@ class TokenEmbedding(nn.Module):
         if types.shape != tokens.shape:
             raise ValueError(f"one type for each token: {tuple(tokens.shape)}, got {tuple(types.shape)}")
         _check_numbers(types, self.types.num_embeddings, "token_type_ids")
+
+
+class PatchEmbedding(nn.Module):
+    """u(x, ·, 0) = W patch(x) + position(x), x in the plane; before the patches stands one token more that is nowhere.
+
+    pictures (…, channel, height, width) → (…, 1 + patch, feature), the patches row by row; `grid`: where they are.
+    patches: W (feature, channel, height, width) and b; token (1, 1, feature); position (1, 1 + patch, feature).
+    Raises: ValueError for pictures of another size or with other channels.
+    """
+
+    def __init__(self, patches: Map, token: Tensor, position: Tensor, size: tuple[int, int]):
+        super().__init__()
+        weight, bias = patches
+        self.shape = (weight.shape[1], *size)  # channel, height, width of a picture
+        self.patch = tuple(weight.shape[2:])
+        self.map = linear((weight.flatten(1), bias))
+        self.token, self.position = nn.Parameter(token[0].clone()), nn.Parameter(position[0].clone())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        if pictures.shape[-3:] != self.shape or not pictures.is_floating_point():
+            raise ValueError(
+                f"pictures must be floats (…, channel, height, width) = (…, {', '.join(map(str, self.shape))}), "
+                f"got {pictures.dtype} {tuple(pictures.shape)}; resize them first"
+            )
+        high, wide = self.patch
+        patches = pictures.unflatten(-1, (-1, wide)).unflatten(-3, (-1, high))  # (…, channel, row, high, column, wide)
+        patches = patches.movedim((-4, -2), (-5, -4)).flatten(-5, -4).flatten(-3)  # (…, patch, channel · high · wide)
+        u = self.map(patches.to(self.map.weight.dtype))
+        return torch.cat((self.token.expand(*u.shape[:-2], -1, -1), u), -2) + self.position
+
+    @property
+    def grid(self) -> Grid:
+        """The centres of the patches in [0, 1]², their areas as weights (the first token has none)."""
+        return Grid.product(*(Grid.uniform(n // m) for n, m in zip(self.shape[1:], self.patch)))
 
 
 def _table(weight: Tensor) -> nn.Embedding:

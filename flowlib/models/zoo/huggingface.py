@@ -3,10 +3,18 @@
 from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.zoo import encoders
+from flowlib.models.zoo import decoders, encoders
 from flowlib.models.zoo.parts import Parameters
 
-READERS = {"bert": encoders.bert}
+READERS = {
+    "bert": encoders.bert,
+    "albert": encoders.albert,
+    "vit": encoders.vit,
+    "gpt2": decoders.gpt2,
+    "gptj": decoders.gptj,
+    "gpt_neox": decoders.gpt_neox,
+    "llama": decoders.llama,
+}
 UNUSED = ("pooler.", "embeddings.mask_token")  # read off the last field, or for training only
 
 
@@ -52,7 +60,7 @@ class EmbeddedFlow(nn.Module):
 def from_huggingface(model: nn.Module) -> EmbeddedFlow:
     """A `transformers` model as embed → flow → last norm:  .final is the model's last_hidden_state at valid tokens.
 
-    Reads BERT, … (the message of the error below lists them), with or without a head: of a model with a head it reads
+    Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX and Llama, with or without a head: of a model with a head it reads
     the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied; one that is used
     twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in evaluation mode.
     Error: exact at steps = number of layers, relative to the largest entry (float32: 1e-5, float64: 1e-10 and better),

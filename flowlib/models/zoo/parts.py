@@ -112,13 +112,22 @@ def assemble(
     return flow.to(device=like.device, dtype=like.dtype)
 
 
+def linear(given: Map) -> nn.Linear:
+    """u ↦ W u + b with copies of W and b."""
+    weight, bias = given
+    with UNFILLED:
+        mine = nn.Linear(*weight.T.shape, bias=bias is not None)
+    mine.weight = _copy(weight)
+    if bias is not None:
+        mine.bias = _copy(bias)
+    return mine
+
+
 def _filled(term: nn.Module, **maps: Map) -> nn.Module:
-    """The term with copies of these matrices and vectors in its linear maps."""
+    """The term with these linear maps in the places of its own; a bias that is lacking is zero, where it has one."""
     for name, (weight, bias) in maps.items():
-        linear = getattr(term, name)
-        linear.weight = _copy(weight)
-        if linear.bias is not None:
-            linear.bias = _copy(weight.new_zeros(len(weight)) if bias is None else bias)
+        zero = weight.new_zeros(len(weight)) if getattr(term, name).bias is not None else None
+        setattr(term, name, linear((weight, zero if bias is None else bias)))
     return term
 
 
