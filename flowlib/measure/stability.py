@@ -1,6 +1,6 @@
 """How fast small differences grow along a flow, and the step at which a scheme loses that flow.
 
-    δ' = J δ,   J = ∂f/∂u.        Euler:  δ ↦ (I + Δt J) δ.        A direction with the rate λ is multiplied by 1 + Δt λ.
+    δ' = J δ,   J = ∂f/∂u.      Euler:  δ ↦ (I + Δt J) δ.      A direction with the rate λ is multiplied by 1 + Δt λ.
 
 A velocity here is any function u ↦ f(u) of torch operations, (…) → (…); all of u counts as one long vector.
 """
@@ -58,12 +58,12 @@ def token_rates(velocity: Velocity, u: Tensor) -> Tensor:
         return torch.linalg.eigvals(torch.stack([alone(i) for i in range(len(u))]))
 
 
-def lipschitz(velocity: Velocity, u: Tensor, iterations: int = 200, tolerance: float = 1e-6, seed: int = 0) -> float:
+def lipschitz(velocity: Velocity, u: Tensor, iterations: int = 500, tolerance: float = 1e-5, seed: int = 0) -> float:
     """max |Jδ| / |δ|, the largest singular value of J at u: how fast any small difference can grow, for a moment.
 
     Power iteration δ ← Jᵀ J δ (a product forwards, one backwards); it ends when the value stands still.
-    Error: relative `tolerance` in the last change; always from below. Raises: ValueError where it still moves after
-    `iterations`.
+    Error: from below; `tolerance` is that of the last change, and more is left where the next value is near.
+    Raises: ValueError where it still moves after `iterations`.
     """
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(u.shape, generator=generator, dtype=torch.float64).to(u)
@@ -77,7 +77,10 @@ def lipschitz(velocity: Velocity, u: Tensor, iterations: int = 200, tolerance: f
             if size == 0 or abs(size - before) <= tolerance * size:
                 return size
             v = backwards(forwards)[0]
-    raise ValueError(f"the largest singular value still moves from {before:g} to {size:g}; give more iterations")
+    raise ValueError(
+        f"the largest singular value must stand still, and after {iterations} iterations it moved from {before:.8g} to "
+        f"{size:.8g}; give more of them, or a larger tolerance"
+    )
 
 
 def critical_step(rate: Tensor | complex, outward: float = 0.0) -> float:
