@@ -1,7 +1,7 @@
 """The three terms of the equation: attention (non-local), constraints (projections), local maps."""
 
 from flowlib.operators.attention import Attention, Past, attend
-from flowlib.operators.local import ACTIVATIONS, Affine, GatedLocal, LiteralLocal, Local, Normalise, PreNorm
+from flowlib.operators.local import ACTIVATIONS, Affine, GatedLocal, LiteralLocal, Local, Normalise, PreNorm, Pull
 from flowlib.operators.projection import (
     Moments,
     NonNegative,
@@ -10,7 +10,7 @@ from flowlib.operators.projection import (
     project_nonnegative,
     project_sphere,
 )
-from flowlib.operators.rotary import Rotary
+from flowlib.operators.rotary import Rotary, UnitLength
 
 __all__ = [
     "ACTIVATIONS",
@@ -25,7 +25,9 @@ __all__ = [
     "Past",
     "PreNorm",
     "Rotary",
+    "Pull",
     "Sphere",
+    "UnitLength",
     "attend",
     "project_moments",
     "project_nonnegative",

@@ -116,6 +116,23 @@ class PreNorm(nn.Module):
         return self.term(self.normalise(u), **context)
 
 
+class Pull(nn.Module):
+    """α ⊙ (P(A(u)) − u): every token is drawn towards the point of S that A names, feature by feature at the rate α.
+
+    u (…, token, feature) → the same; α (feature,) is learned, and starts at `rate`. At a token that is that point
+    already the field is zero.
+    Source: Loshchilov et al., arXiv:2410.01131, where α is called an eigen learning rate.
+    """
+
+    def __init__(self, term: nn.Module, constraint: nn.Module, dim: int, rate: float = 0.05):
+        super().__init__()
+        self.term, self.constraint, self.rate = term, constraint, nn.Parameter(torch.full((dim,), rate))
+        self.sees_other_tokens = term.sees_other_tokens
+
+    def forward(self, u: Tensor, **context) -> Tensor:
+        return self.rate * (self.constraint.project(self.term(u, **context)) - u)
+
+
 class LiteralLocal(nn.Module):
     """The paper's substeps 3 … J+3 as one map:  u ↦ ½ (u + S_J ∘ … ∘ S_1 u).
 

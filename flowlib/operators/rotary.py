@@ -1,6 +1,11 @@
-"""Positions in the kernel: queries and keys are turned by angles that grow with their position."""
+"""What happens to queries and keys before they meet: they are turned by their position, and brought to unit length.
+
+Both are maps (z, first) ↦ z for `Attention(prepare=…)`: z (…, head, token, feature/head), the tokens numbered from
+`first`.
+"""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -44,3 +49,19 @@ class Rotary(nn.Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, base={self.base:g}, interleaved={self.interleaved}"
+
+
+class UnitLength(nn.Module):
+    """s ⊙ z/|z|, after another map of z if one is given: scores are then cosines, but for the learned s.
+
+    z (…, head, token, feature/head) → the same; s (head, 1, feature/head) starts at 1. A zero stays zero.
+    Error: exact (round-off). Source: Loshchilov et al., arXiv:2410.01131.
+    """
+
+    def __init__(self, heads: int, head_dim: int, before: nn.Module | None = None):
+        super().__init__()
+        self.scale, self.before = nn.Parameter(torch.ones(heads, 1, head_dim)), before
+
+    def forward(self, z: Tensor, first: int = 0) -> Tensor:
+        z = z if self.before is None else self.before(z, first)
+        return self.scale * F.normalize(z, dim=-1)

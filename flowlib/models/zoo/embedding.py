@@ -40,7 +40,7 @@ class TokenEmbedding(nn.Module):
         return u if self.widen is None else self.widen(u)
 
     def _check(self, tokens: Tensor, types: Tensor | None) -> None:
-        _check_numbers(tokens, self.token.num_embeddings, "tokens")
+        _check_numbers(tokens, self.token.num_embeddings, "input_ids")
         if self.position is not None and tokens.shape[-1] > self.position.num_embeddings:
             raise ValueError(f"at most {self.position.num_embeddings} tokens have a position, got {tokens.shape[-1]}")
         if types is None:

@@ -63,8 +63,9 @@ def from_huggingface(model: nn.Module) -> EmbeddedFlow:
     Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX and Llama, with or without a head: of a model with a head it reads
     the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied; one that is used
     twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in evaluation mode.
-    Error: exact at steps = number of layers, relative to the largest entry (float32: 1e-5, float64: 1e-10 and better),
-           as far as `transformers` itself computes in float64: RMS norm is float32 there.
+    Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
+           keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here); before
+           its version 5 so are the scores of GPT-J.
     Raises: TypeError for what is no `transformers` model. ValueError for an architecture that is not known (the message
             lists those that are), a setting that is not (cross-attention, relative positions, a sliding window,
             scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over.
