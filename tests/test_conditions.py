@@ -34,9 +34,10 @@ def test_the_order_of_the_table_is_measured_with_exact_substeps(name):
     assert order_of(scheme) == expected
     assert backward(scheme) < 0
     torch.manual_seed(0)
-    matrices = torch.randn(2, 3, 3, dtype=torch.float64) / 3
+    matrices = torch.randn(2, 3, 3, dtype=torch.float64) / 2
     exp, u0 = torch.linalg.matrix_exp, torch.ones(3, dtype=torch.float64)
-    truth, errors, numbers = exp(matrices.sum(0)) @ u0, [], [16, 32, 64]
+    truth, errors = exp(matrices.sum(0)) @ u0, []
+    numbers = [8, 16, 32] if expected == 4 else [64, 128, 256]  # fine enough, and above round-off
     for n in numbers:
         u = u0
         for _ in range(n):
