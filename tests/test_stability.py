@@ -7,7 +7,17 @@ import torch
 from torchdiffeq import odeint
 
 from flowlib.flow import Flow
-from flowlib.measure.stability import critical_step, growth, jacobian, lipschitz, outward, rates, token_rates
+from flowlib.measure.stability import (
+    breaking_step,
+    critical_step,
+    growth,
+    jacobian,
+    lipschitz,
+    outward,
+    rates,
+    sharpness,
+    token_rates,
+)
 from flowlib.operators import Attention, Local, Moments, Sphere
 
 
@@ -133,3 +143,23 @@ def test_what_is_wrong_is_said():
         lipschitz(linear(torch.randn(50, 50)), torch.zeros(50), iterations=3)
     with pytest.raises(ValueError, match="rates must be finite"):
         critical_step(math.nan)
+
+
+def test_a_scheme_breaks_where_running_it_says():
+    rests = lambda h: abs(1 - 4 * h) <= 1
+    assert breaking_step(rests, 0.01, 10) == pytest.approx(0.5, rel=0.01)
+    assert breaking_step(rests, 0.01, 0.3) == math.inf
+    with pytest.raises(ValueError, match="must come to rest at the shortest step"):
+        breaking_step(rests, 1.0, 2.0)
+
+
+def test_the_sharpness_is_the_largest_eigenvalue_of_the_hessian():
+    half = torch.randn(6, 6)
+    H, theta = half @ half.T, torch.randn(6, requires_grad=True)
+    two = [torch.randn(2, requires_grad=True), torch.randn(4, requires_grad=True)]
+    exact = torch.linalg.eigvalsh(H).max().item()
+    assert sharpness(lambda: theta @ H @ theta / 2, [theta], tolerance=1e-9) == pytest.approx(exact, rel=1e-4)
+    loss = lambda: torch.cat(two) @ H @ torch.cat(two) / 2
+    assert sharpness(loss, two, tolerance=1e-9) == pytest.approx(exact, rel=1e-4)
+    with pytest.raises(ValueError, match="sharpness must stand still"):
+        sharpness(loss, two, iterations=2, tolerance=1e-12)

@@ -6,7 +6,7 @@ A velocity here is any function u ↦ f(u) of torch operations, (…) → (…);
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -122,6 +122,51 @@ def growth(step: Velocity, u: Tensor) -> float:
     Error: exact. Raises: as `jacobian`.
     """
     return rates(step, u).abs().max().item()
+
+
+def breaking_step(rests: Callable[[float], bool], low: float, high: float, tolerance: float = 0.01) -> float:
+    """The step at which a scheme breaks, found by running it: rests(Δt) says whether the scheme comes to rest with Δt.
+
+    Bisection (of log Δt) between `low`, which must hold, and `high`; ∞ where `high` holds, too.
+    Error: relative `tolerance`. Raises: ValueError where `low` does not hold.
+    """
+    if not rests(low):
+        raise ValueError(f"the scheme must come to rest at the shortest step, {low:g}, and does not; take a shorter")
+    if rests(high):
+        return math.inf
+    while high / low > 1 + tolerance:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if rests(middle) else (low, middle)
+    return math.sqrt(low * high)
+
+
+def sharpness(
+    loss: Callable[[], Tensor], parameters: Sequence[Tensor], iterations: int = 100, tolerance: float = 1e-3,
+    seed: int = 0,
+) -> float:
+    """The eigenvalue of the loss's Hessian that is largest in size, by power iteration (two passes backwards each).
+
+    Gradient descent is Euler for θ' = −∇loss: its rates are minus the eigenvalues, its critical step 2 / the largest.
+    Error: relative `tolerance` in the last change. Raises: ValueError where it still moves after `iterations`.
+    Source: Cohen et al., arXiv:2103.00065.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    v = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
+    found = math.nan
+    with differentiable(), torch.enable_grad():
+        gradient = torch.autograd.grad(loss(), parameters, create_graph=True)
+        for _ in range(iterations):
+            length = math.sqrt(sum(x.square().sum().item() for x in v))
+            v = [x / length for x in v]
+            product = torch.autograd.grad(gradient, parameters, v, retain_graph=True)
+            before, found = found, sum((x * y).sum().item() for x, y in zip(v, product))
+            if abs(found - before) <= tolerance * abs(found):
+                return found
+            v = product
+    raise ValueError(
+        f"the sharpness must stand still, and after {iterations} iterations it moved from {before:.6g} to {found:.6g}; "
+        "give more of them, or a larger tolerance"
+    )
 
 
 @contextmanager
