@@ -56,9 +56,10 @@ def three_ways(model: FlowVision, pictures: Tensor, grid: Grid) -> tuple[Tensor,
 @torch.no_grad()
 def on_clouds(model: FlowPoints, packed: Tensor, classes: Tensor) -> Accuracy:
     """Shapes (shape, point, 4): coordinates and weights."""
-    right = lambda scores: (scores.argmax(-1) == classes).float().mean().item()
-    points, weights = packed[..., :3], packed[..., 3]
-    return Accuracy(right(model(points, weights=weights)), right(model(points)))
+    right = lambda scores: (torch.cat(scores).argmax(-1) == classes).float().mean().item()
+    parts = [(some[..., :3], some[..., 3]) for some in packed.split(40)]
+    weighted = [model(points, weights=weights) for points, weights in parts]
+    return Accuracy(right(weighted), right([model(points) for points, _ in parts]))
 
 
 def on_graded_grids(model: FlowVision, pictures: Tensor, classes: Tensor, gradings=GRADINGS) -> dict[str, Accuracy]:
