@@ -30,7 +30,7 @@ def picture(ax: Axes, values, grid: Grid | None = None, *, title: str = "", tota
 
 
 def seen(points, turn: float = 0.5, tilt: float = 0.45) -> tuple[np.ndarray, np.ndarray]:
-    """Points in space as one sees them, turned around the upright axis and tilted: (point, 2), and their depth (point,)."""
+    """Points in space as one sees them, turned around the upright axis and tilted: (point, 2); and their depth."""
     x, y, z = (array(points) - array(points).mean(0)).T
     x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
     return np.stack([x, z * np.cos(tilt) + y * np.sin(tilt)], -1), y * np.cos(tilt) - z * np.sin(tilt)
@@ -49,17 +49,18 @@ def cloud(ax: Axes, grid: Grid, *, title: str = "", total: float = 2200.0):
 
 
 def clouds(grids: Mapping[str, Grid], columns: int = 4) -> Figure:
-    """Several shapes, each under its name."""
+    """Several shapes, each under its name, all drawn equally large."""
     rows = -(-len(grids) // columns)
-    fig, axes = figure(rows, columns, height=2.2 * rows, squeeze=False)
+    fig, axes = figure(rows, columns, height=8.4 / columns * rows, squeeze=False)
     for ax, (name, grid) in zip(axes.flat, grids.items()):
-        cloud(ax, grid, total=900)
+        cloud(ax, Grid(grid.points / grid.points.std(0).norm(), grid.weights), total=3600)
+        ax.set(xlim=(-2.1, 2.1), ylim=(-2.1, 2.1))
         ax.set_title(name, fontsize=11)
     return fig
 
 
 def chances(ax: Axes, classes: Sequence[str], ways: Mapping[str, str], title: str = "") -> dict:
-    """Bars for the probability of each class, one beside the other for each way (name → colour), all 0 to begin with."""
+    """Bars for the probability of each class, side by side for each way (name → colour), all 0 to begin with."""
     at, high = np.arange(len(classes)), 0.8 / len(ways)
     bars = {way: ax.barh(at + (i - (len(ways) - 1) / 2) * high, 0 * at, high, color=colour, label=way)
             for i, (way, colour) in enumerate(ways.items())}
@@ -84,7 +85,7 @@ def accuracies(columns: Sequence, series: Mapping[str, Sequence[float]], *, xlab
         how = dict(color=palette.SERIES[i], marker=palette.MARKERS[i], linestyle=palette.DASHES[i])
         ax.plot(range(len(columns)), array(values), label=name, **how)
     ax.axhline(chance, color=palette.QUIET, linewidth=1)
-    ax.text(len(columns) - 1, chance + 0.02, "guessing", ha="right", color=palette.QUIET, fontsize=10)
+    ax.text(len(columns) - 1, chance - 0.02, "guessing", ha="right", va="top", color=palette.QUIET, fontsize=10)
     ax.set(xlabel=xlabel, ylabel="accuracy", ylim=(0, 1.03), xticks=range(len(columns)))
     ax.set_xticklabels(columns)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -40,20 +40,26 @@ def graded(n: int, power: float, flip: tuple[bool, bool] = (False, False)) -> Gr
 @torch.no_grad()
 def on_grid(model: FlowVision, pictures: Tensor, classes: Tensor, grid: Grid) -> Accuracy:
     """Pictures, as functions, sampled at the points of `grid` (a product of two grids of equally many points)."""
-    side = round(len(grid) ** 0.5)
-    plain = Grid.scattered(grid.points)
-    right = lambda scores: (scores.argmax(-1) == classes).float().mean().item()
+    right = lambda scores: (torch.cat(scores).argmax(-1) == classes).float().mean().item()
+    parts = [three_ways(model, some, grid) for some in pictures.split(60)]  # a few at a time: less memory
+    return Accuracy(*map(right, zip(*parts)))
+
+
+@torch.no_grad()
+def three_ways(model: FlowVision, pictures: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
+    """The scores weighted, unweighted, and by index."""
+    side, plain = round(len(grid) ** 0.5), Grid.scattered(grid.points)
     index = index_positions(side, side, model.config.tokens)
-    return Accuracy(right(model(pictures, grid=grid)), right(model(pictures, grid=plain)),
-                    right(model(pictures, grid=plain, positions=index)))
+    return model(pictures, grid=grid), model(pictures, grid=plain), model(pictures, grid=plain, positions=index)
 
 
 @torch.no_grad()
 def on_clouds(model: FlowPoints, packed: Tensor, classes: Tensor) -> Accuracy:
     """Shapes (shape, point, 4): coordinates and weights."""
-    right = lambda scores: (scores.argmax(-1) == classes).float().mean().item()
-    points, weights = packed[..., :3], packed[..., 3]
-    return Accuracy(right(model(points, weights=weights)), right(model(points)))
+    right = lambda scores: (torch.cat(scores).argmax(-1) == classes).float().mean().item()
+    parts = [(some[..., :3], some[..., 3]) for some in packed.split(40)]
+    weighted = [model(points, weights=weights) for points, weights in parts]
+    return Accuracy(right(weighted), right([model(points) for points, _ in parts]))
 
 
 def on_graded_grids(model: FlowVision, pictures: Tensor, classes: Tensor, gradings=GRADINGS) -> dict[str, Accuracy]:
