@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlib.flow import Flow, Scheme
+from flowlib.flow import Flow, Scheme, Trajectory
 from flowlib.measure import clustering, errors_against, order, stability
 from flowlib.models import shipped
 from flowlib.models.zoo import ARCHITECTURES
@@ -86,7 +86,7 @@ def at_width(dim: int, spread: float, tokens: int = 32) -> dict[str, float]:
     }
 
 
-def tokens_that_gather(tokens: int = 16, horizon: float = 12.0) -> dict[str, clustering.Trajectory]:
+def tokens_that_gather(tokens: int = 16, horizon: float = 12.0) -> dict[str, Trajectory]:
     """The echo from random tokens in 128 and in 4 dimensions (β = 1), and attention with random Q, K, V on S1."""
     torch.manual_seed(1)
     heard = Attention(128, bias=False).requires_grad_(False)
@@ -205,7 +205,7 @@ def step_picture(term: Local, rest: Tensor) -> Callable:
 
 def weight_picture(u0: Tensor, exact: Tensor) -> Callable:
     """draw(w, substep) of an explorer: the errors of w times two half Lie steps and 1 − w times a whole one."""
-    few, there = [2, 4, 8, 16], lambda h: ((0, h), (1, h))
+    few, there = [2, 4, 8], lambda h: ((0, h), (1, h))
     fig, ax = plots.figure(height=3.6)
     for p in (1, 2):
         ax.loglog(few, [0.2 * (2 / n) ** p for n in few], "--", color=palette.QUIET, linewidth=1)
