@@ -29,7 +29,7 @@ def at_rest(term: nn.Module, dim: int, horizon: float = 60.0) -> Tensor:
     return flow(project_moments(torch.randn(1, dim)), round(10 * horizon), save="final").final
 
 
-def rests(flow: Flow, start: Tensor, there: Tensor | None, h: float, steps: int = 300) -> bool:
+def rests(flow: Flow, start: Tensor, there: Tensor | None, h: float, steps: int = 150) -> bool:
     """Is the field at most half as far from `there` after steps of length h? Without it: from its mean over tokens."""
     flow.horizon = h * steps
     distance = lambda u: (u - (u.mean(-2, keepdim=True) if there is None else there)).norm().item()
