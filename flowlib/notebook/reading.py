@@ -112,8 +112,10 @@ def stored_reading() -> dict:
 
 
 @torch.no_grad()
-def read_pretrained() -> dict:
+def read_pretrained(rates: bool = True) -> dict:
     """The pretrained encoder, read over the sentences above; numbers as `round_all` leaves them.
+
+    rates: with the exponents, which take longest.
 
     Raises: ModuleNotFoundError where it is not installed, saying what to install.
     """
@@ -131,7 +133,7 @@ def read_pretrained() -> dict:
             "tokens": [len(u) for u in ours],
             **_budgets(encoder.flow, ours, readouts),
             **_tokens(encoder.flow, ours, readouts),
-            **_along_the_depth(encoder.flow, ours),
+            **_along_the_depth(encoder.flow, ours, rates),
             "symmetric share of QK": torch.stack([qk(layer[0]).symmetric_share for layer in layers]).tolist(),
             "positive share of OV": torch.stack([ov(layer[0]).positive_share for layer in layers]).tolist(),
         }
@@ -176,31 +178,33 @@ def _budgets(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
 
 
 def _tokens(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
-    """Is the token that is heard most the one that is needed most?"""
-    found = {"darkest is decisive": [], "darkest is an end mark": [], "darkest hinders": [], "rank correlation": []}
+    """Is the token that is heard most the one that is needed most? Of all, and of those between [CLS] and [SEP]."""
+    names = ("darkest is decisive", "darkest is an end mark", "darkest inner is decisive", "darkest inner hinders")
+    found: dict[str, list[float]] = {name: [] for name in (*names, "inner rank correlation")}
     for u0, r in zip(fields, readouts):
         heard, needed = (z[0] for z in heard_and_needed(flow, u0[None], r[None], None))
         darkest = heard.argmax()
         found["darkest is decisive"].append(float(darkest == needed.argmax()))
         found["darkest is an end mark"].append(float(darkest in (0, len(u0) - 1)))
-        found["darkest hinders"].append(float(needed[darkest] < 0))
-        found["rank correlation"].append(rank_correlation(heard, needed).item())
+        heard, needed = heard[1:-1], needed[1:-1]
+        found["darkest inner is decisive"].append(float(heard.argmax() == needed.argmax()))
+        found["darkest inner hinders"].append(float(needed[heard.argmax()] < 0))
+        found["inner rank correlation"].append(rank_correlation(heard, needed).item())
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _along_the_depth(flow: Flow, fields: list[Tensor]) -> dict:
+def _along_the_depth(flow: Flow, fields: list[Tensor], rates: bool) -> dict:
     """Cosines of tokens at each time, kernels of each substep and head, the first exponents: means over the texts."""
     cosine = torch.stack([mean_cosine(flow(u0).fields) for u0 in fields])
     gammas = [kernels_of(flow, u0) for u0 in fields]
     mean = lambda measure: torch.stack([measure(p).mean(-1) for p in gammas]).mean(0).tolist()
-    rates = torch.stack([exponents(flow, u0, 4, sweeps=3)[:2] for u0 in fields[:4]])
-    return {
+    found = torch.stack([exponents(flow, u0, 4, sweeps=3)[:2] for u0 in fields[:4]]).mean(0) if rates else None
+    return ({} if found is None else {"exponents": found.tolist()}) | {
         "mean cosine": cosine.mean(0).tolist(),
         "spread of the mean cosine": cosine.std(0).tolist(),
         "entropy": mean(entropy),
         "evenness": mean(evenness),
         "reach": mean(reach),
-        "exponents": rates.mean(0).tolist(),
     }
 
 
