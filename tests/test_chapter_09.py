@@ -148,7 +148,7 @@ def test_an_unheard_token_moves_no_other():
     assert masks.shape == (4, 4, 4) and masks[1, :, 1].tolist() == [False, True, False, False]
     model = FlowLM.load(shipped("tiny"))
     one, two = (model.initial_field(model.config.vocabulary.encode(text)) for text in ("value", "vaLue"))
-    ends = [model.flow(u0, mask=unheard(5, torch.tensor([2]))).final[0] for u0 in (one, two)]
+    ends = [model.flow(u0[None], mask=unheard(5, torch.tensor([2]))).final[0] for u0 in (one, two)]
     assert torch.equal(ends[0][3:], ends[1][3:]) and not torch.equal(ends[0][2], ends[1][2])
 
 
