@@ -45,7 +45,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.claim("C9.2")
+@pytest.mark.claim("C9.1")
 @pytest.mark.parametrize("how", WAYS, ids=lambda how: "-".join(map(str, how.values())))
 @torch.no_grad()
 def test_budgets_sum_to_the_whole_in_every_scheme(measured, how):
@@ -59,7 +59,7 @@ def test_budgets_sum_to_the_whole_in_every_scheme(measured, how):
         measured.at_most("largest miss of a budget's sum, float64", (along.final - final @ r).abs().max(), 1e-12)
 
 
-@pytest.mark.claim("C9.2")
+@pytest.mark.claim("C9.1")
 @pytest.mark.parametrize("heads", [False, True], ids=["terms", "heads"])
 @torch.no_grad()
 def test_budgets_of_a_trained_model_sum_to_its_logits(measured, heads):

@@ -21,7 +21,7 @@ from flowlib.measure.clustering import (
 CASES = [(8, 0.0, 1.0), (16, -0.05, 2.0), (4, 0.3, 4.0)]  # n, first cosine, β
 
 
-@pytest.mark.claim("C9.1")
+@pytest.mark.claim("C9.5")
 @pytest.mark.parametrize("n, start, beta", CASES)
 def test_particles_follow_the_equiangular_equation_to_its_tail(measured, n, start, beta):
     way = particles(n, beta, horizon=12.0, steps=400)(equiangular(n, start))
@@ -52,6 +52,14 @@ def test_particles_of_random_places_gather_too_and_no_faster_than_the_rate():
     start = torch.nn.functional.normalize(torch.randn(12, 8, dtype=torch.float64), dim=-1)
     way = particles(8, 1.0, horizon=12.0, steps=240)(start)
     assert tail_rate(way.times, mean_cosine(way.fields)) == pytest.approx(2.0, rel=0.02)
+
+
+def test_what_is_taken_away_drives_apart():
+    """With V = −u the mean of all goes to zero, so the mean cosine to −1/(n−1), the least that there is."""
+    start = equiangular(6, 0.8)
+    start = torch.nn.functional.normalize(start + 0.01 * torch.eye(6).roll(1, 0), dim=-1)
+    end = particles(6, 1.0, horizon=30.0, steps=300, value=-1.0)(start).final
+    assert mean_cosine(end).item() == pytest.approx(-1 / 5, abs=1e-6)
 
 
 def test_large_beta_is_metastable():

@@ -18,9 +18,10 @@ from flowlib.flow.splitting import rk4
 from flowlib.operators import Attention, Sphere
 
 
-def particles(dim: int, beta: float = 1.0, horizon: float = 8.0, steps: int = 400) -> Flow:
+def particles(dim: int, beta: float = 1.0, horizon: float = 8.0, steps: int = 400, value: float = 1.0) -> Flow:
     """The flow above on the unit sphere in R^dim, float64: u0 (…, token, dim) of unit length ↦ its trajectory.
 
+    value: V = value · u. With a negative one a token passes on what it is not, and all are driven apart.
     Error: O(Δt⁴), Δt = horizon / steps. Raises: ValueError for β ≤ 0, and what `Flow` raises.
     """
     if not 0 < beta < math.inf:
@@ -28,7 +29,7 @@ def particles(dim: int, beta: float = 1.0, horizon: float = 8.0, steps: int = 40
     attention = Attention(dim, temperature=1 / (beta * math.sqrt(dim)), bias=False).double().requires_grad_(False)
     unit = torch.eye(dim, dtype=torch.float64)
     attention.qkv.weight.copy_(unit.repeat(3, 1))
-    attention.out.weight.copy_(unit)
+    attention.out.weight.copy_(value * unit)
     how = dict(substep="rk4", tangent=True, horizon=horizon, steps=steps)
     return Flow([attention], Sphere(), depth=Constant(), **how)
 

@@ -112,8 +112,10 @@ def stored_reading() -> dict:
 
 
 @torch.no_grad()
-def read_pretrained() -> dict:
+def read_pretrained(quick: bool = False) -> dict:
     """The pretrained encoder, read over the sentences above; numbers as `round_all` leaves them.
+
+    quick: without ablations and exponents, which take longest.
 
     Raises: ModuleNotFoundError where it is not installed, saying what to install.
     """
@@ -130,8 +132,10 @@ def read_pretrained() -> dict:
             "texts": len(ours),
             "tokens": [len(u) for u in ours],
             **_budgets(encoder.flow, ours, readouts),
-            **_tokens(encoder.flow, ours, readouts),
             **_along_the_depth(encoder.flow, ours),
+            **({} if quick else _missed(encoder.flow, ours, readouts)),
+            **({} if quick else _tokens(encoder.flow, ours, readouts)),
+            **({} if quick else _rates(encoder.flow, ours[:4])),
             "symmetric share of QK": torch.stack([qk(layer[0]).symmetric_share for layer in layers]).tolist(),
             "positive share of OV": torch.stack([ov(layer[0]).positive_share for layer in layers]).tolist(),
         }
@@ -150,24 +154,30 @@ def _nearer(flow: Flow, same: Tensor, other: Tensor) -> Tensor:
 
 
 def _budgets(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
-    """The account of "nearer to the one than to the other", and what a term's silence costs: means over the texts."""
-    start, end, table, pairs = [], [], {}, []
+    """The account of "nearer to the one than to the other", the mean over the texts."""
+    start, end, table = [], [], {}
     for u0, r in zip(fields, readouts):
         account = budget(flow, u0).along(r)
         start.append(account.start.mean().item())
         end.append(account.final.mean().item())
         for (_, name), moved in account.table().items():
             table.setdefault(name, []).append(moved.mean().item())
-        mean = lambda u: u.mean(-2)
-        pairs.append(torch.stack(moved_and_missed(flow, u0[None], r[None], mean))[..., 0])
-    moved, missed = torch.stack(pairs, -1)  # (term, text) each
-    each = len(flow.constraints)
-    main = {"attention": slice(0, None, each), "feed-forward": slice(2, None, each)}
     by_step = lambda rows: torch.tensor(rows).unflatten(0, (len(fields), -1)).mean(0).tolist()
     return {
         "margin at the start": sum(start) / len(start),
         "margin at the end": sum(end) / len(end),
         "moved": {name: by_step(rows) for name, rows in table.items()},
+    }
+
+
+def _missed(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
+    """What the silence of a term costs, the mean over the texts, and its correlation with what the term moved."""
+    mean = lambda u: u.mean(-2)
+    pairs = [torch.stack(moved_and_missed(flow, u0[None], r[None], mean))[..., 0] for u0, r in zip(fields, readouts)]
+    moved, missed = torch.stack(pairs, -1)  # (term, text) each
+    each = len(flow.constraints)
+    main = {"attention": slice(0, None, each), "feed-forward": slice(2, None, each)}
+    return {
         "missed": {name: missed[rows].mean(-1).tolist() for name, rows in main.items()},
         "moved and missed": {
             name: [correlation(a, b) for a, b in zip(moved[rows], missed[rows])] for name, rows in main.items()
@@ -176,32 +186,38 @@ def _budgets(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
 
 
 def _tokens(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
-    """Is the token that is heard most the one that is needed most?"""
-    found = {"darkest is decisive": [], "darkest is an end mark": [], "darkest hinders": [], "rank correlation": []}
+    """Is the token that is heard most the one that is needed most? Of all, and of those between [CLS] and [SEP]."""
+    names = ("darkest is decisive", "darkest is an end mark", "darkest inner is decisive", "darkest inner hinders")
+    found: dict[str, list[float]] = {name: [] for name in (*names, "inner rank correlation")}
     for u0, r in zip(fields, readouts):
         heard, needed = (z[0] for z in heard_and_needed(flow, u0[None], r[None], None))
         darkest = heard.argmax()
         found["darkest is decisive"].append(float(darkest == needed.argmax()))
         found["darkest is an end mark"].append(float(darkest in (0, len(u0) - 1)))
-        found["darkest hinders"].append(float(needed[darkest] < 0))
-        found["rank correlation"].append(rank_correlation(heard, needed).item())
+        heard, needed = heard[1:-1], needed[1:-1]
+        found["darkest inner is decisive"].append(float(heard.argmax() == needed.argmax()))
+        found["darkest inner hinders"].append(float(needed[heard.argmax()] < 0))
+        found["inner rank correlation"].append(rank_correlation(heard, needed).item())
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _along_the_depth(flow: Flow, fields: list[Tensor]) -> dict:
-    """Cosines of tokens at each time, kernels of each substep and head, the first exponents: means over the texts."""
+    """Cosines of tokens at each time, kernels of each substep and head: means over the texts."""
     cosine = torch.stack([mean_cosine(flow(u0).fields) for u0 in fields])
     gammas = [kernels_of(flow, u0) for u0 in fields]
     mean = lambda measure: torch.stack([measure(p).mean(-1) for p in gammas]).mean(0).tolist()
-    rates = torch.stack([exponents(flow, u0, 4, sweeps=3)[:2] for u0 in fields[:4]])
     return {
         "mean cosine": cosine.mean(0).tolist(),
         "spread of the mean cosine": cosine.std(0).tolist(),
         "entropy": mean(entropy),
         "evenness": mean(evenness),
         "reach": mean(reach),
-        "exponents": rates.mean(0).tolist(),
     }
+
+
+def _rates(flow: Flow, fields: list[Tensor]) -> dict:
+    """The first two exponents of the whole field, the mean over the texts."""
+    return {"exponents": torch.stack([exponents(flow, u0, 4, sweeps=3)[:2] for u0 in fields]).mean(0).tolist()}
 
 
 def round_all(found, digits: int = 4):
