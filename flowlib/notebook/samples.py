@@ -54,7 +54,7 @@ def clouds(grids: Mapping[str, Grid], columns: int = 4) -> Figure:
     fig, axes = figure(rows, columns, height=8.4 / columns * rows, squeeze=False)
     for ax, (name, grid) in zip(axes.flat, grids.items()):
         cloud(ax, Grid(grid.points / grid.points.std(0).norm(), grid.weights), total=3600)
-        ax.set(xlim=(-2.1, 2.1), ylim=(-2.1, 2.1))
+        ax.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7))
         ax.set_title(name, fontsize=11)
     return fig
 
