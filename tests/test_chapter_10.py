@@ -51,7 +51,8 @@ def test_a_projection_multiplies_by_what_the_formula_says(measured, float64, dim
     measured.at_most("multipliers of a projected step: gap to the formula", gap, 1e-4)
     near = S1.project(rest + 1e-3 * torch.randn_like(rest))
     for way, tangent, out in (("tangent", True, 0.0), ("projected", False, a)):
-        stays = lambda h, flow=held.by("lie", tangent=tangent): blueprint.rests(flow, near, rest, h)
+        flow = held.by("lie", tangent=tangent)
+        stays = lambda h, flow=flow: blueprint.rests(flow, near, rest, h)
         ratio = stability.breaking_step(stays, 0.05, 5.0) / stability.critical_step(rates, out)
         measured.near(f"downhill sieve on S1, {way}: breaking step over the predicted one", ratio, 1.0, within=0.04)
 
