@@ -15,7 +15,9 @@ from flowlib.notebook.symbols import formulas, of_notebook, spelled, symbols
 
 CHAPTERS = sorted((Path(__file__).resolve().parents[1] / "chapters").glob("*.ipynb"))
 PAGE = CHAPTERS[0].with_name("notation.md")
-HOMES = ("fields", "operators", "flow", "measure", "models")  # where the page's names of flowlib come from
+HOMES = (  # where the page's names of flowlib come from
+    "fields", "operators", "flow", "measure", "measure.ablation", "measure.clustering", "measure.spectra", "models",
+)
 PARAMETER = re.compile(r"([\w.]+)\((\w+)=…\)")
 CELLS = re.compile(r"(?<!\\)\|")
 
