@@ -99,7 +99,7 @@ def test_order_one_predicts_the_error_in_few_steps(measured, elastic, solved):
 @pytest.mark.claim("C10.4")
 def test_gradient_descent_beyond_the_critical_rate_is_not_lost(measured):
     model = FlowLM.load(shipped("tiny-elastic"))
-    texts = load_corpus("embedded").tokens(FlowConfig().vocabulary, 64)[0].unfold(0, 65, 64)[::800][:8]  # the batch of the chapter
+    texts = load_corpus("embedded").tokens(FlowConfig().vocabulary, 64)[0].unfold(0, 65, 64)[::800][:8]
     loss, weights = lambda: model.loss(texts[:, :-1], texts[:, 1:]), list(model.parameters())
     before = [p.detach().clone() for p in weights]
     critical = 2 / stability.sharpness(loss, weights)

@@ -1,5 +1,6 @@
 """Measuring what was claimed, and reading a flow: what moved it, whom it hears, whether it clusters or diverges."""
 
+from flowlib.measure.ablation import unheard, without
 from flowlib.measure.budgets import Budget, budget
 from flowlib.measure.convergence import errors_against, order
 from flowlib.measure.defects import defects
@@ -7,4 +8,7 @@ from flowlib.measure.kernels import kernels_of
 from flowlib.measure.lyapunov import exponents
 from flowlib.measure.spectra import ov, qk
 
-__all__ = ["Budget", "budget", "defects", "errors_against", "exponents", "kernels_of", "order", "ov", "qk"]
+__all__ = [
+    "Budget", "budget", "defects", "errors_against", "exponents", "kernels_of", "order", "ov", "qk", "unheard",
+    "without",
+]
