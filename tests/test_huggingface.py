@@ -366,7 +366,6 @@ def pretrained():
         pytest.skip(str(missing))
 
 
-@pytest.mark.claim("C10.1")
 @pytest.mark.parametrize("dtype", BOUNDS, ids=["float32", "float64"])
 def test_the_pretrained_encoder(measured, pretrained, dtype):
     tokenizer, model = pretrained
