@@ -108,7 +108,8 @@ def found_in_flowlib(name: str):
         thing = importlib.import_module(f"flowlib.{home}")
         for part in name.split("."):
             if inspect.isclass(thing) and not hasattr(thing, part):
-                given = part in thing.__annotations__ or re.search(rf"\bself\.{part}\b", inspect.getsource(thing))
+                own = "".join(inspect.getsource(c) for c in thing.__mro__ if c.__module__.startswith("flowlib."))
+                given = part in thing.__annotations__ or re.search(rf"\bself\.{part}\b", own)
                 thing = part if given else None
             else:
                 thing = getattr(thing, part, None)

@@ -9,6 +9,7 @@ A budget says what happened on the way. It does not say what would have happened
 would have moved otherwise.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -67,16 +68,17 @@ class Budget:
 
     def table(self) -> dict[tuple[int, str], Tensor]:
         """{(step, name): the sum of its rows (…, token, ·)}: half steps of one term are put together."""
-        found: dict[tuple[int, str], Tensor] = {}
-        for step, name, moved in zip(self.steps, self.names, self.moved):
-            found[step, name] = found[step, name] + moved if (step, name) in found else moved
-        return found
+        return self._summed(zip(self.steps, self.names))
 
     def by_name(self) -> dict[str, Tensor]:
         """{name: the sum of its rows over all steps (…, token, ·)}."""
-        found: dict[str, Tensor] = {}
-        for name, moved in zip(self.names, self.moved):
-            found[name] = found[name] + moved if name in found else moved
+        return self._summed(self.names)
+
+    def _summed(self, keys: Iterable) -> dict:
+        """{key: the sum of the rows that have it}."""
+        found: dict = {}
+        for key, moved in zip(keys, self.moved):
+            found[key] = found[key] + moved if key in found else moved
         return found
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from flowlib.flow.equation import Flow
+from flowlib.measure.stability import differentiable
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def exponents(
     if not 1 <= k <= most:
         raise ValueError(f"k must be from 1 to {most}, the dimension of what changes, got {k}")
     maps = flow.maps(u0, steps, mask=mask, weights=weights)
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward derivative
+    with differentiable():
         pieces = _pieces(maps, u0, token)
         basis = torch.randn(most, k, dtype=u0.dtype, generator=torch.Generator().manual_seed(seed)).to(u0.device)
         basis = torch.linalg.qr(basis).Q

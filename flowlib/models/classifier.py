@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.flow.equation import Trajectory
-from flowlib.models.shape import FlowModel
+from flowlib.models.shape import FlowModel, FlowShape
 
 
 class Position(nn.Module):
@@ -33,7 +32,19 @@ class FlowClassifier(FlowModel):
 
     The mean over tokens is an integral over the domain: with quadrature weights it does not depend on where the tokens
     were put. p(class) = softmax(scores).
+    inputs: numbers that a token brings along; dims: of its place; how: for the terms (`FlowShape.terms`).
     """
+
+    def __init__(self, config: FlowShape, inputs: int, dims: int, **how):
+        super().__init__()
+        self.config = c = config
+        terms = c.terms(**how)
+        self.constraint = c.constraint()
+        self.embed = nn.Linear(inputs, c.width, bias=False)
+        self.position = Position(dims, c.width, c.waves)
+        self.flow = c.flow(terms, self.constraint)
+        self.head = nn.Linear(c.width, c.classes)
+        self._initialise()
 
     def _classify(self, u0: Tensor, weights, steps: int | None) -> Tensor:
         """Scores (…, class); weights: a Grid, or (…, token)."""
@@ -65,6 +76,3 @@ def integral_mean(u: Tensor, weights: Tensor | None = None) -> Tensor:
         raise ValueError(f"one weight per token: {u.shape[-2]} tokens, but weights have shape {tuple(weights.shape)}")
     share = (weights / weights.sum(-1, keepdim=True)).to(u)
     return (share.unsqueeze(-1) * u).sum(-2)
-
-
-__all__ = ["FlowClassifier", "Position", "Trajectory", "integral_mean"]

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
-from flowlib.models.classifier import FlowClassifier, Position, integral_mean
+from flowlib.models.classifier import FlowClassifier, integral_mean
 from flowlib.models.shape import FlowShape
 
 
@@ -40,15 +40,7 @@ class FlowPoints(FlowClassifier):
     Config = PointsConfig
 
     def __init__(self, config: PointsConfig):
-        super().__init__()
-        self.config = c = config
-        terms = c.terms()
-        self.constraint = c.constraint()
-        self.embed = nn.Linear(RADII, c.width, bias=False)
-        self.position = Position(3, c.width, c.waves)
-        self.flow = c.flow(terms, self.constraint)
-        self.head = nn.Linear(c.width, c.classes)
-        self._initialise()
+        super().__init__(config, inputs=RADII, dims=3)
 
     def forward(self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None) -> Tensor:
         points, weights = self._opened(points, weights)

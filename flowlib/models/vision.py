@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
-from flowlib.models.classifier import FlowClassifier, Position
+from flowlib.models.classifier import FlowClassifier
 from flowlib.models.shape import FlowShape
 from flowlib.operators import Neighbourhood
 
@@ -56,19 +56,12 @@ class FlowVision(FlowClassifier):
     Config = VisionConfig
 
     def __init__(self, config: VisionConfig):
-        super().__init__()
-        self.config = c = config
+        c = config
         near = Neighbourhood(c.width, 1 / c.tokens, c.near) if c.near else None
-        terms = c.terms(near=near)
-        self.constraint = c.constraint()
-        self.embed = nn.Linear(c.channels * c.patch**2, c.width, bias=False)
-        self.position = Position(2, c.width, c.waves)
-        self.flow = c.flow(terms, self.constraint)
-        self.head = nn.Linear(c.width, c.classes)
+        super().__init__(c, inputs=c.channels * c.patch**2, dims=2, near=near)
         self.grid = square(c.tokens)
         offsets = (torch.arange(c.patch) - (c.patch - 1) / 2) / c.pixels
         self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
-        self._initialise()
 
     def forward(
         self, pictures: Tensor, steps: int | None = None, *, grid: Grid | None = None, positions: Tensor | None = None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.flow import Flow, Scheme, Trajectory
-from flowlib.measure import clustering, errors_against, order, stability
+from flowlib.measure import clustering, errors_against, kernels, order, stability
 from flowlib.models import shipped
 from flowlib.models.zoo import ARCHITECTURES
 from flowlib.notebook import palette, plots
@@ -32,8 +32,13 @@ def at_rest(term: nn.Module, dim: int, horizon: float = 60.0) -> Tensor:
 def rests(flow: Flow, start: Tensor, there: Tensor | None, h: float, steps: int = 150) -> bool:
     """Is the field at most half as far from `there` after steps of length h? Without it: from its mean over tokens."""
     flow.horizon = h * steps
-    distance = lambda u: (u - (u.mean(-2, keepdim=True) if there is None else there)).norm().item()
-    return distance(flow(start, steps, save="final").fields[-1]) < distance(start) / 2
+    end = flow(start, steps, save="final").fields[-1]
+    return bool(gap(end, there).norm() < gap(start, there).norm() / 2)
+
+
+def gap(u: Tensor, there: Tensor | None) -> Tensor:
+    """u − there; without `there`, what each token differs by from the mean of all."""
+    return u - (u.mean(-2, keepdim=True) if there is None else there)
 
 
 def echo(tokens: int = 6, dim: int = 8) -> tuple[Flow, Tensor]:
@@ -77,12 +82,11 @@ def at_width(dim: int, spread: float, tokens: int = 32) -> dict[str, float]:
     for p in (*kernel.parameters(), *local.parameters()):
         p.normal_(std=spread)
     u = project_moments(torch.randn(tokens, dim))
-    gamma = kernel.kernel(u)[0]
     fastest = stability.lipschitz(downhill(dim, spread), torch.zeros(1, dim), tolerance=1e-4)
     return {
         "velocity": local(u).square().mean().sqrt().item(),
         "step": 2 / fastest,
-        "entropy": torch.special.entr(gamma).sum(-1).mean().item(),
+        "entropy": kernels.entropy(kernel.kernel(u)[0]).mean().item(),
     }
 
 
@@ -181,7 +185,7 @@ def differences(what: str, way: str, ratio: float, term: Local, rest: Tensor, st
     flow = flow.by("lie", tangent=way == "tangent")
     flow.horizon = ratio * unit * steps
     u = flow(start, steps).fields
-    return (u - (u.mean(-2, keepdim=True) if there is None else there)).flatten(1), ratio * unit
+    return gap(u, there).flatten(1), ratio * unit
 
 
 def step_picture(term: Local, rest: Tensor) -> Callable:
@@ -193,9 +197,10 @@ def step_picture(term: Local, rest: Tensor) -> Callable:
     right.set(xlabel="step", ylabel="difference / its start", yscale="log", ylim=(1e-9, 2e3))
 
     def draw(ratio, way, what):
-        gap, dt = differences(what, way, ratio, term, rest)
-        wave.set_ydata(gap[:, gap[0].abs().argmax()] / gap[0, gap[0].abs().argmax()])
-        fall.set_ydata((gap.norm(dim=1) / gap[0].norm()).clamp(min=1e-9))
+        found, dt = differences(what, way, ratio, term, rest)
+        widest = found[0].abs().argmax()
+        wave.set_ydata(found[:, widest] / found[0, widest])
+        fall.set_ydata((found.norm(dim=1) / found[0].norm()).clamp(min=1e-9))
         left.set_title(f"{what}, {way}")
         right.set_title(f"Δt = {dt:.2f}")
         return fig

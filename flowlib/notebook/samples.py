@@ -40,7 +40,7 @@ def cloud(ax: Axes, grid: Grid, *, title: str = "", total: float = 2200.0):
     """A shape as dots, dark in front and light behind, each as large as the area that it stands for."""
     at, depth = seen(grid.points)
     order = np.argsort(-depth)
-    how = dict(c=depth[order], cmap="cividis", edgecolors="white", linewidths=0.3)
+    how = dict(c=depth[order], cmap="cividis", edgecolors="white", linewidths=0.3, clip_on=False)
     dots = ax.scatter(*at[order].T, s=dot_sizes(array(grid.weights)[order], total), **how)
     ax.set(aspect="equal", xticks=[], yticks=[], title=title)
     for side in ax.spines.values():

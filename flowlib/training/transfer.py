@@ -5,7 +5,7 @@ Three ways to read the same tokens, with the same parameters. *weighted*: each t
 if they were the grid of training, continued. On the grid of training the three are one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,9 +40,8 @@ def graded(n: int, power: float, flip: tuple[bool, bool] = (False, False)) -> Gr
 @torch.no_grad()
 def on_grid(model: FlowVision, pictures: Tensor, classes: Tensor, grid: Grid) -> Accuracy:
     """Pictures, as functions, sampled at the points of `grid` (a product of two grids of equally many points)."""
-    right = lambda scores: (torch.cat(scores).argmax(-1) == classes).float().mean().item()
     parts = [three_ways(model, some, grid) for some in pictures.split(60)]  # a few at a time: less memory
-    return Accuracy(*map(right, zip(*parts)))
+    return Accuracy(*(right(scores, classes) for scores in zip(*parts)))
 
 
 @torch.no_grad()
@@ -56,10 +55,14 @@ def three_ways(model: FlowVision, pictures: Tensor, grid: Grid) -> tuple[Tensor,
 @torch.no_grad()
 def on_clouds(model: FlowPoints, packed: Tensor, classes: Tensor) -> Accuracy:
     """Shapes (shape, point, 4): coordinates and weights."""
-    right = lambda scores: (torch.cat(scores).argmax(-1) == classes).float().mean().item()
     parts = [(some[..., :3], some[..., 3]) for some in packed.split(40)]
     weighted = [model(points, weights=weights) for points, weights in parts]
-    return Accuracy(right(weighted), right([model(points) for points, _ in parts]))
+    return Accuracy(right(weighted, classes), right([model(points) for points, _ in parts], classes))
+
+
+def right(scores: Sequence[Tensor], classes: Tensor) -> float:
+    """The share of right answers; scores in parts, one after the other."""
+    return (torch.cat(list(scores)).argmax(-1) == classes).float().mean().item()
 
 
 def on_graded_grids(model: FlowVision, pictures: Tensor, classes: Tensor, gradings=GRADINGS) -> dict[str, Accuracy]:
