@@ -348,6 +348,16 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """The ratios as a Markdown table, for a page."""
+    lines = ["| mode | ours / theirs | speed as a multiple, median [95 % interval] | wanted |", "|---|---|---|---|"]
+    for r in result["ratios"]:
+        interval = Interval(r["median"], r["low"], r["high"], r["coverage"])
+        wanted = "" if r["target"] is None else f"≥ {r['target']:g}"
+        lines.append(f"| {r['mode']} | {r['ours']} / {r['theirs']} | {interval} | {wanted} |")
+    return "\n".join(lines)
+
+
 def main(asked: Bench) -> None:
     """Measure, and print a table, or JSON."""
     result = bench(asked)

@@ -28,11 +28,11 @@ PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooc
 
 
 def train(arguments: list[str]) -> int:
-    """Train a flow on text: flowlib train [PRESET] [--steps N ...] [--resume]."""
+    """Train a flow on text, pictures or shapes: flowlib train [PRESET] [--steps N ...] [--resume]."""
     import tyro
     from accelerate import PartialState
 
-    from flowlib.training import Interrupted, TrainConfig, preset, preset_table
+    from flowlib.training import Interrupted, preset, preset_table
     from flowlib.training import train as run_training
 
     chosen, flags = "tiny", arguments
@@ -42,7 +42,7 @@ def train(arguments: list[str]) -> int:
 
     @dataclass(frozen=True)
     class Train:
-        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = defaults
+        config: Annotated[type(defaults), tyro.conf.arg(name="")] = defaults
         name: str = chosen
         """The run is the folder of this name."""
         runs: Path = Path("runs")
@@ -50,9 +50,9 @@ def train(arguments: list[str]) -> int:
         resume: bool = False
         """Go on from the newest checkpoint; start, if there is none."""
         prompt: str = "\n"
-        """What the sample at the end begins with."""
+        """What the sample at the end begins with (of a model of text)."""
 
-    about = f"{TrainConfig.__doc__}\n\n{preset_table()}\n\nThe defaults below are those of {chosen}. {PROCESSES}"
+    about = f"{type(defaults).__doc__}\n\n{preset_table()}\n\nThe defaults below are those of {chosen}. {PROCESSES}"
     asked = _parse(Train, flags, f"flowlib train {chosen}", about)
     run = asked.runs / asked.name
     try:
@@ -67,6 +67,11 @@ def train(arguments: list[str]) -> int:
     if not processes.is_main_process:
         return 0
     _show_training(result)
+    if hasattr(result.task, "test"):
+        loss, accuracy = result.task.measure(result.model, result.task.test)
+        print(f"on {len(result.task.test[1])} {result.task.unit}s kept aside: accuracy {accuracy:.1%}, loss {loss:.4f}")
+        print(f"the run lies in {run}")
+        return 0
     try:
         print(f"\n{result.model.generate(asked.prompt, tokens=400, temperature=0.8, top_k=50, seed=0)}\n")
     except (ValueError, ModuleNotFoundError, ConnectionError) as error:  # a prompt, or a vocabulary to be fetched
@@ -82,7 +87,7 @@ def _show_training(result: "TrainResult") -> None:
     if shown[-1] != losses[-1]:
         shown = [*shown, losses[-1]]
     highest = max(loss for _, loss in shown)
-    print("\nvalidation loss, nats per token")
+    print(f"\nvalidation loss, nats per {result.task.unit}")
     for step, loss in shown:
         print(f"{step:8d}  {loss:7.4f}  {'━' * round(40 * loss / highest)}")
     print(f"from {losses[0][1]:.4f} to {losses[-1][1]:.4f}, lowest {result.best_loss:.4f}")

@@ -85,7 +85,7 @@ def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
     ("arguments", "message"),
     [
         (["swim"], "unknown command 'swim'; known are train, sample, tokenize, claims, bench, compare"),
-        (["train", "huge"], "unknown preset 'huge'; known are gpt2-124m, shakespeare-cpu, shakespeare-gpu, tiny"),
+        (["train", "huge"], "unknown preset 'huge'; known are digits, digits-conv, gpt2-124m, mnist, shak"),
         (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
         (["train", "--steps", "many"], "invalid literal"),
         (["train", "--stepps", "5"], "--stepps"),

@@ -13,7 +13,7 @@ from flowlib.training import TrainConfig, preset, train
 from flowlib.training import compare as comparing
 from flowlib.training.checkpoints import find_model
 from flowlib.training.elastic import coarse_to_fine, draw_steps, refine
-from flowlib.training.loop import prepare_data
+from flowlib.training.tasks import Text
 
 MODEL = FlowConfig(context=8, width=8, heads=2, layers=4, depth="elastic")
 
@@ -144,6 +144,6 @@ def test_depths_are_compared_at_other_numbers_of_steps(capsys):
     assert at["elastic"] == at["free layers"] == at["coarse to fine"] == {"2", "4", "8"}
     assert at["trained at L/2"] == {"2"} and at["trained at 2L"] == {"8"}
     assert variants["half the knots"]["parameters"] < variants["elastic"]["parameters"]
-    base = prepare_data(replace(config(), model=replace(MODEL, layers=3)))[0]
+    base = Text(replace(config(), model=replace(MODEL, layers=3))).config
     with pytest.raises(ValueError, match="multiple of 4"):
         comparing.depths(base)

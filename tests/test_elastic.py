@@ -86,7 +86,7 @@ def test_a_doubled_model_says_the_same():
         (lambda: FlowConfig(knots=3), "belong to depth elastic or piecewise_linear; got 3 for per_step"),
         (lambda: FlowConfig(knots=0, depth="piecewise_linear"), "knots must be ≥ 1"),
         (lambda: FlowConfig(first="both"), "unknown first 'both'; known: attention, local"),
-        (lambda: FlowConfig(substep="rk4"), "unknown substep 'rk4'; known: euler"),
+        (lambda: FlowConfig(substep="rk8"), "unknown substep 'rk8'; known: euler"),
         (lambda: FlowConfig(norm="pre", tangent=True), "tangent needs a constraint"),
     ],
 )
@@ -135,7 +135,7 @@ def test_the_same_equation_by_another_scheme_shares_its_parameters():
     with pytest.raises(ValueError, match="unknown scheme"):
         flow.by("leapfrog")
     with pytest.raises(ValueError, match="unknown substep"):
-        flow.by("lie", substep="rk4")
+        flow.by("lie", substep="rk8")
     with pytest.raises(ValueError, match="one and the same constraint"):
         Flow([Local(4, 4)]).by("lie", tangent=True)
 

@@ -23,7 +23,7 @@ def start():
     return Moments().project(torch.randn(5, 8, dtype=torch.float64))
 
 
-WAYS = [("lie", "euler", 2), ("strang", "midpoint", 6), ("additive", "heun", 4)]
+WAYS = [("lie", "euler", 2), ("strang", "midpoint", 6), ("additive", "heun", 4), ("lie", "rk4", 8)]
 
 
 @pytest.mark.parametrize("scheme, substep, each", WAYS)

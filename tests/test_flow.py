@@ -237,7 +237,7 @@ def test_gradients_reach_every_parameter():
         (lambda f: f(start(), weights=torch.ones(4)), "one weight per key token"),
         (lambda f: f(start(), weights=torch.tensor([1.0, 1, 1, 1, 0])), "positive and finite"),
         (lambda f: Flow(terms(), scheme="leapfrog"), "unknown scheme 'leapfrog'; known: lie"),
-        (lambda f: Flow(terms(), substep="rk4"), "unknown substep 'rk4'; known: euler"),
+        (lambda f: Flow(terms(), substep="rk8"), "unknown substep 'rk8'; known: euler"),
         (lambda f: Flow(terms(), [Moments()]), "2 terms, 1 constraints"),
         (lambda f: Flow([]), "at least one term"),
         (lambda f: Flow(terms(), horizon=0.0), "horizon T must be positive"),

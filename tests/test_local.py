@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flowlib.operators import Affine, Attention, LiteralLocal, Local
+from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, Pull, Sphere
 from flowlib.operators.local import ACTIVATIONS
 
 X = torch.linspace(-8, 8, 200_001, dtype=torch.float64)
@@ -93,7 +93,37 @@ def test_affine_is_an_euler_step_of_a_velocity():
     torch.testing.assert_close(u + affine(u), affine.scale * u + affine.shift)
 
 
+def test_a_gate_is_a_product_of_two_maps():
+    torch.manual_seed(0)
+    gated = GatedLocal(6, 10, bias=True).double()
+    u = torch.randn(5, 6, dtype=torch.float64)
+    expected = gated.down(F.silu(gated.gate(u)) * gated.up(u))
+    assert torch.equal(gated(u), expected)
+    gated.gate.weight.data.zero_()
+    gated.gate.bias.data.fill_(40.0)  # silu(40) = 40: the gate is open, and the field is affine in u
+    straight = gated(u) + gated(-u) - 2 * gated(torch.zeros_like(u))
+    assert straight.abs().max() < 1e-12 and GatedLocal(6).up.out_features == 24
+
+
+def test_a_pull_ends_at_the_point_that_it_is_drawn_to():
+    """With A(u) = c the flow on the sphere ends at c/|c|; at that point the pull is zero."""
+    torch.manual_seed(0)
+    constant = Local(4, 3).double()
+    for p in constant.parameters():
+        p.data.zero_()
+    constant.down.bias.data.copy_(torch.tensor([3.0, 0.0, 4.0, 0.0]))
+    pull = Pull(constant, Sphere(), 4, rate=0.5).double()
+    goal = torch.tensor([0.6, 0.0, 0.8, 0.0], dtype=torch.float64)
+    u = Sphere().project(torch.randn(5, 4, dtype=torch.float64))
+    for _ in range(60):
+        u = Sphere().project(u + pull(u))
+    assert (u - goal).abs().max() < 1e-12 and pull(goal.expand(5, -1)).abs().max() < 1e-15
+    assert not pull.sees_other_tokens and Pull(Attention(4), Sphere(), 4).sees_other_tokens
+
+
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="unknown activation 'swish'; known: relu"):
+        GatedLocal(4, activation="swish")
     with pytest.raises(ValueError, match="unknown activation 'swish'; known: relu"):
         Local(4, activation="swish")
     with pytest.raises(ValueError, match="start and end with the field's own number"):

@@ -15,7 +15,9 @@ from flowlib.notebook.symbols import formulas, of_notebook, spelled, symbols
 
 CHAPTERS = sorted((Path(__file__).resolve().parents[1] / "chapters").glob("*.ipynb"))
 PAGE = CHAPTERS[0].with_name("notation.md")
-HOMES = ("fields", "operators", "flow", "measure", "models")  # where the page's names of flowlib come from
+HOMES = (  # where the page's names of flowlib come from
+    "fields", "operators", "flow", "measure", "measure.ablation", "measure.clustering", "measure.spectra", "models",
+)
 PARAMETER = re.compile(r"([\w.]+)\((\w+)=…\)")
 CELLS = re.compile(r"(?<!\\)\|")
 
@@ -106,7 +108,8 @@ def found_in_flowlib(name: str):
         thing = importlib.import_module(f"flowlib.{home}")
         for part in name.split("."):
             if inspect.isclass(thing) and not hasattr(thing, part):
-                given = part in thing.__annotations__ or re.search(rf"\bself\.{part}\b", inspect.getsource(thing))
+                own = "".join(inspect.getsource(c) for c in thing.__mro__ if c.__module__.startswith("flowlib."))
+                given = part in thing.__annotations__ or re.search(rf"\bself\.{part}\b", own)
                 thing = part if given else None
             else:
                 thing = getattr(thing, part, None)

@@ -70,7 +70,7 @@ def test_the_card_says_what_it_costs_to_change_the_depth(unseen):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: tiny, tiny-elastic"):
+    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: digits, shapes, tiny, tiny-elastic"):
         shipped("huge")
 
 

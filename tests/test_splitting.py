@@ -33,7 +33,7 @@ def test_order_with_exact_substeps(measured, name):
     measured.near(f"order, {name}", order(errors, STEPS), SCHEMES[name].order, within=0.06)
 
 
-@pytest.mark.parametrize("name, expected", [("euler", 1), ("midpoint", 2), ("heun", 2)])
+@pytest.mark.parametrize("name, expected", [("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)])
 def test_order_of_integrators(name, expected):
     errors = []
     for n in STEPS:

@@ -135,7 +135,8 @@ def test_an_unknown_kind_of_token_lists_the_known_ones():
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    assert preset_names() == ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny", "tiny-elastic"]
+    text = ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny", "tiny-elastic"]
+    assert preset_names() == sorted([*text, "digits", "digits-conv", "mnist", "shapes"])
     for name, layers, heads, width, context, batch in (
         ("shakespeare-cpu", 4, 4, 128, 64, 12), ("shakespeare-gpu", 6, 6, 384, 256, 64),
         ("gpt2-124m", 12, 12, 768, 1024, 480),
@@ -143,7 +144,7 @@ def test_an_unknown_preset_lists_the_known_ones():
         model = preset(name).model
         assert (model.layers, model.heads, model.width, model.context) == (layers, heads, width, context)
         assert preset(name).batch == batch and f"\n| {name} " in preset_table()
-    with pytest.raises(ValueError, match="unknown preset 'huge'; known are gpt2-124m, shakespeare-cpu, shake"):
+    with pytest.raises(ValueError, match="unknown preset 'huge'; known are digits, digits-conv, gpt2-124m, mni"):
         preset("huge")
 
 

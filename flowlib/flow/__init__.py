@@ -1,10 +1,10 @@
 """The terms set in motion: parameters in depth, splitting schemes, and the flow."""
 
 from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear, double_knots
-from flowlib.flow.equation import Flow, Trajectory
+from flowlib.flow.equation import Flow, Increment, Trajectory
 from flowlib.flow.splitting import SCHEMES, Scheme, paper_substeps
 
 __all__ = [
-    "SCHEMES", "Constant", "Flow", "PerStep", "PiecewiseLinear", "Scheme", "Trajectory", "double_knots",
-    "paper_substeps",
+    "SCHEMES", "Constant", "Flow", "Increment", "PerStep", "PiecewiseLinear", "Scheme", "Trajectory",
+    "double_knots", "paper_substeps",
 ]

@@ -5,7 +5,7 @@ u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -38,6 +38,44 @@ class Trajectory:
         return len(self.times)
 
 
+@dataclass(frozen=True)
+class Increment:
+    """What one substep did to the field:  before → moved (by the term) → after (by the projection).
+
+    step    the number of the step, from 0;  dt: the length of the substep.
+    term    the module that moved it; None where a constraint alone acts (it carries u along, or it projects a mean).
+    share   the weight of the substep's path in the scheme: 1 where substeps follow each other, less where they run
+            side by side. The sum of share · (after − before) over all substeps is u(T) − u(0).
+    context what a non-local term is told of the tokens: weights and mask.
+    """
+
+    step: int
+    term: nn.Module | None
+    before: Tensor
+    moved: Tensor
+    after: Tensor
+    share: float = 1.0
+    dt: float = 0.0
+    context: dict | None = None
+
+
+Watch = Callable[[Increment], object]
+
+
+class _Teller:
+    """Tells `watch` of one step's substeps, in the order they are taken, each with the weight of its path."""
+
+    def __init__(self, watch: Watch, step: int, context: dict, paths):
+        self.watch, self.step, self.context = watch, step, context
+        self.shares = iter([share for share, path in paths for _ in path])
+
+    def of_term(self, term: nn.Module, before: Tensor, moved: Tensor, after: Tensor, dt: float) -> None:
+        self.watch(Increment(self.step, term, before, moved, after, next(self.shares), dt, self.context))
+
+    def of_constraint(self, before: Tensor, after: Tensor) -> None:
+        self.watch(Increment(self.step, None, before, before, after))
+
+
 class Flow(nn.Module):
     """u_t ∈ Σ_i A_i(u, t) − N_S(u), split over its terms:   u ↦ P_S(Φ_n(Δt) … P_S(Φ_1(Δt) u)),   Δt = T / steps.
 
@@ -46,7 +84,7 @@ class Flow(nn.Module):
     constraints  None, one for all terms, or one for each (None where a substep is not followed by a projection).
     scheme       a name in `SCHEMES`, or a Scheme.
     depth        parameters in t: Constant, PerStep, PiecewiseLinear. A step uses those of its midpoint (error O(Δt²)).
-    substep      how a term is advanced: "euler" (the skip connection), "midpoint" or "heun".
+    substep      how a term is advanced: "euler" (the skip connection), "midpoint", "heun" or "rk4".
     tangent      False: u moves freely in a substep and is then projected. True: the velocity is projected onto the
                  tangent space of S first; S itself carries u along where it moves (and the projection stays, to
                  remove the drift). This is what makes Strang second order under a constraint.
@@ -103,6 +141,7 @@ class Flow(nn.Module):
         weights: Tensor | Grid | None = None,
         save: str = "all",
         past: Past | None = None,
+        watch: Watch | None = None,
     ) -> Trajectory:
         """The trajectory from u0 (…, token, feature) over `steps` steps (default: the flow's own number).
 
@@ -112,6 +151,7 @@ class Flow(nn.Module):
         save     "all" fields, or only the "final" one.
         past     keys and values of earlier tokens, under a causal kernel: u0 then holds only the tokens after them, and
                  their keys and values are added to it.
+        watch    called with an `Increment` after each substep, and once with the readout's, if there is one.
         Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend,
                 a past where it does not stay as it was (a kernel that is not causal, a mask, weights, other steps).
         """
@@ -125,15 +165,20 @@ class Flow(nn.Module):
         layers = self._layers([(n + 0.5) / steps for n in range(steps)])  # parameters in t, outside the loop
         u, fields = u0, [u0]
         for n, layer in enumerate(layers):
-            step = partial(self._step, layer=layer, t=n * dt, dt=dt, context=context)
-            u = checkpoint(step, u, use_reentrant=False) if self.recompute and torch.is_grad_enabled() else step(u)
+            tell = None if watch is None else _Teller(watch, n, context, self.scheme.paths(len(layer)))
+            step = partial(self._step, layer=layer, t=n * dt, dt=dt, context=context, tell=tell)
+            again = self.recompute and torch.is_grad_enabled() and watch is None
+            u = checkpoint(step, u, use_reentrant=False) if again else step(u)
             if save == "all":
                 fields.append(u)
         times = torch.arange(steps + 1, dtype=torch.float64) * dt
         if save == "final":
             times = times[-1:]
         fields = torch.stack(fields) if save == "all" else u.unsqueeze(0)
-        return Trajectory(times, fields, u if self.readout is None else self.readout(u))
+        final = u if self.readout is None else self.readout(u)
+        if watch is not None and self.readout is not None:
+            watch(Increment(steps, self.readout, u, final, final))
+        return Trajectory(times, fields, final)
 
     def by(self, scheme: str | Scheme, *, substep: str = "euler", tangent: bool = False) -> "Flow":
         """The same equation with the same parameters (shared, not copied), advanced by another scheme.
@@ -144,6 +189,16 @@ class Flow(nn.Module):
         flow.scheme, flow.substep, flow.tangent = get_scheme(scheme), substep, tangent
         flow._check_scheme()
         return flow
+
+    def maps(self, u0: Tensor, steps: int | None = None, *, mask: Tensor | None = None, weights=None) -> list[Callable]:
+        """The steps one by one, [u(t_n) ↦ u(t_n+1)]: for what is done between them. u0 says which shape is meant.
+
+        Error: exact, the same bits as a call of the flow. Raises: ValueError as a call does.
+        """
+        steps = self.steps if steps is None else steps
+        context, dt = self._check(u0, steps, mask, weights, "all"), self.horizon / steps
+        layers = self._layers([(n + 0.5) / steps for n in range(steps)])
+        return [partial(self._step, layer=layer, t=n * dt, dt=dt, context=context) for n, layer in enumerate(layers)]
 
     def _layers(self, depths: list[float]):
         """The terms at each of the depths: all at once or, where they are very many, some at a time (less memory)."""
@@ -168,20 +223,30 @@ class Flow(nn.Module):
         total = sum(_evaluate(term, u, context) for term in terms)
         return held[0].tangent(u, total, t) + held[0].velocity(u, t) if held else total
 
-    def _step(self, u: Tensor, layer, t: float, dt: float, context: dict) -> Tensor:
+    def _step(self, u: Tensor, layer, t: float, dt: float, context: dict, tell=None) -> Tensor:
         """One composition of the scheme's substeps, from t to t + dt."""
         at = t + dt / 2 if self.tangent else t + dt  # where a moving constraint is taken
-        substeps = [partial(self._substep, term, c, at, context) for term, c in zip(layer, self.constraints)]
+        substeps = [partial(self._substep, term, c, at, context, tell) for term, c in zip(layer, self.constraints)]
         if self.tangent:
-            u = self.constraints[0].carry(u, t, at)
+            u = self._carry(u, t, at, tell)
         u = self.scheme.step(substeps, u, dt)
         last = self.constraints[-1]
         if len(self.scheme.paths(len(substeps))) > 1 and not isinstance(last, nn.Identity):
-            u = last.project(u, at)  # a mean of points of S is not in S
-        return self.constraints[0].carry(u, at, t + dt) if self.tangent else u
+            mean, u = u, last.project(u, at)  # a mean of points of S is not in S
+            if tell is not None:
+                tell.of_constraint(mean, u)
+        return self._carry(u, at, t + dt, tell) if self.tangent else u
 
-    def _substep(self, term, constraint, at: float, context: dict, u: Tensor, h: float) -> Tensor:
+    def _carry(self, u: Tensor, t0: float, t1: float, tell) -> Tensor:
+        """u moved along with S, where S moves."""
+        carried = self.constraints[0].carry(u, t0, t1)
+        if tell is not None and self.constraints[0].moving:
+            tell.of_constraint(u, carried)
+        return carried
+
+    def _substep(self, term, constraint, at: float, context: dict, tell, u: Tensor, h: float) -> Tensor:
         """P_S(Φ(h) u): one term alone, advanced by h, then projected."""
+        before = u
         if getattr(term, "is_substep", False):
             u = term(u, h)
         else:
@@ -189,7 +254,11 @@ class Flow(nn.Module):
             if self.tangent:
                 velocity = lambda v: constraint.tangent(v, _evaluate(term, v, context), at)
             u = INTEGRATORS[self.substep](velocity, u, h)
-        return u if isinstance(constraint, nn.Identity) else constraint.project(u, at)
+        moved = u
+        u = u if isinstance(constraint, nn.Identity) else constraint.project(u, at)
+        if tell is not None:
+            tell.of_term(term, before, moved, u, h)
+        return u
 
     def _check_scheme(self) -> None:
         if self.substep not in INTEGRATORS:
@@ -220,7 +289,10 @@ class Flow(nn.Module):
             check_finite(u0, "u0")
             causal = any(getattr(m, "causal", False) for m in self.depth.layers[0].modules())
             check_attended(pairs, causal, tokens, tokens)
-        return dict(weights=relative_log(weights, tokens), mask=pairs)
+        context = dict(weights=relative_log(weights, tokens), mask=pairs)
+        if any(getattr(m, "needs_points", False) for m in self.depth.layers[0].modules()):
+            context["points"] = _points(weights)
+        return context
 
     def extra_repr(self) -> str:
         return f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}, horizon={self.horizon:g}"
@@ -229,6 +301,16 @@ class Flow(nn.Module):
 def _evaluate(term, u: Tensor, context: dict) -> Tensor:
     """A(u): only a non-local term is told of the other tokens."""
     return term(u, **context) if term.sees_other_tokens else term(u)
+
+
+def _points(grid) -> Tensor:
+    """Where the tokens are. Raises: ValueError where no grid says it."""
+    if not isinstance(grid, Grid):
+        raise ValueError(
+            "this flow looks at neighbours, so it needs to know where the tokens are: give weights=Grid(…), "
+            f"got {type(grid).__name__}"
+        )
+    return grid.points
 
 
 def _pairs(mask: Tensor | None, u0: Tensor) -> Tensor | None:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from flowlib.flow.equation import Flow
 
+STAGES = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}  # evaluations of a term in one substep
+
 
 @dataclass(frozen=True)
 class Work:
@@ -25,10 +27,11 @@ class Work:
 def evaluations(flow: Flow, steps: int = 1) -> int:
     """How often the terms (attention, local, …: each of them counts) are evaluated in so many steps; exact.
 
-    It follows from the scheme's table and the substep: euler evaluates a term once, midpoint and heun twice.
+    It follows from the scheme's table and the substep: euler evaluates a term once, midpoint and heun twice, rk4 four
+    times.
     """
     taken = sum(len(path) for _, path in flow.scheme.paths(len(flow.constraints)))
-    return steps * taken * (1 if flow.substep == "euler" else 2)
+    return steps * taken * STAGES[flow.substep]
 
 
 def error(field: Tensor, reference: Tensor) -> float:

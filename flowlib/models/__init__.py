@@ -1,6 +1,20 @@
 """Models: embed → flow → read out; and known architectures read as flows."""
 
 from flowlib.models.language import FlowConfig, FlowLM, Vocabulary, shipped
-from flowlib.models.zoo import from_torch, mask_from_torch
+from flowlib.models.points import FlowPoints, PointsConfig
+from flowlib.models.vision import FlowVision, VisionConfig
+from flowlib.models.zoo import from_huggingface, from_torch, mask_from_torch
 
-__all__ = ["FlowConfig", "FlowLM", "Vocabulary", "from_torch", "mask_from_torch", "shipped"]
+__all__ = [
+    "FlowConfig",
+    "FlowLM",
+    "FlowPoints",
+    "FlowVision",
+    "PointsConfig",
+    "VisionConfig",
+    "Vocabulary",
+    "from_huggingface",
+    "from_torch",
+    "mask_from_torch",
+    "shipped",
+]

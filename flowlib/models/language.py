@@ -1,112 +1,40 @@
 """The flow transformer as a language model: embed → flow → read out."""
 
-import json
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear, double_knots
-from flowlib.flow.equation import Flow, Trajectory
-from flowlib.flow.splitting import INTEGRATORS, get_scheme
-from flowlib.models.files import load_tensors, replace_folder, save_tensors
+from flowlib.flow.depth import double_knots
+from flowlib.flow.equation import Trajectory
+from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
 from flowlib.models.vocabulary import Vocabulary
-from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, Past, PreNorm, Sphere
+from flowlib.operators import Past
 
 
 @dataclass(frozen=True)
-class FlowConfig:
-    """The shape of a flow transformer."""
+class FlowConfig(FlowShape):
+    """The shape of a flow transformer that models text."""
 
     vocabulary: Vocabulary = field(default_factory=Vocabulary.bytes)
     """What a token is."""
     context: int = 64
     """The longest text, in tokens."""
-    width: int = 128
-    """Features of the field u."""
-    heads: int = 4
-    """Kernels of the attention term; a divisor of width."""
-    layers: int = 4
-    """Steps of the flow at Δt = 1."""
-    hidden: int = 4
-    """Width of the feed-forward network, as a multiple of `width`."""
-    norm: str = "post"
-    """post: u lives on S1, u_t ∈ A(u) + L(u) − N_S1(u) (Vaswani et al.); sphere: the same on |u| = √width (RMS norm);
-    pre: u_t = A(P u) + L(P u), u is free (GPT-2)."""
-    scheme: str = "lie"
-    """Splitting scheme: lie, strang, additive, symmetrised."""
-    depth: str = "per_step"
-    """Parameters in depth: per_step (a set for each layer), elastic (continuous in depth, with knots in the middles of
-    the layers: the same as per_step in `layers` steps), piecewise_linear (knots at the layers' ends), constant."""
-    knots: int | None = None
-    """How many sets of parameters; without a number, layers (elastic) or layers + 1 (piecewise_linear)."""
-    steps: int | None = None
-    """Steps of length layers/steps that the flow takes unless told otherwise; without a number, layers."""
-    first: str = "attention"
-    """The term that a step begins with: attention or local. Strang with local first is Macaron: half, whole, half."""
-    substep: str = "euler"
-    """How a term is advanced: euler (the skip connection), midpoint, heun."""
-    tangent: bool = False
-    """Whether velocities are made tangent to the constraint, as schemes of order 2 need it."""
-    activation: str = "gelu"
-    """Of the feed-forward network."""
-    bias: bool = False
-    """Whether linear maps have one."""
-    dropout: float = 0.0
-    """The share of u(0), of the kernels and of each increment that is put to zero in training."""
 
-    def __post_init__(self):
-        for name in ("context", "width", "heads", "layers", "hidden"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be a share from 0 up to, not including, 1, got {self.dropout!r}")
-        if self.width % self.heads or self.width < 2:
-            raise ValueError(f"width must be a multiple of heads and at least 2, got {self.width} and {self.heads}")
-        for name, known in KNOWN.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
-        get_scheme(self.scheme)
-        if self.knots is not None and (self.depth not in WITH_KNOTS or self.knots < 1):
-            known = " or ".join(WITH_KNOTS)
-            raise ValueError(f"knots must be ≥ 1, and belong to depth {known}; got {self.knots} for {self.depth}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps must be a whole number ≥ 1, got {self.steps}")
-        if self.tangent and self.norm == "pre":
-            raise ValueError("tangent needs a constraint to be tangent to: norm post or sphere, not pre")
+    COUNTS: ClassVar[tuple[str, ...]] = ("context", *FlowShape.COUNTS)
+    REQUIRED: ClassVar[frozenset[str]] = frozenset({"vocabulary"})
 
-    def to_dict(self) -> dict:
-        """JSON-ready; a setting of `LATER` that has its default is left out, as older models lack it."""
-        default = {f.name: f.default for f in fields(self)}
-        return {k: v for k, v in asdict(self).items() if k not in LATER or v != default[k]}
-
-    @staticmethod
-    def from_dict(values: dict) -> "FlowConfig":
-        known = {f.name for f in fields(FlowConfig)}
-        if not isinstance(values, dict) or set(values) - known or not isinstance(values.get("vocabulary"), dict):
-            raise ValueError(f"not a flow transformer's configuration; it has {sorted(known)}, this has {list(values)}")
-        return FlowConfig(**{**values, "vocabulary": Vocabulary(**values["vocabulary"])})
+    @classmethod
+    def from_dict(cls, values: dict) -> "FlowConfig":
+        config = super().from_dict(values)
+        return replace(config, vocabulary=Vocabulary(**config.vocabulary))
 
 
-DEPTHS = {
-    "per_step": lambda c: PerStep(c.layers),
-    "piecewise_linear": lambda c: PiecewiseLinear(c.knots or c.layers + 1, c.layers),
-    "elastic": lambda c: PiecewiseLinear(c.knots or c.layers, c.layers, middles=True),
-    "constant": lambda c: Constant(c.layers),
-}
-KNOWN = {
-    "norm": ("post", "pre", "sphere"), "depth": DEPTHS, "first": ("attention", "local"), "substep": INTEGRATORS,
-    "activation": ACTIVATIONS,
-}
-WITH_KNOTS = ("elastic", "piecewise_linear")
-KNOTS = "flow.depth.layers."  # how the names of the tensors of a knot (or layer) begin, in a model's state
-LATER = ("knots", "steps", "first", "substep", "tangent", "dropout")
-
-
-class FlowLM(nn.Module):
+class FlowLM(FlowModel):
     """p(next token | text) = softmax(E u(T)),   u(0) = P(E[tokens] + position),   u_t the causal flow of `FlowConfig`.
 
     model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats.
@@ -114,21 +42,16 @@ class FlowLM(nn.Module):
     Raises: ValueError for more tokens than the context, none at all, or tokens outside the vocabulary.
     """
 
+    Config = FlowConfig
+
     def __init__(self, config: FlowConfig):
         super().__init__()
         self.config = c = config
-        attention = Attention(c.width, c.heads, causal=True, bias=c.bias, dropout=c.dropout)
-        local = Local(c.width, c.hidden * c.width, c.activation, bias=c.bias, dropout=c.dropout)
-        self.constraint = Sphere(math.sqrt(c.width), c.width * 1e-5) if c.norm == "sphere" else Moments(eps=1e-5)
-        constraint, readout = self.constraint, None
-        if c.norm == "pre":
-            attention, local = (PreNorm(term, Moments(eps=1e-5)) for term in (attention, local))
-            constraint, readout = None, Normalise(Moments(eps=1e-5))
-        terms = [attention, local] if c.first == "attention" else [local, attention]
+        terms = c.terms(causal=True)
+        self.constraint = c.constraint()
         self.embed = nn.Embedding(len(c.vocabulary), c.width)
         self.position = nn.Embedding(c.context, c.width)
-        how = dict(substep=c.substep, steps=c.steps, tangent=c.tangent, readout=readout)
-        self.flow = Flow(terms, constraint, c.scheme, DEPTHS[c.depth](c), **how)
+        self.flow = c.flow(terms, self.constraint)
         self._initialise()
 
     def forward(self, tokens: Tensor, steps: int | None = None) -> Tensor:
@@ -152,13 +75,6 @@ class FlowLM(nn.Module):
         """−mean log p(target), in nats per token."""
         logits = self(tokens, steps)
         return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-
-    def parameter_groups(self, weight_decay: float) -> list[dict]:
-        """Parameter groups for AdamW: matrices decay, vectors (biases) do not."""
-        decayed = [p for p in self.parameters() if p.ndim >= 2]
-        rest = [p for p in self.parameters() if p.ndim < 2]
-        groups = [dict(params=decayed, weight_decay=weight_decay), dict(params=rest, weight_decay=0.0)]
-        return [g for g in groups if g["params"]]
 
     @torch.no_grad()
     def generate(
@@ -219,55 +135,6 @@ class FlowLM(nn.Module):
         finer = FlowLM(replace(self.config, knots=2 * self.flow.depth.copies - 1)).to(self.embed.weight)
         finer.load_state_dict(tensors)
         return finer.train(self.training)
-
-    def save(self, folder: str | Path, tensors: dict[str, Tensor] | None = None) -> Path:
-        """folder/model.safetensors and folder/config.json, written beside it first and then put in place.
-
-        tensors: the state, where it had to be gathered first, because its parts lie on several devices.
-        """
-
-        def write(new: Path) -> None:
-            save_tensors(self.state_dict() if tensors is None else tensors, new / "model.safetensors")
-            (new / "config.json").write_text(
-                json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
-            )
-
-        return replace_folder(folder, write)
-
-    @staticmethod
-    def load(folder: str | Path, device: str | torch.device | None = None) -> "FlowLM":
-        """The saved model, in evaluation mode. Loading reads tensors and JSON, and never runs code.
-
-        Raises: FileNotFoundError where a file is missing, ValueError where one is truncated or not this model's.
-        """
-        folder = Path(folder)
-        tensors = load_tensors(folder / "model.safetensors")
-        file = folder / "config.json"
-        try:
-            config = FlowConfig.from_dict(json.loads(file.read_text("utf-8")))
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{file} is missing; a saved model is a folder with model.safetensors and config.json"
-            ) from None
-        except (ValueError, TypeError) as e:
-            raise ValueError(f"{file} does not describe a flow transformer ({e})") from None
-        model = FlowLM(config)
-        try:
-            model.load_state_dict(tensors)
-        except RuntimeError as e:
-            raise ValueError(
-                f"{folder / 'model.safetensors'} does not fit its config.json ({str(e).splitlines()[-1].strip()})"
-            ) from None
-        return model.to(device or "cpu").eval()
-
-    def _initialise(self) -> None:
-        """GPT-2's: normal with spread 0.02; the maps that write into u, smaller by √(2 · layers)."""
-        for name, p in self.named_parameters():
-            if p.ndim < 2:
-                nn.init.zeros_(p)
-            else:
-                writes = name.endswith(("out.weight", "down.weight"))
-                nn.init.normal_(p, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)
 
 
 SHIPPED = Path(__file__).parent / "shipped"

@@ -29,6 +29,7 @@ __all__ = [
     "predict_number",
     "predict_order",
     "progress",
+    "samples",
     "setup",
     "show",
     "show_live",
@@ -39,6 +40,6 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name == "plots":  # the one module here that needs matplotlib to be imported
-        return import_module("flowlib.notebook.plots")
+    if name in ("plots", "samples"):  # the modules here that need matplotlib to be imported
+        return import_module(f"flowlib.notebook.{name}")
     raise AttributeError(f"flowlib.notebook has no {name!r}; it has {', '.join(__all__)}")

@@ -43,6 +43,31 @@ class Local(nn.Module):
         return f"activation={self.activation}"
 
 
+class GatedLocal(nn.Module):
+    """L(u)(x) = W_2 ( σ(W_0 u(x) + b_0) ⊙ (W_1 u(x) + b_1) ) + b_2:  a local field with a gate; σ = SiLU is SwiGLU.
+
+    u (…, token, feature) → (…, token, feature); `hidden` features in between (default 4 · dim).
+    Error: exact. Raises: ValueError for an unknown activation (the message lists the known ones).
+    Source: Shazeer, arXiv:2002.05202.
+    """
+
+    sees_other_tokens = False
+
+    def __init__(self, dim: int, hidden: int | None = None, activation: str = "silu", bias: bool = False):
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
+        self.activation, hidden = activation, 4 * dim if hidden is None else hidden
+        self.gate, self.up = nn.Linear(dim, hidden, bias), nn.Linear(dim, hidden, bias)
+        self.down = nn.Linear(hidden, dim, bias)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.down(ACTIVATIONS[self.activation](self.gate(u)) * self.up(u))
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation}"
+
+
 class Affine(nn.Module):
     """The velocity (a − 1) ⊙ u + b, whose Euler step of length 1 is u ↦ a ⊙ u + b: layer norm's scale and shift.
 
@@ -89,6 +114,23 @@ class PreNorm(nn.Module):
 
     def forward(self, u: Tensor, **context) -> Tensor:
         return self.term(self.normalise(u), **context)
+
+
+class Pull(nn.Module):
+    """α ⊙ (P(A(u)) − u): every token is drawn towards the point of S that A names, feature by feature at the rate α.
+
+    u (…, token, feature) → the same; α (feature,) is learned, and starts at `rate`. At a token that is that point
+    already the field is zero.
+    Source: Loshchilov et al., arXiv:2410.01131, where α is called an eigen learning rate.
+    """
+
+    def __init__(self, term: nn.Module, constraint: nn.Module, dim: int, rate: float = 0.05):
+        super().__init__()
+        self.term, self.constraint, self.rate = term, constraint, nn.Parameter(torch.full((dim,), rate))
+        self.sees_other_tokens = term.sees_other_tokens
+
+    def forward(self, u: Tensor, **context) -> Tensor:
+        return self.rate * (self.constraint.project(self.term(u, **context)) - u)
 
 
 class LiteralLocal(nn.Module):

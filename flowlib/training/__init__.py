@@ -1,4 +1,4 @@
-"""Training: text into batches, the loop, checkpoints, presets. Everything is loaded when it is first asked for."""
+"""Training: text, pictures and shapes into batches, the loop, checkpoints, presets. Each is loaded when asked for."""
 
 import importlib
 
@@ -11,6 +11,11 @@ _HOME = {
     "full_loss": "evaluation",
     "quick_loss": "evaluation",
     "TrainConfig": "config",
+    "PicturesConfig": "config",
+    "ShapesConfig": "config",
+    "prepare": "tasks",
+    "load_pictures": "pictures",
+    "Surface": "surfaces",
     "learning_rate": "config",
     "train": "loop",
     "TrainResult": "loop",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from flowlib.models.files import load_tensors, replace_folder, save_tensors
 from flowlib.models.language import FlowLM
+from flowlib.models.shape import FlowModel
 
 FORMAT = 1
 FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")
@@ -103,10 +104,10 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
-def load_model(checkpoint: Path) -> FlowLM:
+def load_model(checkpoint: Path, kind: type[FlowModel] = FlowLM) -> FlowModel:
     """The model of a checkpoint. Raises: FileNotFoundError, ValueError that names the file."""
     with _advising(checkpoint):
-        return FlowLM.load(checkpoint)
+        return kind.load(checkpoint)
 
 
 def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

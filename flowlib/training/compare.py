@@ -20,7 +20,8 @@ from flowlib.training.checkpoints import find_model
 from flowlib.training.config import TrainConfig
 from flowlib.training.elastic import coarse_to_fine
 from flowlib.training.evaluation import full_loss
-from flowlib.training.loop import prepare_data, train
+from flowlib.training.loop import train
+from flowlib.training.tasks import Text
 
 What = Literal["schemes", "depth", "remedies"]
 
@@ -104,7 +105,7 @@ def compare(
     known = {"schemes": schemes, "depth": depths, "remedies": remedies}
     if what not in known or seeds < 1:
         raise ValueError(f"compare {' or '.join(known)} with seeds ≥ 1, got {what!r} and {seeds}")
-    runs, base = Path(runs), prepare_data(base)[0]
+    runs, base = Path(runs), Text(base).config
     variants = known[what](base)
     table = {name: _facts(variant) for name, variant in variants.items()}
     for seed in range(base.seed, base.seed + seeds):
@@ -124,10 +125,14 @@ def compare(
     return {"what": what, "seeds": seeds, "train": base.to_dict(), "variants": table}
 
 
-def table(result: dict[str, Any]) -> str:
-    """The comparison as a Markdown table: mean ± standard deviation over the seeds, nats per token."""
+def table(result: dict[str, Any], *, seconds: bool = True) -> str:
+    """The comparison as a Markdown table: mean ± standard deviation over the seeds, nats per token.
+
+    seconds: with the wall time of a run, which says something where the machine had nothing else to do.
+    """
     ats = sorted({int(n) for facts in result["variants"].values() for run in facts["runs"] for n in run["at"]})
-    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats), "seconds"]
+    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats)]
+    head += ["seconds"] if seconds else []
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, facts in result["variants"].items():
         runs = facts["runs"]
@@ -136,7 +141,7 @@ def table(result: dict[str, Any]) -> str:
             f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
             *(_spread([run[which] for run in runs]) for which in ("best", "final")),
             *(_spread([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
-            f"{mean(run['seconds'] for run in runs):.0f}",
+            *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
         ]))
     return "\n".join(f"| {line} |" for line in lines)
 
@@ -174,9 +179,8 @@ def _losses_at(run: Path, variant: Variant) -> dict[str, float]:
     file = run / "losses_at_steps.json"
     if file.is_file():
         return json.loads(file.read_text("utf-8"))
-    config, _, _, validation = prepare_data(variant.config)
-    model = FlowLM.load(find_model(run))
-    losses = {str(n): full_loss(model, validation, context=config.model.context, steps=n) for n in variant.at}
+    text, model = Text(variant.config), FlowLM.load(find_model(run))
+    losses = {str(n): full_loss(model, text.validation, context=text.context, steps=n) for n in variant.at}
     save_text(json.dumps(losses) + "\n", file)
     return losses
 

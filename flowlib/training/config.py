@@ -2,27 +2,23 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flowlib.models.language import FlowConfig
+from flowlib.models.points import PointsConfig
+from flowlib.models.vision import VisionConfig
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Train a flow on text with AdamW. Two runs with equal configurations on one CPU are equal bit for bit."""
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a flow is trained with AdamW, whatever it models. Equal configurations give equal bits on one CPU."""
 
-    corpus: str = "embedded"
-    """The text: embedded (Python's own help texts), shakespeare, the path of a UTF-8 file, or of a folder of tokens."""
-    vocabulary: Literal["bytes", "characters", "gpt2"] = "bytes"
-    """What a token is; gpt2 needs tiktoken (pip install 'flowlib[bpe]')."""
-    model: FlowConfig = field(default_factory=FlowConfig)
-    """The shape of the flow."""
     flow_steps: tuple[int, ...] = ()
     """Numbers of steps of the flow, one of which is drawn for each update; none: the model's own, always."""
     steps: int = 2000
     """How many updates to make."""
     batch: int = 12
-    """Windows in a batch, over all processes."""
+    """Windows (or pictures, shapes) in a batch, over all processes."""
     micro_batch: int = 0
     """Windows that a device works on at once, adding up gradients (less memory, same updates); 0: all of its share."""
     learning_rate: float = 1e-3
@@ -54,6 +50,10 @@ class TrainConfig:
     recompute: bool = False
     """Keep only the field between steps for the backward pass, which computes the rest anew: less memory, more time."""
 
+    KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {
+        "device": ("auto", "cpu"), "precision": ("auto", "no", "bf16"), "compile": ("auto", "no", "yes"),
+    }
+
     def __post_init__(self) -> None:
         def must(holds: bool, name: str, what: str) -> None:
             if not holds:
@@ -67,8 +67,7 @@ class TrainConfig:
             must(0 < getattr(self, name), name, "above 0")
         must(self.learning_rate < 1e6, "learning_rate", "below 1e6")
         must(all(0 <= beta < 1 for beta in self.betas), "betas", "two numbers from 0 up to, not including, 1")
-        for name, *known in (("vocabulary", "bytes", "characters", "gpt2"), ("device", "auto", "cpu"),
-                             ("precision", "auto", "no", "bf16"), ("compile", "auto", "no", "yes")):
+        for name, known in self.KNOWN.items():
             must(getattr(self, name) in known, name, " or ".join(map(repr, known)))
         must(all(n >= 1 for n in self.flow_steps), "flow_steps", "whole numbers from 1 up")
 
@@ -82,10 +81,54 @@ class TrainConfig:
         return values
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Training):
+    """Train a flow on text with AdamW. Two runs with equal configurations on one CPU are equal bit for bit."""
+
+    corpus: str = "embedded"
+    """The text: embedded (Python's own help texts), shakespeare, the path of a UTF-8 file, or of a folder of tokens."""
+    vocabulary: Literal["bytes", "characters", "gpt2"] = "bytes"
+    """What a token is; gpt2 needs tiktoken (pip install 'flowlib[bpe]')."""
+    model: FlowConfig = field(default_factory=FlowConfig)
+    """The shape of the flow."""
+
+    KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {"vocabulary": ("bytes", "characters", "gpt2"), **Training.KNOWN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesConfig(Training):
+    """Train a flow that classifies pictures, with AdamW, on pictures that are moved, turned and stretched a little."""
+
+    data: Literal["digits", "mnist"] = "digits"
+    """digits (8 × 8 pixels, in scikit-learn) or mnist (28 × 28, fetched once)."""
+    model: VisionConfig = field(default_factory=VisionConfig)
+    """The shape of the flow."""
+    turn: float = 0.2
+    """The largest angle that a picture is turned by in training, in radians."""
+    stretch: float = 0.1
+    """By which share it is stretched or shrunk at most, along each side."""
+    shift: float = 0.075
+    """By which share of its side it is moved at most."""
+
+    KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {"data": ("digits", "mnist"), **Training.KNOWN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapesConfig(Training):
+    """Train a flow that classifies surfaces, with AdamW, on clouds of points drawn evenly and turned anew each time."""
+
+    model: PointsConfig = field(default_factory=PointsConfig)
+    """The shape of the flow."""
+    points: int = 128
+    """Points on a surface."""
+    surfaces: int = 1600
+    """Different surfaces to train on; a quarter as many to validate on, and as many again to test."""
+
+
 HOW = ("micro_batch", "device", "precision", "compile", "recompute")  # how a step is computed, not what it is
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
+def learning_rate(step: int, config: Training) -> float:
     """η(i) = η_max (i+1)/(w+1) for i < w, then η_min + ½ (η_max − η_min)(1 + cos π(i−w)/(N−w)).
 
     i is the step from 0, w the warm-up, N the number of steps.

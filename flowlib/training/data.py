@@ -100,27 +100,32 @@ def shakespeare_file() -> Path:
     Raises: ValueError (the file in FLOWLIB_DATA is another one), ConnectionError (offline).
     Source: https://github.com/karpathy/char-rnn
     """
+    return fetched("tiny-shakespeare", SHAKESPEARE_URL, SHAKESPEARE_FILE, SHAKESPEARE_SHA256)
+
+
+def fetched(what: str, url: str, file: str, sha256: str) -> Path:
+    """A file of the folder FLOWLIB_DATA if it is there, else fetched once into the user's cache; the original, or none.
+
+    Raises: ValueError (the file in FLOWLIB_DATA is another one), ConnectionError (offline).
+    """
     folder = os.environ.get("FLOWLIB_DATA")
-    local = Path(folder) / SHAKESPEARE_FILE if folder else None
+    local = Path(folder) / file if folder else None
     if local is not None and local.is_file():
         found = hashlib.sha256(local.read_bytes()).hexdigest()
-        if found != SHAKESPEARE_SHA256:
+        if found != sha256:
             raise ValueError(
-                f"{local} must have sha256 {SHAKESPEARE_SHA256}, but has {found}; "
-                "delete it, or put the original tiny-shakespeare in its place"
+                f"{local} must have sha256 {sha256}, but has {found}; "
+                f"delete it, or put the original {what} in its place"
             )
         return local
     import pooch
 
     try:
-        return Path(pooch.retrieve(
-            SHAKESPEARE_URL, known_hash=f"sha256:{SHAKESPEARE_SHA256}",
-            fname=SHAKESPEARE_FILE, path=pooch.os_cache("flowlib"),
-        ))
+        return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=pooch.os_cache("flowlib")))
     except (OSError, ValueError) as error:
         raise ConnectionError(
-            f"tiny-shakespeare could not be fetched from {SHAKESPEARE_URL} ({error.__class__.__name__}). "
-            f"Offline: save it as {SHAKESPEARE_FILE} in a folder and set FLOWLIB_DATA to that folder"
+            f"{what} could not be fetched from {url} ({error.__class__.__name__}). "
+            f"Offline: save it as {file} in a folder and set FLOWLIB_DATA to that folder"
             + (f" (FLOWLIB_DATA is {folder}, and has no such file)" if folder else "")
         ) from error
 

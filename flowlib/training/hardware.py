@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from flowlib.training.checkpoints import newest_checkpoint
-from flowlib.training.config import TrainConfig
+from flowlib.training.config import Training
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
-def in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
+def in_bfloat16(config: Training, device: torch.device) -> bool:
     """Whether products are to be taken in bfloat16. Raises: ValueError for a GPU that has none."""
     able = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     if config.precision == "bf16" and not able:
@@ -22,7 +22,7 @@ def in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
     return config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda" and able)
 
 
-def to_compile(config: TrainConfig, device: torch.device) -> bool:
+def to_compile(config: Training, device: torch.device) -> bool:
     """Whether a step is to go through torch.compile."""
     return config.compile == "yes" or (config.compile == "auto" and device.type == "cuda")
 

@@ -2,7 +2,7 @@
 
 A run is a folder:
 
-    runs/NAME/config.json     what was asked for, and which text it was
+    runs/NAME/config.json     what was asked for, and which data it was
              /metrics.jsonl   how it went, a line every few steps
              /best/           the model with the lowest validation loss
              /checkpoints/    the two newest points to resume from
@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from flowlib.models.language import FlowLM
+from flowlib.models.shape import FlowModel
 from flowlib.training import checkpoints, data, runs
-from flowlib.training.config import TrainConfig, learning_rate
+from flowlib.training.config import Training, learning_rate
 from flowlib.training.elastic import draw_steps
-from flowlib.training.evaluation import cross_entropy, full_loss, quick_loss
 from flowlib.training.hardware import Forward, compiled, explained, in_bfloat16, to_compile
 from flowlib.training.interrupt import Interrupted, StopOnInterrupt
+from flowlib.training.tasks import Task, prepare
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -40,21 +40,24 @@ class TrainResult:
     """A finished run: its folder, the model after the last step, and how it went."""
 
     run: Path
-    model: FlowLM
+    model: FlowModel
     metrics: list[dict[str, Any]]
     best_loss: float
+    task: Task
 
     @property
     def validation_losses(self) -> list[tuple[int, float]]:
-        """(step, validation loss in nats per token) at each evaluation."""
+        """(step, validation loss in nats per token, picture or shape) at each evaluation."""
         return [(line["step"], line["validation_loss"]) for line in self.metrics if "validation_loss" in line]
 
 
 def train(
-    config: TrainConfig, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None,
+    config: Training, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None,
     watch: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainResult:
-    """Minimise the mean of -log p(token | the tokens before it) over a corpus; leave everything in the folder `run`.
+    """Minimise the mean of -log p of what is to be said; leave everything in the folder `run`.
+
+    What that is, the kind of `config` says: the next token of a text, the class of a picture or of a shape.
 
     With `until` it stops after that many updates, with a checkpoint, to be resumed.
     `watch` is called with each line of metrics as soon as it is written: for a live curve, say.
@@ -76,12 +79,13 @@ def train(
     device, run = accelerator.device, Path(run)
     at_once = windows_at_once(config, accelerator.num_processes)
     autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=in_bfloat16(config, device))
-    config, corpus, train_tokens, validation_tokens = prepare_data(config)
+    task = prepare(config)
+    config = task.config
 
     with explained(run, at_once), torch.random.fork_rng(_gpus(device)), StopOnInterrupt() as stop:
-        start = runs.begin(run, config, corpus, resume, accelerator)
+        start = runs.begin(run, config, task.record(), resume, accelerator)
         torch.manual_seed(config.seed)
-        model = _load_model(start.checkpoint, config) if start.checkpoint else FlowLM(config.model)
+        model = _load_model(start.checkpoint, task) if start.checkpoint else task.kind(config.model)
         model.flow.checks, model.flow.recompute = False, config.recompute
         groups = model.train().parameter_groups(config.weight_decay)
         fused = True if device.type == "cuda" else None
@@ -91,9 +95,7 @@ def train(
             checkpoints.load_optimizer(start.checkpoint, model, optimizer)
 
         def own_parts(step: int) -> data.Parts:
-            shape = {"size": config.batch, "context": config.model.context}
-            batch = data.batch(train_tokens, step, seed=config.seed, **shape)
-            return data.shares(batch, accelerator.process_index, accelerator.num_processes, at_once)
+            return data.shares(task.batch(step), accelerator.process_index, accelerator.num_processes, at_once)
 
         def gradient(forward: Forward, parts: data.Parts, flow_steps: int | None) -> Tensor:
             """Add the gradient of the mean loss over the parts, one after the other; returns that loss."""
@@ -101,7 +103,7 @@ def train(
             for number, (inputs, targets) in enumerate(parts, start=1):
                 with nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
                     with autocast():
-                        loss = cross_entropy(forward, inputs, targets, steps=flow_steps) / len(parts)
+                        loss = task.loss(forward, inputs, targets, flow_steps) / len(parts)
                     accelerator.backward(loss)
                 total += loss.detach()
             return total
@@ -115,8 +117,7 @@ def train(
 
         show = progress and accelerator.is_main_process
         bar = tqdm(total=config.steps, initial=start.step, unit="step", disable=None if show else True)
-        keeper = _Keeper(run, config, accelerator, model, optimizer, validation_tokens, start, bar, show, autocast,
-                         watch)
+        keeper = _Keeper(run, task, accelerator, model, optimizer, start, bar, show, autocast, watch)
         if start.checkpoint is None:
             keeper.report(0)
         last = config.steps if until is None else min(until, config.steps)
@@ -139,10 +140,10 @@ def train(
         bar.close()
     accelerator.free_memory()
     model.flow.checks, model.flow.recompute = True, False
-    return TrainResult(run, model.eval(), runs.read_metrics(run), keeper.best_loss)
+    return TrainResult(run, model.eval(), runs.read_metrics(run), keeper.best_loss, task)
 
 
-def windows_at_once(config: TrainConfig, processes: int) -> int:
+def windows_at_once(config: Training, processes: int) -> int:
     """How many windows a process works on at once. Raises: ValueError where the batch cannot be shared out evenly."""
     share, rest = divmod(config.batch, processes)
     if rest:
@@ -155,17 +156,9 @@ def windows_at_once(config: TrainConfig, processes: int) -> int:
     return config.micro_batch or share
 
 
-def prepare_data(config: TrainConfig) -> tuple[TrainConfig, data.Corpus | data.TokenFolder, Tensor, Tensor]:
-    """The configuration with the vocabulary of its corpus, the corpus, and its tokens to train and validate on."""
-    corpus = data.load_corpus(config.corpus)
-    vocabulary = corpus.vocabulary(config.vocabulary)
-    config = replace(config, model=replace(config.model, vocabulary=vocabulary))
-    return config, corpus, *corpus.tokens(vocabulary, config.model.context)
-
-
-def _load_model(checkpoint: Path, config: TrainConfig) -> FlowLM:
-    model = checkpoints.load_model(checkpoint)
-    if model.config != config.model:
+def _load_model(checkpoint: Path, task: Task) -> FlowModel:
+    model = checkpoints.load_model(checkpoint, task.kind)
+    if model.config != task.config.model:
         raise ValueError(f"{checkpoint / 'config.json'} is of another model than this run's; delete {checkpoint}")
     return model
 
@@ -176,7 +169,7 @@ def _gpus(device: torch.device) -> list[torch.device]:
 
 
 @torch.no_grad()
-def _size(model: FlowLM) -> float:
+def _size(model: FlowModel) -> float:
     """The norm of all parameters: finite only if each of them is."""
     return torch.stack([checkpoints.whole(parameter.norm()) for parameter in model.parameters()]).norm().item()
 
@@ -190,11 +183,10 @@ class _Keeper:
     """
 
     run: Path
-    config: TrainConfig
+    task: Task
     accelerator: "Accelerator"
-    model: FlowLM
+    model: FlowModel
     optimizer: Any
-    validation_tokens: Tensor
     start: runs.Start
     bar: Any
     show: bool
@@ -204,7 +196,7 @@ class _Keeper:
     norms: list[Tensor] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.best_loss = self.start.best_loss
+        self.config, self.best_loss = self.task.config, self.start.best_loss
         self.began = time.monotonic() - self.start.seconds
 
     def report(self, step: int, loss: Tensor | None = None, norm: Tensor | None = None) -> None:
@@ -219,7 +211,7 @@ class _Keeper:
             self.must_be_finite(step, losses["train_loss"])
         if evaluating:
             self.must_be_finite(step, _size(self.model))
-            losses["validation_loss"] = self.evaluate()
+            losses |= self.evaluate()
             self.must_be_finite(step, losses["validation_loss"])
         self._write_metrics(step, losses, durable=evaluating)
         self.bar.set_postfix({name: f"{loss:.3f}" for name, loss in losses.items()}, refresh=False)
@@ -232,16 +224,14 @@ class _Keeper:
                 self.model.save(self.run / "best", tensors)
         self.save(step)
         if self.show:
-            self.bar.write(f"step {step:6d}   validation loss {losses['validation_loss']:.4f} nats per token")
+            said = f"   accuracy {losses['validation_accuracy']:.1%}" if "validation_accuracy" in losses else ""
+            loss = f"{losses['validation_loss']:.4f} nats per {self.task.unit}"
+            self.bar.write(f"step {step:6d}   validation loss {loss}{said}")
 
-    def evaluate(self) -> float:
-        """The validation loss: of the whole split, or estimated from `eval_batches` batches."""
-        place = {"context": self.config.model.context, "device": self.accelerator.device}
+    def evaluate(self) -> dict[str, float]:
+        """validation_loss, and what else the task measures on its validation split."""
         with self.autocast():
-            if self.config.eval_batches:
-                chosen = {"batches": self.config.eval_batches, "seed": self.config.seed}
-                return quick_loss(self.model, self.validation_tokens, **chosen, **place)
-            return full_loss(self.model, self.validation_tokens, **place)
+            return self.task.evaluate(self.model, self.accelerator.device)
 
     def save(self, step: int) -> None:
         """A checkpoint to resume from, after `step` updates."""
@@ -269,7 +259,7 @@ class _Keeper:
         if self.accelerator.is_main_process:
             line = {"step": step, **losses}
             line["learning_rate"] = learning_rate(max(step - 1, 0), self.config)
-            line["tokens"] = step * self.config.batch * self.config.model.context
+            line |= self.task.seen(step)
             line["wall_seconds"] = round(time.monotonic() - self.began, 3)
             runs.append_metrics(self.run, line, durable)
             if self.watch:

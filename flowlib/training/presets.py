@@ -7,13 +7,19 @@ is its twin with parameters continuous in depth, trained with 2, 4 or 8 steps, d
 learning rate, with the same long warm-up, reaches below that here (with 1e-3 it does not).
 `shakespeare-gpu` has shape, data and settings of nanoGPT's train_shakespeare_char.py, `gpt2-124m` those of its
 train_gpt2.py (half a million tokens in a batch). Both are pre-norm, as GPT-2 is.
+`digits` and `shapes` classify: handwritten digits, and surfaces given by scattered points. `digits-conv` has CvT's
+convolution before Q, K and V in the place of larger patches. `mnist` is for those online.
 """
 
 from flowlib.models.language import FlowConfig
+from flowlib.models.points import PointsConfig
+from flowlib.models.vision import VisionConfig
 from flowlib.models.vocabulary import Vocabulary
-from flowlib.training.config import TrainConfig
+from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig, Training
 
-_PRESETS = {
+_SMALL = dict(width=48, heads=4, layers=2, hidden=2)
+_BRIEF = dict(batch=64, learning_rate=3e-3, final_learning_rate=1e-5, warmup=100, eval_every=100, weight_decay=0.05)
+_PRESETS: dict[str, Training] = {
     "tiny": TrainConfig(
         corpus="embedded", vocabulary="bytes", model=FlowConfig(context=64, width=128, heads=4, layers=4),
         steps=1500, batch=12, learning_rate=2e-3, final_learning_rate=1e-4, warmup=300, eval_every=250,
@@ -39,6 +45,15 @@ _PRESETS = {
         steps=600_000, batch=480, micro_batch=12, learning_rate=6e-4, final_learning_rate=6e-5, warmup=2000,
         betas=(0.9, 0.95), eval_every=1000, eval_batches=40, precision="auto", compile="auto",
     ),
+    "digits": PicturesConfig(model=VisionConfig(patch=3, **_SMALL), steps=800, **_BRIEF),
+    "digits-conv": PicturesConfig(model=VisionConfig(patch=1, near=3, **_SMALL), steps=800, **_BRIEF),
+    "mnist": PicturesConfig(
+        data="mnist", model=VisionConfig(pixels=28, tokens=14, patch=4, width=64, heads=4, layers=3, hidden=2),
+        steps=4000, **_BRIEF | dict(eval_every=500), precision="auto",
+    ),
+    "shapes": ShapesConfig(
+        model=PointsConfig(waves=4, norm="pre", **_SMALL), steps=450, **_BRIEF | dict(batch=48, learning_rate=6e-3)
+    ),
 }
 _MEASURED = {  # the validation loss that a finished run reached, and its time; or what there is to compare with
     "tiny": "1.40 nats a byte in 159 s (one CPU thread)",
@@ -46,6 +61,17 @@ _MEASURED = {  # the validation loss that a finished run reached, and its time; 
     "shakespeare-cpu": "1.79 nats in 438 s (one thread of a busy CPU); nanoGPT reports 1.88",
     "shakespeare-gpu": "not yet; nanoGPT reports 1.47",
     "gpt2-124m": "not yet; nanoGPT reports 2.85",
+    "digits": "98.6 % of 360 unseen pictures, in 56 s of CPU time (one thread)",
+    "digits-conv": "not yet",
+    "mnist": "not yet",
+    "shapes": "99.5 % of 400 unseen surfaces, in 63 s of CPU time (one thread)",
+}
+
+
+_DATA = {  # tokens of an input, and what the inputs are
+    TrainConfig: lambda c: (str(c.model.context), f"{c.corpus}, {c.vocabulary}"),
+    PicturesConfig: lambda c: (f"{c.model.tokens} × {c.model.tokens}", f"{c.data}, patches of {c.model.patch}²"),
+    ShapesConfig: lambda c: (str(c.points), f"{c.surfaces} surfaces"),
 }
 
 
@@ -54,7 +80,7 @@ def preset_names() -> list[str]:
     return sorted(_PRESETS)
 
 
-def preset(name: str) -> TrainConfig:
+def preset(name: str) -> Training:
     """The configuration of that name. Raises: ValueError that lists the known ones."""
     if name not in _PRESETS:
         raise ValueError(f"unknown preset {name!r}; known are {', '.join(preset_names())}")
@@ -63,12 +89,12 @@ def preset(name: str) -> TrainConfig:
 
 def preset_table() -> str:
     """A line for each preset: its shape, its data, and what a run of it took and reached where that was measured."""
-    rows = [("preset", "layers, heads, width, context", "batch, steps", "corpus, tokens", "measured")]
+    rows = [("preset", "layers, heads, width, tokens", "batch, steps", "data", "measured")]
     for name, config in _PRESETS.items():
         m = config.model
-        shape = f"{m.layers}, {m.heads}, {m.width}, {m.context}"
-        length, text = f"{config.batch}, {config.steps}", f"{config.corpus}, {config.vocabulary}"
-        rows.append((name, shape, length, text, _MEASURED.get(name, "not yet")))
+        tokens, what = _DATA[type(config)](config)
+        shape, length = f"{m.layers}, {m.heads}, {m.width}, {tokens}", f"{config.batch}, {config.steps}"
+        rows.append((name, shape, length, what, _MEASURED.get(name, "not yet")))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)) for row in rows)
     return "\n".join(f"| {line.rstrip()}" for line in lines)

@@ -1,8 +1,9 @@
 """The folder of a run: begin or resume it, and its metrics.
 
 metrics.jsonl holds one JSON object a line, in the order of the steps, with the keys step, train_loss (of that step's
-batch), validation_loss (at evaluations), learning_rate, tokens (seen so far). Between equal runs all of these are
-equal; only keys that begin with `wall_` tell of the clock.
+batch), validation_loss (at evaluations; with validation_accuracy, where something is classified), learning_rate, tokens
+(seen so far; or pictures, or shapes). Between equal runs all of these are equal; only keys that begin with `wall_` tell
+of the clock.
 """
 
 import json
@@ -18,9 +19,7 @@ import torch
 import flowlib
 from flowlib.models.files import save_text
 from flowlib.training import checkpoints
-from flowlib.training.config import HOW, TrainConfig
-from flowlib.training.data import Corpus
-from flowlib.training.tokens import TokenFolder
+from flowlib.training.config import HOW, Training
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -39,20 +38,20 @@ class Start:
     seconds: float = 0.0
 
 
-def begin(
-    run: Path, config: TrainConfig, corpus: Corpus | TokenFolder, resume: bool, accelerator: "Accelerator"
-) -> Start:
+def begin(run: Path, config: Training, record: dict[str, Any], resume: bool, accelerator: "Accelerator") -> Start:
     """Open the folder of a run: write its configuration, or make sure that it is the one of the run to resume.
+
+    record: which data it is, so that one can tell later whether they were the same.
 
     Raises: FileExistsError, ValueError (the configuration or the text is another one; a damaged file).
     """
-    asked = {"format": FORMAT, "train": config.to_dict(), "corpus": corpus.record()}
+    asked = {"format": FORMAT, "train": config.to_dict(), **record}
     asked = json.loads(json.dumps(asked))  # tuples become lists, as they will be when read back
     exists = (run / "config.json").exists() or checkpoints.newest_checkpoint(run) is not None
     if exists and not resume:
         raise FileExistsError(f"{run} already holds a run; resume it (resume=True, or --resume), or give another name")
     if exists:
-        _must_be_the_same(checkpoints.load_json(run / "config.json"), asked, run)
+        _must_be_the_same(checkpoints.load_json(run / "config.json"), asked, type(config)().to_dict(), run)
     checkpoint = checkpoints.newest_checkpoint(run)
     start = _start_from(checkpoint) if checkpoint else Start()
     accelerator.wait_for_everyone()  # all processes have looked before one of them writes
@@ -106,8 +105,8 @@ def _start_from(checkpoint: Path) -> Start:
     return Start(state["step"], checkpoint, state["best_loss"], state.get("wall_seconds", 0.0))
 
 
-def _must_be_the_same(before: dict[str, Any], asked: dict[str, Any], run: Path) -> None:
-    default = _flat({"train": TrainConfig().to_dict()})  # of settings that the run is older than
+def _must_be_the_same(before: dict[str, Any], asked: dict[str, Any], default: dict[str, Any], run: Path) -> None:
+    default = _flat({"train": default})  # of settings that the run is older than
     old, new = default | _flat(before), _flat(asked)
     differ = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"

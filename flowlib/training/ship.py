@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from flowlib.models.files import replace_folder
-from flowlib.models.language import FlowLM
-from flowlib.training import checkpoints, data, runs
+from flowlib.models.language import FlowConfig
+from flowlib.models.shape import FlowModel, FlowShape
+from flowlib.models.vision import VisionConfig
+from flowlib.training import checkpoints, runs
+from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig
 from flowlib.training.evaluation import full_loss
+from flowlib.training.tasks import Task, Text, prepare
 
 
 def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = ()) -> Path:
@@ -27,10 +31,11 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
     evaluations = [line for line in metrics if "validation_loss" in line]
     if not evaluations or metrics[-1]["step"] != record["train"]["steps"]:
         raise ValueError(f"{run} is not a finished run; go on with: flowlib train --resume")
-    model = FlowLM.load(run / "best")
+    task = _task(record)
+    model = task.kind.load(run / "best")
     newest = checkpoints.newest_checkpoint(run)
     made_on = checkpoints.load_state(newest)["versions"] if newest else runs.versions()
-    card = _card(record, evaluations, model, made_on, metrics[-1]["wall_seconds"], command, _losses(record, model, at))
+    card = _card(record, evaluations, model, made_on, metrics[-1]["wall_seconds"], command, _measured(task, model, at))
 
     def write(new: Path) -> None:
         for name in ("model.safetensors", "config.json"):
@@ -42,22 +47,22 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
     return replace_folder(folder, write)
 
 
-def _card(record: dict[str, Any], evaluations, model: FlowLM, made_on, seconds: float, command: str,
-          losses: dict[int, float]) -> str:
-    c, train, corpus = model.config, record["train"], record["corpus"]
+def _card(record: dict[str, Any], evaluations, model: FlowModel, made_on, seconds: float, command: str,
+          measured: dict[str, str]) -> str:
+    c, train = model.config, record["train"]
     best = min(evaluations, key=lambda line: line["validation_loss"])
     curve = ", ".join(f"{line['step']}: {line['validation_loss']:.3f}" for line in evaluations)
     parameters = sum(p.numel() for p in model.parameters())
     rows = {
         "made by": f"`{command}` (flowlib {made_on['flowlib']}, commit {_commit()})",
-        "data": ", ".join(f"{name} {value}" for name, value in corpus.items()),
-        "model": f"{c.layers} steps, {c.heads} heads, {c.width} features, context {c.context}, {c.norm}-norm, "
+        "data": ", ".join(f"{name} {value}" for name, value in (record.get("corpus") or record["data"]).items()),
+        "model": f"{c.layers} steps, {c.heads} heads, {c.width} features, {_tokens(c)}, {c.norm}-norm, "
         f"scheme {c.scheme}, parameters {c.depth} in depth, dropout {c.dropout:g}; {parameters:,} parameters",
-        "training": f"{train['steps']} updates of {train['batch']} windows, AdamW, learning rate up to "
-        f"{train['learning_rate']:g}, seed {train['seed']}",
+        "training": f"{train['steps']} updates of {train['batch']} {'windows' if 'corpus' in record else 'examples'}, "
+        f"AdamW, learning rate up to {train['learning_rate']:g}, seed {train['seed']}",
         "loss": f"best {best['validation_loss']:.4f} at step {best['step']} (the model here), last "
-        f"{evaluations[-1]['validation_loss']:.4f}; nats per token on the whole validation split",
-        "loss at other numbers of steps": ", ".join(f"{n}: {loss:.4f}" for n, loss in losses.items()),
+        f"{evaluations[-1]['validation_loss']:.4f}; nats, mean over the whole validation split",
+        **measured,
         "curve": curve,
         "hardware": f"{made_on['machine']} {made_on.get('device', 'CPU')}, {made_on.get('processes', 1)} process(es), "
         f"{made_on['threads']} threads, {seconds:.0f} s; Python "
@@ -66,13 +71,27 @@ def _card(record: dict[str, Any], evaluations, model: FlowLM, made_on, seconds: 
     return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items() if value)
 
 
-def _losses(record: dict[str, Any], model: FlowLM, at: Sequence[int]) -> dict[int, float]:
-    """The loss on the whole validation split, at each of these numbers of steps."""
-    if not at:
-        return {}
-    context = model.config.context
-    _, tokens = data.load_corpus(record["train"]["corpus"]).tokens(model.config.vocabulary, context)
-    return {n: full_loss(model, tokens, context=context, steps=n) for n in at}
+def _tokens(config: FlowShape) -> str:
+    """What a model's input is made of."""
+    if isinstance(config, VisionConfig):
+        return f"{config.tokens} × {config.tokens} patches of {config.patch} × {config.patch}"
+    return f"context {config.context}" if isinstance(config, FlowConfig) else "scattered points"
+
+
+def _measured(task: Task, model: FlowModel, at: Sequence[int]) -> dict[str, str]:
+    """Rows of the card: the test split of what classifies; the loss of a text at each of these numbers of steps."""
+    if isinstance(task, Text):
+        losses = (f"{n}: {full_loss(model, task.validation, context=task.context, steps=n):.4f}" for n in at)
+        return {"loss at other numbers of steps": ", ".join(losses)}
+    loss, accuracy = task.measure(model, task.test)
+    return {"test": f"accuracy {accuracy:.4f}, loss {loss:.4f}, on {len(task.test[1])} {task.unit}s kept aside"}
+
+
+def _task(record: dict[str, Any]) -> Task:
+    """The task of a run, from what it wrote down."""
+    kind = TrainConfig if "corpus" in record else PicturesConfig if "data" in record["train"] else ShapesConfig
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in record["train"].items()}
+    return prepare(kind(**values | {"model": type(kind().model).from_dict(values["model"])}))
 
 
 def _commit() -> str:

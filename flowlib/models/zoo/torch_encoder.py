@@ -1,11 +1,11 @@
-"""Known architectures read as splittings of the equation."""
+"""PyTorch's own encoder as a flow."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.flow.depth import PerStep
 from flowlib.flow.equation import Flow
+from flowlib.models.zoo.parts import affine, assemble, attention, local
 from flowlib.operators import Affine, Attention, LiteralLocal, Local, Moments, Normalise, PreNorm
 
 
@@ -47,14 +47,9 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
                 "the literal reading is of the post-norm encoder; read a pre-norm one with reading='local'"
             )
         pattern = _pre_norm
-    terms, constraints = pattern(first)
+    constraints = pattern(first)[1]
     readout = None if last_norm is None else _norm(last_norm)
-    flow = Flow(terms, constraints, scheme="lie", depth=PerStep(len(layers)), readout=readout)
-    for k, layer in enumerate(layers):
-        for mine, theirs in zip(flow.depth.layers[k], pattern(layer)[0]):
-            mine.load_state_dict(theirs.state_dict())
-    weight = first.linear1.weight
-    return flow.to(device=weight.device, dtype=weight.dtype).train(module.training)
+    return assemble([pattern(layer)[0] for layer in layers], constraints, readout=readout).train(module.training)
 
 
 def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None = None) -> Tensor | None:
@@ -104,35 +99,19 @@ def _literal(layer):
 
 
 def _attention(theirs: nn.MultiheadAttention) -> Attention:
-    mine = Attention(theirs.embed_dim, theirs.num_heads, bias=theirs.in_proj_bias is not None).to(theirs.in_proj_weight)
-    with torch.no_grad():
-        mine.qkv.weight.copy_(theirs.in_proj_weight)
-        if theirs.in_proj_bias is not None:
-            mine.qkv.bias.copy_(theirs.in_proj_bias)
-    mine.out.load_state_dict(theirs.out_proj.state_dict())
-    return mine
+    qkv, out = (theirs.in_proj_weight, theirs.in_proj_bias), (theirs.out_proj.weight, theirs.out_proj.bias)
+    return attention(qkv, out, theirs.num_heads)
 
 
 def _local(layer) -> Local:
-    first = layer.linear1
-    mine = Local(first.in_features, first.out_features, _activation(layer), bias=first.bias is not None).to(
-        first.weight
-    )
-    mine.up.load_state_dict(first.state_dict())
-    mine.down.load_state_dict(layer.linear2.state_dict())
-    return mine
+    up, down = ((linear.weight, linear.bias) for linear in (layer.linear1, layer.linear2))
+    return local(up, down, _activation(layer))
 
 
 def _affine(norm: nn.LayerNorm) -> Affine:
-    width = norm.normalized_shape[-1]
-    mine = Affine(width, bias=norm.bias is not None)
-    mine = mine if norm.weight is None else mine.to(norm.weight)
-    with torch.no_grad():
-        if norm.weight is not None:
-            mine.scale.copy_(norm.weight)
-        if norm.bias is not None:
-            mine.shift.copy_(norm.bias)
-    return mine
+    if norm.weight is None:
+        return Affine(norm.normalized_shape[-1], bias=False)
+    return affine(norm.weight, norm.bias)
 
 
 def _norm(norm: nn.Module) -> Normalise:

@@ -1,0 +1,166 @@
+"""Term budgets: which term moved a token, or a prediction, at which step, and by how much.
+
+A flow adds up increments, so what a token became is an account that closes:
+
+    u(T) − u(0) = Σ_steps Σ_terms ( term's increment + its projection's increment ),
+    ⟨r, u(T)⟩   = ⟨r, u(0)⟩ + Σ ⟨r, increment⟩        for every read-out r that is linear in the field, as a logit is.
+
+A budget says what happened on the way. It does not say what would have happened without a term: the terms after it
+would have moved otherwise.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.flow.equation import Flow, Increment
+from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm
+
+NAMES = {
+    Attention: "attention", Local: "feed-forward", GatedLocal: "feed-forward", LiteralLocal: "feed-forward",
+    Affine: "scale and shift",
+}
+PROJECTION, READOUT = "projection", "readout"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The account of a flow, in float64, where the differences of float32 fields are all but exact.
+
+    start (…, token, feature)         the field that the flow began with
+    moved (row, …, token, feature)    what each row added:  start + Σ_rows moved = the flow's `final`
+    steps, names                      of each row: the number of its step from 0, and what moved ("attention",
+                                      "feed-forward", "projection", …; "head 1", … where heads are told apart)
+    """
+
+    start: Tensor
+    moved: Tensor
+    steps: list[int] = field(repr=False)
+    names: list[str] = field(repr=False)
+
+    @property
+    def final(self) -> Tensor:
+        return self.start + self.moved.sum(0)
+
+    def along(self, readout: Tensor) -> "Budget":
+        """The account of ⟨r, u⟩: readout r (feature,), or several at once (feature, k), → …, token, 1 or k.
+
+        Error: exact; the rows sum to ⟨r, final⟩ − ⟨r, start⟩ to round-off of float64.
+        Raises: ValueError where r has not as many features as the field.
+        """
+        if readout.ndim not in (1, 2) or len(readout) != self.start.shape[-1]:
+            raise ValueError(
+                f"a readout must be (feature,) or (feature, k) with {self.start.shape[-1]} features, "
+                f"got {tuple(readout.shape)}"
+            )
+        r = readout.detach().to(self.start).reshape(len(readout), -1)
+        return Budget(self.start @ r, self.moved @ r, self.steps, self.names)
+
+    def shares(self) -> Tensor:
+        """⟨moved, u(T) − u(0)⟩ / |u(T) − u(0)|², (row, …, token): the part of a token's whole way that each row made.
+
+        They sum to 1; a row that moved it back is negative. A token that ends where it began has shares NaN.
+        """
+        way = self.moved.sum(0)
+        return (self.moved * way).sum(-1) / way.square().sum(-1)
+
+    def table(self) -> dict[tuple[int, str], Tensor]:
+        """{(step, name): the sum of its rows (…, token, ·)}: half steps of one term are put together."""
+        return self._summed(zip(self.steps, self.names))
+
+    def by_name(self) -> dict[str, Tensor]:
+        """{name: the sum of its rows over all steps (…, token, ·)}."""
+        return self._summed(self.names)
+
+    def _summed(self, keys: Iterable) -> dict:
+        """{key: the sum of the rows that have it}."""
+        found: dict = {}
+        for key, moved in zip(keys, self.moved):
+            found[key] = found[key] + moved if key in found else moved
+        return found
+
+
+@torch.no_grad()
+def budget(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, weights=None, heads: bool = False) -> Budget:
+    """The account of flow(u0, steps, mask=…, weights=…): every scheme, substep and constraint.
+
+    u0 (…, token, feature). heads: a row for each head of attention (its output map W^O is a sum over heads), and one
+    for its bias if it has one. With tangent=True a term's row is what it moved along S: the part of its velocity that
+    points out of S was never taken. Where paths run side by side, each row counts with its path's weight.
+    Error: the rows sum to the flow's own result (float64: 1e-12, float32: 1e-6, relative to the largest entry).
+    Raises: ValueError where heads are asked for, and a substep is no Euler step on A(u) itself.
+    """
+    if heads and (flow.substep != "euler" or flow.tangent):
+        raise ValueError(
+            f"heads can be told apart in Euler substeps on A(u) itself; this flow takes {flow.substep} substeps with "
+            f"tangent={flow.tangent}; leave heads=True out"
+        )
+    rows: list[tuple[int, str, Tensor]] = []
+    flow(u0, steps, mask=mask, weights=weights, save="final", watch=lambda one: rows.extend(_rows(one, heads)))
+    numbers, names, moved = zip(*rows)
+    return Budget(u0.detach().double(), torch.stack(moved), list(numbers), list(names))
+
+
+def _rows(one: Increment, heads: bool) -> list[tuple[int, str, Tensor]]:
+    """A substep as rows: what its term moved (or each of its heads), then what the projection moved."""
+    by_term, by_projection = (
+        one.share * (b.double() - a.double()) for a, b in ((one.before, one.moved), (one.moved, one.after))
+    )
+    name = READOUT if one.context is None and one.term is not None else name_of(one.term)
+    rows = [(one.step, name, by_term)]
+    if one.term is None:
+        rows = []
+    elif heads and isinstance(attention_of(one.term)[0], Attention):
+        rows = [(one.step, name, part) for name, part in _head_rows(one)]
+    return rows + ([(one.step, PROJECTION, by_projection)] if by_projection.any() else [])
+
+
+def _head_rows(one: Increment) -> list[tuple[str, Tensor]]:
+    attention = attention_of(one.term)[0]
+    scale = one.share * one.dt
+    rows = [(f"head {h + 1}", scale * part) for h, part in enumerate(by_head(one).unbind(-3))]
+    if attention.out.bias is not None:
+        rows.append(("bias", (scale * attention.out.bias.double()).expand_as(one.before)))
+    return rows
+
+
+def by_head(one: Increment) -> Tensor:
+    """W^O_h ∫ γ_h V_h dx̃ of each head in float64, (…, head, token, feature): A(u) without its bias is their sum."""
+    gamma, out = _kernel_and_values(one)
+    return gamma @ out
+
+
+def heard(one: Increment, readout: Tensor) -> Tensor:
+    """Δt γ_h(x, x̃) ⟨r, W^O_h V_h(x̃)⟩, (…, head, query, key): what each heard token pushed the read-out r (feature,) by.
+
+    Summed over heads and keys it is the attention's row of the budget along r, but for W^O's bias.
+    Raises: ValueError where the substep is none of attention.
+    """
+    gamma, out = _kernel_and_values(one)
+    return one.share * one.dt * gamma * (out @ readout.detach().to(out)).unsqueeze(-2)
+
+
+def _kernel_and_values(one: Increment) -> tuple[Tensor, Tensor]:
+    """γ (…, head, query, key) and W^O_h V_h (…, head, key, feature), both float64."""
+    attention, u = attention_of(one.term, one.before)
+    if not isinstance(attention, Attention):
+        raise ValueError(f"heads and kernels belong to attention, and this substep is {name_of(one.term)!r}")
+    gamma = attention.kernel(u, **one.context).double()
+    values = attention.qkv(u).chunk(3, -1)[-1].unflatten(-1, (attention.heads, -1)).transpose(-3, -2)
+    mixes = attention.out.weight.unflatten(-1, (attention.heads, -1)).permute(1, 2, 0)  # (head, feature/head, feature)
+    return gamma, values.double() @ mixes.double()
+
+
+def attention_of(term: nn.Module | None, u: Tensor | None = None) -> tuple[nn.Module | None, Tensor | None]:
+    """The term itself and the field that it sees: under pre-norm these are the inner term and the normalised field."""
+    if not isinstance(term, PreNorm):
+        return term, u
+    return term.term, None if u is None else term.normalise(u)
+
+
+def name_of(term: nn.Module | None) -> str:
+    """What a term is called in a budget; a class that is not known here goes by its own name."""
+    inner = attention_of(term)[0]
+    return NAMES.get(type(inner), type(inner).__name__.lower())

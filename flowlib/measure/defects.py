@@ -1,0 +1,15 @@
+"""By how much a trajectory misses its constraint."""
+
+import torch
+from torch import Tensor
+
+from flowlib.flow.equation import Trajectory
+from flowlib.operators.projection import Constraint
+
+
+def defects(constraint: Constraint, trajectory: Trajectory) -> Tensor:
+    """The constraint's own defect of each token at each time, (time, …, token): 0 on S(t).
+
+    Error: exact. A field that was projected with ε > 0 has a defect of about ε/2: layer norm is not quite on S1.
+    """
+    return torch.stack([constraint.defect(u, t) for u, t in zip(trajectory.fields, trajectory.times.tolist())])

@@ -1,0 +1,176 @@
+"""How fast small differences grow along a flow, and the step at which a scheme loses that flow.
+
+    δ' = J δ,   J = ∂f/∂u.      Euler:  δ ↦ (I + Δt J) δ.      A direction with the rate λ is multiplied by 1 + Δt λ.
+
+A velocity here is any function u ↦ f(u) of torch operations, (…) → (…); all of u counts as one long vector.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Velocity = Callable[[Tensor], Tensor]
+LARGEST = 4096  # numbers in u for which a whole Jacobian is still reasonable: 128 MB in float64
+
+
+def jacobian(velocity: Velocity, u: Tensor) -> Tensor:
+    """J = ∂f/∂u as a matrix (n, n), n = numbers in u; row: what is moved, column: what moves it.
+
+    Error: exact. Raises: ValueError where u has more than 4096 numbers (use `lipschitz` or `token_rates` there).
+    """
+    if u.numel() > LARGEST:
+        raise ValueError(
+            f"a Jacobian of {u.numel()} × {u.numel()} is too large (at most {LARGEST}); `lipschitz` and `token_rates` "
+            "need none, or take fewer tokens"
+        )
+    with differentiable():
+        return torch.func.jacrev(lambda x: velocity(x.reshape(u.shape)).flatten())(u.flatten())
+
+
+def rates(velocity: Velocity, u: Tensor) -> Tensor:
+    """The eigenvalues λ of J at u, (n,), complex: how fast each direction grows (Re λ > 0) or dies out, per unit of t.
+
+    Error: exact for a normal J; of a J far from normal, eigenvalues are sensitive, and say nothing of short times.
+    Raises: as `jacobian`.
+    """
+    return torch.linalg.eigvals(jacobian(velocity, u))
+
+
+def token_rates(velocity: Velocity, u: Tensor) -> Tensor:
+    """The eigenvalues of ∂f_i/∂u_i for each token i: u (token, feature) → (token, feature), complex.
+
+    Where no token hears a later one (a causal kernel, or a term that is local), J is block triangular, and these are
+    all its eigenvalues: `rates`, without the whole matrix.
+    Error: exact. Raises: ValueError for u that is not (token, feature).
+    """
+    if u.ndim != 2:
+        raise ValueError(f"token_rates needs u (token, feature), got {tuple(u.shape)}; take one text at a time")
+
+    def alone(i: int) -> Tensor:
+        here = lambda x: velocity(torch.cat([u[:i], x[None], u[i + 1 :]]))[i]
+        return torch.func.jacrev(here)(u[i])
+
+    with differentiable():
+        return torch.linalg.eigvals(torch.stack([alone(i) for i in range(len(u))]))
+
+
+def lipschitz(velocity: Velocity, u: Tensor, iterations: int = 500, tolerance: float = 1e-5, seed: int = 0) -> float:
+    """max |Jδ| / |δ|, the largest singular value of J at u: how fast any small difference can grow, for a moment.
+
+    Power iteration δ ← Jᵀ J δ (a product forwards, one backwards); it ends when the value stands still.
+    Error: from below; `tolerance` is that of the last change, and more is left where the next value is near.
+    Raises: ValueError where it still moves after `iterations`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.randn(u.shape, generator=generator, dtype=torch.float64).to(u)
+    size = 0.0
+    with differentiable():
+        _, backwards = torch.func.vjp(velocity, u)
+        for _ in range(iterations):
+            v = v / v.norm()
+            forwards = torch.func.jvp(velocity, (u,), (v,))[1]
+            before, size = size, forwards.norm().item()
+            if size == 0 or abs(size - before) <= tolerance * size:
+                return size
+            v = backwards(forwards)[0]
+    raise ValueError(
+        f"the largest singular value must stand still, and after {iterations} iterations it moved from {before:.8g} to "
+        f"{size:.8g}; give more of them, or a larger tolerance"
+    )
+
+
+def critical_step(rate: Tensor | complex, outward: float = 0.0) -> float:
+    """The longest step with which Euler and a projection keep every dying direction (Re λ < 0) dying:
+
+        Δt_c = min over Re λ < 0 of   −2 Re λ / (|λ + a|² − a²),     ∞ where that is not positive.
+
+    rate     eigenvalues λ of the velocity that is tangent to S, per unit of t
+    outward  a = ⟨f, u⟩ / ⟨u, u⟩, how strongly the free velocity f points out of S at u. A step and a projection onto a
+             sphere (S1 is one) multiply by (1 + Δt (λ + a)) / (1 + Δt a). Without a projection, or where the velocity
+             is made tangent first, a = 0: Δt_c = −2 Re λ / |λ|², and 2/|λ| for a real λ.
+    Error: exact at an equilibrium with one a for all tokens; along a trajectory a statement about the next step only.
+           It says nothing of growing directions, nor of what a J far from normal does before its rates rule.
+    Raises: ValueError for rates that are not finite.
+    Source: Dahlquist's test equation (Hairer, Wanner, Solving Ordinary Differential Equations II, IV.2); a by us.
+    """
+    z = torch.as_tensor(rate).flatten().to(torch.complex128)
+    if not torch.isfinite(torch.view_as_real(z)).all():
+        raise ValueError("rates must be finite, got NaN or infinity; look at the field they were taken at")
+    z = z[z.real < -1e-9 * z.abs().clamp(min=1)]  # what only round-off makes die
+    room = (z + outward).abs() ** 2 - outward**2
+    steps = torch.where(room > 0, -2 * z.real / room, math.inf)
+    return steps.min().item() if len(steps) else math.inf
+
+
+def outward(velocity: Velocity, u: Tensor) -> Tensor:
+    """a = ⟨f, u⟩ / ⟨u, u⟩ for each token, (…, token), u centred as on S1: > 0 where f lengthens u. `f` is the free one.
+
+    Error: exact for S1 with mean 0; for the sphere it is the same without centring, which changes nothing there.
+    """
+    centred = u - u.mean(-1, keepdim=True)
+    return (velocity(u) * centred).sum(-1) / centred.square().sum(-1)
+
+
+def growth(step: Velocity, u: Tensor) -> float:
+    """The spectral radius of a map's Jacobian at its fixed point u: below 1, small differences die out under the map.
+
+    For step = one step of a scheme this is the truth that `critical_step` predicts from the velocity alone.
+    Error: exact. Raises: as `jacobian`.
+    """
+    return rates(step, u).abs().max().item()
+
+
+def breaking_step(rests: Callable[[float], bool], low: float, high: float, tolerance: float = 0.01) -> float:
+    """The step at which a scheme breaks, found by running it: rests(Δt) says whether the scheme comes to rest with Δt.
+
+    Bisection (of log Δt) between `low`, which must hold, and `high`; ∞ where `high` holds, too.
+    Error: relative `tolerance`. Raises: ValueError where `low` does not hold.
+    """
+    if not rests(low):
+        raise ValueError(f"the scheme must come to rest at the shortest step, {low:g}, and does not; take a shorter")
+    if rests(high):
+        return math.inf
+    while high / low > 1 + tolerance:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if rests(middle) else (low, middle)
+    return math.sqrt(low * high)
+
+
+def sharpness(
+    loss: Callable[[], Tensor], parameters: Sequence[Tensor], iterations: int = 100, tolerance: float = 1e-3,
+    seed: int = 0,
+) -> float:
+    """The eigenvalue of the loss's Hessian that is largest in size, by power iteration (two passes backwards each).
+
+    Gradient descent is Euler for θ' = −∇loss: its rates are minus the eigenvalues, its critical step 2 / the largest.
+    Error: relative `tolerance` in the last change. Raises: ValueError where it still moves after `iterations`.
+    Source: Cohen et al., arXiv:2103.00065.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    v = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
+    found = math.nan
+    with differentiable(), torch.enable_grad():
+        gradient = torch.autograd.grad(loss(), parameters, create_graph=True)
+        for _ in range(iterations):
+            length = math.sqrt(sum(x.square().sum().item() for x in v))
+            v = [x / length for x in v]
+            product = torch.autograd.grad(gradient, parameters, v, retain_graph=True)
+            before, found = found, sum((x * y).sum().item() for x, y in zip(v, product))
+            if abs(found - before) <= tolerance * abs(found):
+                return found
+            v = product
+    raise ValueError(
+        f"the sharpness must stand still, and after {iterations} iterations it moved from {before:.6g} to {found:.6g}; "
+        "give more of them, or a larger tolerance"
+    )
+
+
+@contextmanager
+def differentiable():
+    """torch's fused attention has no derivative forwards, and no second one: inside, the plain formula is used."""
+    with sdpa_kernel(SDPBackend.MATH):
+        yield

@@ -1,0 +1,188 @@
+"""What every model here has in common: the shape of its flow, how it begins, and how it is kept on disk."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear
+from flowlib.flow.equation import Flow
+from flowlib.flow.splitting import INTEGRATORS, get_scheme
+from flowlib.models.files import load_tensors, replace_folder, save_tensors
+from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, PreNorm, Sphere
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowShape:
+    """The shape of a flow, whatever flows in it: letters, patches of a picture, points of a surface."""
+
+    width: int = 128
+    """Features of the field u."""
+    heads: int = 4
+    """Kernels of the attention term; a divisor of width."""
+    layers: int = 4
+    """Steps of the flow at Δt = 1."""
+    hidden: int = 4
+    """Width of the feed-forward network, as a multiple of `width`."""
+    norm: str = "post"
+    """post: u lives on S1, u_t ∈ A(u) + L(u) − N_S1(u) (Vaswani et al.); sphere: the same on |u| = √width (RMS norm);
+    pre: u_t = A(P u) + L(P u), u is free (GPT-2)."""
+    scheme: str = "lie"
+    """Splitting scheme: lie, strang, additive, symmetrised."""
+    depth: str = "per_step"
+    """Parameters in depth: per_step (a set for each layer), elastic (continuous in depth, with knots in the middles of
+    the layers: the same as per_step in `layers` steps), piecewise_linear (knots at the layers' ends), constant."""
+    knots: int | None = None
+    """How many sets of parameters; without a number, layers (elastic) or layers + 1 (piecewise_linear)."""
+    steps: int | None = None
+    """Steps of length layers/steps that the flow takes unless told otherwise; without a number, layers."""
+    first: str = "attention"
+    """The term that a step begins with: attention or local. Strang with local first is Macaron: half, whole, half."""
+    substep: str = "euler"
+    """How a term is advanced: euler (the skip connection), midpoint, heun, rk4."""
+    tangent: bool = False
+    """Whether velocities are made tangent to the constraint, as schemes of order 2 need it."""
+    activation: str = "gelu"
+    """Of the feed-forward network."""
+    bias: bool = False
+    """Whether linear maps have one."""
+    dropout: float = 0.0
+    """The share of u(0), of the kernels and of each increment that is put to zero in training."""
+
+    COUNTS: ClassVar[tuple[str, ...]] = ("width", "heads", "layers", "hidden")
+
+    def __post_init__(self):
+        for name in self.COUNTS:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be a share from 0 up to, not including, 1, got {self.dropout!r}")
+        if self.width % self.heads or self.width < 2:
+            raise ValueError(f"width must be a multiple of heads and at least 2, got {self.width} and {self.heads}")
+        for name, known in KNOWN.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
+        get_scheme(self.scheme)
+        if self.knots is not None and (self.depth not in WITH_KNOTS or self.knots < 1):
+            known = " or ".join(WITH_KNOTS)
+            raise ValueError(f"knots must be ≥ 1, and belong to depth {known}; got {self.knots} for {self.depth}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps must be a whole number ≥ 1, got {self.steps}")
+        if self.tangent and self.norm == "pre":
+            raise ValueError("tangent needs a constraint to be tangent to: norm post or sphere, not pre")
+
+    def to_dict(self) -> dict:
+        """JSON-ready; a setting of `LATER` that has its default is left out, as older models lack it."""
+        default = {f.name: f.default for f in fields(self)}
+        return {k: v for k, v in asdict(self).items() if k not in LATER or v != default[k]}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Self:
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, dict) or set(values) - known or not cls.REQUIRED <= set(values):
+            raise ValueError(f"not a flow transformer's configuration; it has {sorted(known)}, this has {list(values)}")
+        return cls(**values)
+
+    REQUIRED: ClassVar[frozenset[str]] = frozenset()
+
+    def constraint(self) -> nn.Module:
+        """The set that the field is held on, or that its terms look at it through (pre)."""
+        return Sphere(math.sqrt(self.width), self.width * 1e-5) if self.norm == "sphere" else Moments(eps=1e-5)
+
+    def terms(self, *, causal: bool = False, near: nn.Module | None = None) -> list[nn.Module]:
+        """Attention and the local term, in the order in which a step takes them."""
+        attention = Attention(self.width, self.heads, causal=causal, bias=self.bias, dropout=self.dropout, near=near)
+        local = Local(self.width, self.hidden * self.width, self.activation, bias=self.bias, dropout=self.dropout)
+        if self.norm == "pre":
+            attention, local = (PreNorm(term, Moments(eps=1e-5)) for term in (attention, local))
+        return [attention, local] if self.first == "attention" else [local, attention]
+
+    def flow(self, terms: Sequence[nn.Module], constraint: nn.Module) -> Flow:
+        """The equation of these terms, on the constraint or, for pre-norm, free with a last norm as read-out."""
+        readout = Normalise(Moments(eps=1e-5)) if self.norm == "pre" else None
+        how = dict(substep=self.substep, steps=self.steps, tangent=self.tangent, readout=readout)
+        return Flow(terms, None if self.norm == "pre" else constraint, self.scheme, DEPTHS[self.depth](self), **how)
+
+
+DEPTHS = {
+    "per_step": lambda c: PerStep(c.layers),
+    "piecewise_linear": lambda c: PiecewiseLinear(c.knots or c.layers + 1, c.layers),
+    "elastic": lambda c: PiecewiseLinear(c.knots or c.layers, c.layers, middles=True),
+    "constant": lambda c: Constant(c.layers),
+}
+KNOWN = {
+    "norm": ("post", "pre", "sphere"), "depth": DEPTHS, "first": ("attention", "local"), "substep": INTEGRATORS,
+    "activation": ACTIVATIONS,
+}
+WITH_KNOTS = ("elastic", "piecewise_linear")
+KNOTS = "flow.depth.layers."  # how the names of the tensors of a knot (or layer) begin, in a model's state
+LATER = ("knots", "steps", "first", "substep", "tangent", "dropout")
+
+
+class FlowModel(nn.Module):
+    """embed → flow → read out, with a configuration: what training, saving and loading need to know of a model."""
+
+    Config: ClassVar[type[FlowShape]]
+    config: Any
+    flow: Flow
+
+    def parameter_groups(self, weight_decay: float) -> list[dict]:
+        """Parameter groups for AdamW: matrices decay, vectors (biases) do not."""
+        decayed = [p for p in self.parameters() if p.ndim >= 2]
+        rest = [p for p in self.parameters() if p.ndim < 2]
+        groups = [dict(params=decayed, weight_decay=weight_decay), dict(params=rest, weight_decay=0.0)]
+        return [g for g in groups if g["params"]]
+
+    def save(self, folder: str | Path, tensors: dict[str, Tensor] | None = None) -> Path:
+        """folder/model.safetensors and folder/config.json, written beside it first and then put in place.
+
+        tensors: the state, where it had to be gathered first, because its parts lie on several devices.
+        """
+
+        def write(new: Path) -> None:
+            save_tensors(self.state_dict() if tensors is None else tensors, new / "model.safetensors")
+            (new / "config.json").write_text(
+                json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
+            )
+
+        return replace_folder(folder, write)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
+        """The saved model, in evaluation mode. Loading reads tensors and JSON, and never runs code.
+
+        Raises: FileNotFoundError where a file is missing, ValueError where one is truncated or not this model's.
+        """
+        folder = Path(folder)
+        tensors = load_tensors(folder / "model.safetensors")
+        file = folder / "config.json"
+        try:
+            config = cls.Config.from_dict(json.loads(file.read_text("utf-8")))
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{file} is missing; a saved model is a folder with model.safetensors and config.json"
+            ) from None
+        except (ValueError, TypeError) as e:
+            raise ValueError(f"{file} does not describe a flow transformer ({e})") from None
+        model = cls(config)
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as e:
+            raise ValueError(
+                f"{folder / 'model.safetensors'} does not fit its config.json ({str(e).splitlines()[-1].strip()})"
+            ) from None
+        return model.to(device or "cpu").eval()
+
+    def _initialise(self) -> None:
+        """GPT-2's: normal with spread 0.02; the maps that write into u, smaller by √(2 · layers)."""
+        for name, p in self.named_parameters():
+            if p.ndim < 2:
+                nn.init.zeros_(p)
+            else:
+                writes = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(p, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)

@@ -1,0 +1,141 @@
+"""Pictures: a picture is a function on the unit square, and its tokens are patches at points of a grid."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flowlib.fields import Grid
+from flowlib.flow.equation import Trajectory
+from flowlib.models.classifier import FlowClassifier
+from flowlib.models.shape import FlowShape
+from flowlib.operators import Neighbourhood
+
+
+@dataclass(frozen=True)
+class VisionConfig(FlowShape):
+    """The shape of a flow that classifies pictures."""
+
+    pixels: int = 8
+    """Pixels in a row of the pictures to train on; a patch's samples are as far apart."""
+    tokens: int = 8
+    """Tokens in a row of the grid to train on."""
+    patch: int = 1
+    """Samples in a row of a patch."""
+    near: int = 0
+    """Tokens in a row of the convolution before Q, K and V, as in CvT (odd); 0: none."""
+    channels: int = 1
+    """Numbers that a pixel has."""
+    classes: int = 10
+    """What a picture may be."""
+    waves: int = 4
+    """Frequencies of the position."""
+
+    COUNTS: ClassVar[tuple[str, ...]] = ("pixels", "tokens", "patch", "channels", "classes", "waves", *FlowShape.COUNTS)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.near and self.near % 2 == 0:
+            raise ValueError(f"near must be odd (a token and as many on either side), or 0; got {self.near}")
+
+
+class FlowVision(FlowClassifier):
+    """scores = E ∫ u(x, T) dx,   u(x, 0) = P(W [I(x + δ_1), …, I(x + δ_m)] + φ(x)),   x in the unit square.
+
+    I is the picture as a function (`sample`), with mean 0 and spread 1; the δ are the offsets of a patch's samples.
+    So u(x, 0) has a value at every x, and the tokens may be put anywhere: on `grid`, by default the one of training.
+
+    model(pictures (…, channel, row, column), steps=None, grid=None) → scores (…, class).
+    positions: what φ gets instead of the grid's points (see `index_positions`).
+    Error: that of the grid's quadrature rule.
+    Raises: ValueError for another number of channels, NaN, a constant picture, a grid that is not in the plane.
+    """
+
+    Config = VisionConfig
+
+    def __init__(self, config: VisionConfig):
+        c = config
+        near = Neighbourhood(c.width, 1 / c.tokens, c.near) if c.near else None
+        super().__init__(c, inputs=c.channels * c.patch**2, dims=2, near=near)
+        self.grid = square(c.tokens)
+        offsets = (torch.arange(c.patch) - (c.patch - 1) / 2) / c.pixels
+        self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
+
+    def forward(
+        self, pictures: Tensor, steps: int | None = None, *, grid: Grid | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        grid = self.grid if grid is None else grid
+        return self._classify(self.initial_field(pictures, grid, positions), grid, steps)
+
+    def initial_field(self, pictures: Tensor, grid: Grid | None = None, positions: Tensor | None = None) -> Tensor:
+        """u(x, 0) on the grid, (…, token, width)."""
+        grid = self.grid if grid is None else grid
+        self._check(pictures, grid)
+        points = grid.points.to(pictures)
+        if positions is not None and positions.shape != points.shape:
+            raise ValueError(
+                f"positions: one point for each of the {len(grid)} tokens, {tuple(points.shape)}, got "
+                f"{tuple(positions.shape)}"
+            )
+        at = points[:, None] + self.offsets.to(points)  # (token, sample, 2)
+        values = sample(standardised(pictures), at.flatten(0, 1))  # (…, channel, token · sample)
+        values = values.unflatten(-1, at.shape[:2]).movedim(-3, -2).flatten(-2)  # (…, token, channel · sample)
+        return self._begin(values, points if positions is None else positions.to(points))
+
+    def trajectory(self, pictures: Tensor, steps: int | None = None, *, grid: Grid | None = None) -> Trajectory:
+        """The flow of the pictures: fields (steps+1, …, token, width)."""
+        grid = self.grid if grid is None else grid
+        return self.flow(self.initial_field(pictures, grid), steps, weights=grid)
+
+    def _check(self, pictures: Tensor, grid: Grid) -> None:
+        c = self.config
+        if pictures.ndim < 3 or pictures.shape[-3] != c.channels or not pictures.is_floating_point():
+            raise ValueError(
+                f"pictures must be floats (…, channel = {c.channels}, row, column), got {pictures.dtype} of shape "
+                f"{tuple(pictures.shape)}; for grey pictures (…, row, column) use pictures[..., None, :, :]"
+            )
+        if grid.dim != 2:
+            raise ValueError(f"tokens of a picture lie in the plane: the grid must have dim 2, got {grid.dim}")
+        if not self.flow.checks:
+            return
+        if not torch.isfinite(pictures).all():
+            raise ValueError("pictures must be finite, got NaN or infinity; look at what made them")
+        flat = pictures.flatten(-3)
+        if (constant := (flat == flat[..., :1]).all(-1)).any():
+            which = f"picture {constant.nonzero()[0].tolist()}" if constant.ndim else "the picture"
+            raise ValueError(f"{which} is constant: it shows nothing, and its contrast cannot be made 1; leave it out")
+
+
+def square(n: int) -> Grid:
+    """The midpoints of n × n equal cells of the unit square, row by row: where the pixels of a picture are."""
+    return Grid.product(Grid.uniform(n), Grid.uniform(n))
+
+
+def standardised(pictures: Tensor) -> Tensor:
+    """(I − mean) / spread over channels and pixels of each picture: brightness and contrast do not matter."""
+    flat = pictures.flatten(-3)
+    mean, spread = flat.mean(-1), flat.std(-1, correction=0)
+    return (pictures - mean[..., None, None, None]) / spread[..., None, None, None]
+
+
+def sample(pictures: Tensor, points: Tensor) -> Tensor:
+    """I(x): the picture as a function on the unit square, bilinear between the middles of its pixels, constant beyond.
+
+    pictures (…, channel, row, column), points (point, 2) as (down, right) in [0, 1] → (…, channel, point).
+    Error: exact in the middles of the pixels; O(pixel²) between them, for a smooth picture.
+    """
+    flat = pictures.reshape(-1, *pictures.shape[-3:])
+    at = (2 * points - 1).flip(-1).expand(len(flat), 1, -1, -1)  # torch wants (right, down) in [−1, 1]
+    values = F.grid_sample(flat, at, mode="bilinear", padding_mode="border", align_corners=False)
+    return values.reshape(*pictures.shape[:-2], len(points))
+
+
+def index_positions(rows: int, columns: int, tokens: int) -> Tensor:
+    """Where a Transformer that counts its tokens takes them to be: token (i, j) at ((i+½)/tokens, (j+½)/tokens).
+
+    On the grid of training, of `tokens` × `tokens` equal cells, that is where they are. (rows · columns, 2).
+    """
+    i, j = (torch.arange(n, dtype=torch.float64) + 0.5 for n in (rows, columns))
+    return torch.cartesian_prod(i, j) / tokens

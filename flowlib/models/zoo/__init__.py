@@ -1,0 +1,20 @@
+"""Known architectures read as splittings of the equation."""
+
+from flowlib.models.zoo.huggingface import EmbeddedFlow, from_huggingface
+from flowlib.models.zoo.own import macaron, ngpt
+from flowlib.models.zoo.pretrained import minilm
+from flowlib.models.zoo.table import ARCHITECTURES, Architecture, describe
+from flowlib.models.zoo.torch_encoder import from_torch, mask_from_torch
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "EmbeddedFlow",
+    "describe",
+    "from_huggingface",
+    "from_torch",
+    "macaron",
+    "mask_from_torch",
+    "minilm",
+    "ngpt",
+]

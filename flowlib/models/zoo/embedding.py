@@ -1,0 +1,99 @@
+"""u(x, y, 0): from tokens or pixels to the field at depth 0."""
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.fields import Grid
+from flowlib.models.zoo.parts import Map, linear
+from flowlib.operators import Normalise
+
+
+class TokenEmbedding(nn.Module):
+    """u(x, ·, 0) = M N(E[token] + position(x) + T[type]);  what an architecture lacks of position, T, N, M is left out.
+
+    tokens (…, token) whole numbers; token_type_ids like tokens (zeros where left out) → (…, token, feature).
+    Raises: ValueError for tokens that are not whole numbers, unknown, none or too many, and for types it does not have.
+    """
+
+    def __init__(
+        self,
+        token: Tensor,
+        position: Tensor | None = None,
+        types: Tensor | None = None,
+        normalise: Normalise | None = None,
+        widen: Map | None = None,
+    ):
+        super().__init__()
+        self.token = _table(token)
+        self.position = None if position is None else _table(position)
+        self.types = None if types is None else _table(types)
+        self.normalise, self.widen = normalise, None if widen is None else linear(widen)
+
+    def forward(self, tokens: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        self._check(tokens, token_type_ids)
+        u = self.token(tokens)
+        if self.types is not None:
+            u = u + (self.types.weight[0] if token_type_ids is None else self.types(token_type_ids))
+        if self.position is not None:
+            u = u + self.position.weight[: tokens.shape[-1]]
+        u = u if self.normalise is None else self.normalise(u)
+        return u if self.widen is None else self.widen(u)
+
+    def _check(self, tokens: Tensor, types: Tensor | None) -> None:
+        _check_numbers(tokens, self.token.num_embeddings, "input_ids")
+        if self.position is not None and tokens.shape[-1] > self.position.num_embeddings:
+            raise ValueError(f"at most {self.position.num_embeddings} tokens have a position, got {tokens.shape[-1]}")
+        if types is None:
+            return
+        if self.types is None:
+            raise ValueError("this architecture has no token types; leave token_type_ids out")
+        if types.shape != tokens.shape:
+            raise ValueError(f"one type for each token: {tuple(tokens.shape)}, got {tuple(types.shape)}")
+        _check_numbers(types, self.types.num_embeddings, "token_type_ids")
+
+
+class PatchEmbedding(nn.Module):
+    """u(x, ·, 0) = W patch(x) + position(x), x in the plane; before the patches stands one token more that is nowhere.
+
+    pictures (…, channel, height, width) → (…, 1 + patch, feature), the patches row by row; `grid`: where they are.
+    patches: W (feature, channel, height, width) and b; token (1, 1, feature); position (1, 1 + patch, feature).
+    Raises: ValueError for pictures of another size or with other channels.
+    """
+
+    def __init__(self, patches: Map, token: Tensor, position: Tensor, size: tuple[int, int]):
+        super().__init__()
+        weight, bias = patches
+        self.shape = (weight.shape[1], *size)  # channel, height, width of a picture
+        self.patch = tuple(weight.shape[2:])
+        self.map = linear((weight.flatten(1), bias))
+        self.token, self.position = nn.Parameter(token[0].clone()), nn.Parameter(position[0].clone())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        if pictures.shape[-3:] != self.shape or not pictures.is_floating_point():
+            raise ValueError(
+                f"pictures must be floats (…, channel, height, width) = (…, {', '.join(map(str, self.shape))}), "
+                f"got {pictures.dtype} {tuple(pictures.shape)}; resize them first"
+            )
+        high, wide = self.patch
+        patches = pictures.unflatten(-1, (-1, wide)).unflatten(-3, (-1, high))  # (…, channel, row, high, column, wide)
+        patches = patches.movedim((-4, -2), (-5, -4)).flatten(-5, -4).flatten(-3)  # (…, patch, channel · high · wide)
+        u = self.map(patches.to(self.map.weight.dtype))
+        return torch.cat((self.token.expand(*u.shape[:-2], -1, -1), u), -2) + self.position
+
+    @property
+    def grid(self) -> Grid:
+        """The centres of the patches in [0, 1]², their areas as weights (the first token has none)."""
+        return Grid.product(*(Grid.uniform(n // m) for n, m in zip(self.shape[1:], self.patch)))
+
+
+def _table(weight: Tensor) -> nn.Embedding:
+    return nn.Embedding.from_pretrained(weight.detach().clone(), freeze=False)
+
+
+def _check_numbers(numbers: Tensor, known: int, name: str) -> None:
+    if numbers.dtype not in (torch.int64, torch.int32) or numbers.ndim < 1 or not numbers.numel():
+        raise ValueError(
+            f"{name} must be whole numbers (…, token), at least one, got {numbers.dtype} {tuple(numbers.shape)}"
+        )
+    if not 0 <= numbers.min() <= numbers.max() < known:
+        raise ValueError(f"{name} must be in 0 … {known - 1}, got {numbers.min()} … {numbers.max()}")

@@ -1,0 +1,115 @@
+"""Models of the package `transformers` as flows: embed → flow → last norm. The package itself is not needed here."""
+
+from torch import Tensor, nn
+
+from flowlib.flow.equation import Flow, Trajectory
+from flowlib.models.zoo import decoders, encoders
+from flowlib.models.zoo.parts import Parameters
+
+READERS = {
+    "bert": encoders.bert,
+    "albert": encoders.albert,
+    "vit": encoders.vit,
+    "gpt2": decoders.gpt2,
+    "gptj": decoders.gptj,
+    "gpt_neox": decoders.gpt_neox,
+    "llama": decoders.llama,
+}
+UNUSED = ("pooler.", "embeddings.mask_token")  # read off the last field, or for training only
+
+
+class EmbeddedFlow(nn.Module):
+    """tokens ↦ u(0) = embed(tokens) ↦ the trajectory of `flow` from there; `.final` is after the last norm.
+
+    A call takes what the model it was read from takes, by the same names:
+    input_ids       tokens (batch, token), or
+    pixel_values    pictures (batch, channel, height, width).
+    attention_mask  (batch, token), 1 or True = a valid token; padded tokens hear nothing and are not heard, so that
+                    their own features differ from the model's, and only they.
+    token_type_ids  (batch, token), where the architecture has types.
+    steps, save     as in a flow; by default a step is a layer.
+    Raises: ValueError for tokens, types, pixels or masks that do not fit, each saying what would.
+    """
+
+    def __init__(self, embed: nn.Module, flow: Flow):
+        super().__init__()
+        self.embed, self.flow = embed, flow
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        pixel_values: Tensor | None = None,
+        steps: int | None = None,
+        save: str = "all",
+    ) -> Trajectory:
+        if (input_ids is None) == (pixel_values is None):
+            raise ValueError("give input_ids (tokens) or pixel_values (pictures), and not both")
+        inputs = pixel_values if input_ids is None else input_ids
+        u0 = self.embed(inputs) if token_type_ids is None else self.embed(inputs, token_type_ids)
+        if attention_mask is not None and attention_mask.shape != u0.shape[:-1]:
+            raise ValueError(
+                f"attention_mask must be (batch, token) = {tuple(u0.shape[:-1])}, got {tuple(attention_mask.shape)}"
+            )
+        mask = None if attention_mask is None else attention_mask.bool()
+        return self.flow(u0, steps, mask=mask, save=save)
+
+
+def from_huggingface(model: nn.Module) -> EmbeddedFlow:
+    """A `transformers` model as embed → flow → last norm:  .final is the model's last_hidden_state at valid tokens.
+
+    Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX and Llama, with or without a head: of a model with a head it reads
+    the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied; one that is used
+    twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in evaluation mode.
+    Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
+           keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here); before
+           its version 5 so are the scores of GPT-J.
+    Raises: TypeError for what is no `transformers` model. ValueError for an architecture that is not known (the message
+            lists those that are), a setting that is not (cross-attention, relative positions, a sliding window,
+            scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over.
+    """
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if not isinstance(model, nn.Module) or kind is None:
+        raise TypeError(
+            f"from_huggingface reads models of the package transformers, got {type(model).__name__}; "
+            "from_torch reads torch's own encoder"
+        )
+    if kind not in READERS:
+        raise ValueError(
+            f"the architecture {kind!r} ({type(model).__name__}) is not known; known: {', '.join(READERS)}"
+        )
+    body = getattr(model, "base_model", model)
+    _check_settings(body)
+    parameters = Parameters(dict(body.named_parameters(remove_duplicate=False)), type(body).__name__)
+    embed, flow = READERS[kind](body.config, parameters)
+    if left := [name for name in parameters.unread if not name.startswith(UNUSED)]:
+        raise ValueError(
+            f"{parameters.owner} has parameters that a known {kind!r} does not have: {', '.join(left[:4])}; "
+            "adapters must be merged into the model first"
+        )
+    like = next(flow.parameters())
+    return EmbeddedFlow(embed, flow).to(device=like.device, dtype=like.dtype).eval()
+
+
+def _check_settings(body: nn.Module) -> None:
+    """What no reader knows, whatever the architecture. Raises: ValueError."""
+    config, name = body.config, type(body).__name__
+    refused = {
+        "cross-attention": getattr(config, "add_cross_attention", False),
+        "a sliding window": getattr(config, "sliding_window", None),
+        "relative positions": getattr(config, "position_embedding_type", None) not in (None, "absolute"),
+        "a causal BERT (is_decoder)": config.model_type in ("bert", "albert") and getattr(config, "is_decoder", False),
+    }
+    for what, has in refused.items():
+        if has:
+            raise ValueError(f"{name} has {what}, which from_huggingface cannot read; known is the model without it")
+    if body.training and (rate := _dropout(config)):
+        raise ValueError(f"{name} is in training mode with dropout {rate}; a flow has none: call model.eval() first")
+
+
+def _dropout(config) -> float:
+    """The largest dropout rate of the body (and not of a head) in a configuration."""
+    rates = {name: rate for name, rate in config.to_dict().items() if "drop" in name and isinstance(rate, float)}
+    return max([rate for name, rate in rates.items() if not name.startswith(("classifier", "summary"))], default=0.0)

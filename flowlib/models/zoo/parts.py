@@ -1,0 +1,135 @@
+"""Terms made of given parameters: what every reader of an architecture needs."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.flow.depth import Depth, PerStep
+from flowlib.flow.equation import Flow
+from flowlib.operators import Affine, Attention, GatedLocal, Local, Normalise
+
+Map = tuple[Tensor, Tensor | None]  # W and b of  u ↦ W u + b
+UNFILLED = torch.device("meta")  # made without numbers: none are drawn that would be thrown away
+
+
+class Parameters:
+    """The parameters of a model, by name. Each is asked for once; `unread` are those that nobody asked for.
+
+    Raises: ValueError, naming the parameter, where one is missing, not loaded, or stored as whole numbers.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], owner: str):
+        self.tensors, self.owner, self.asked = tensors, owner, set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            raise ValueError(
+                f"{self.owner} lacks the parameter {name!r}; load a whole model, in the form that transformers saves"
+            )
+        if tensor.is_meta or not tensor.is_floating_point():
+            state = "not loaded (meta)" if tensor.is_meta else f"stored as {tensor.dtype}"
+            raise ValueError(f"{self.owner}'s {name!r} is {state}; load the model whole, and without quantisation")
+        self.asked.add(name)
+        return tensor.detach()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def map(self, name: str, *, transposed: bool = False) -> Map:
+        """W (out, in) and b (out,) of `name`; b is None where there is none. transposed: W is stored as (in, out)."""
+        weight = self[f"{name}.weight"]
+        return weight.T if transposed else weight, self.shift(name)
+
+    def shift(self, name: str) -> Tensor | None:
+        return self[f"{name}.bias"] if f"{name}.bias" in self else None
+
+    def affine(self, name: str) -> Affine:
+        return affine(self[f"{name}.weight"], self.shift(name))
+
+    @property
+    def unread(self) -> list[str]:
+        return [name for name in self.tensors if name not in self.asked]
+
+
+def stacked(*maps: Map) -> Map:
+    """Maps of the same u, one above the other: as queries, keys and values are computed at once."""
+    weight = torch.cat([w for w, _ in maps])
+    if all(b is None for _, b in maps):
+        return weight, None
+    return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in maps])
+
+
+def attention(qkv: Map, out: Map, heads: int, **options) -> Attention:
+    """Attention with W^{QKV} = [W^Q; W^K; W^V] and W^O; a bias that only one of them has is zero in the other."""
+    dim, inner = out[0].shape
+    bias = qkv[1] is not None or out[1] is not None
+    with UNFILLED:
+        mine = Attention(dim, heads, bias=bias, head_dim=inner // heads, **options)
+    return _filled(mine, qkv=qkv, out=out)
+
+
+def local(up: Map, down: Map, activation: str) -> Local:
+    bias = up[1] is not None or down[1] is not None
+    with UNFILLED:
+        mine = Local(up[0].shape[1], len(up[0]), activation, bias)
+    return _filled(mine, up=up, down=down)
+
+
+def gated(gate: Map, up: Map, down: Map, activation: str) -> GatedLocal:
+    bias = any(b is not None for _, b in (gate, up, down))
+    with UNFILLED:
+        mine = GatedLocal(up[0].shape[1], len(up[0]), activation, bias)
+    return _filled(mine, gate=gate, up=up, down=down)
+
+
+def affine(scale: Tensor, shift: Tensor | None) -> Affine:
+    mine = Affine(len(scale), bias=shift is not None)
+    mine.scale = _copy(scale)
+    if shift is not None:
+        mine.shift = _copy(shift)
+    return mine
+
+
+def assemble(
+    layers: Sequence[Sequence[nn.Module]],
+    constraints,
+    scheme: str = "lie",
+    depth: Depth | None = None,
+    readout: Normalise | None = None,
+    steps: int | None = None,
+) -> Flow:
+    """The flow whose terms in layer k are layers[k]. By default each layer is a step of length 1.
+
+    depth: a law with as many copies as there are layers; steps: so many steps of length 1, where not the depth's own.
+    """
+    with torch.random.fork_rng(devices=[]):  # the flow first makes terms of its own, at random
+        depth = PerStep(len(layers)) if depth is None else depth
+        flow = Flow(layers[0], constraints, scheme, depth, readout=readout, horizon=steps, steps=steps)
+    flow.depth.layers = nn.ModuleList(nn.ModuleList(layer) for layer in layers)
+    like = next(flow.depth.parameters())
+    return flow.to(device=like.device, dtype=like.dtype)
+
+
+def linear(given: Map) -> nn.Linear:
+    """u ↦ W u + b with copies of W and b."""
+    weight, bias = given
+    with UNFILLED:
+        mine = nn.Linear(*weight.T.shape, bias=bias is not None)
+    mine.weight = _copy(weight)
+    if bias is not None:
+        mine.bias = _copy(bias)
+    return mine
+
+
+def _filled(term: nn.Module, **maps: Map) -> nn.Module:
+    """The term with these linear maps in the places of its own; a bias that is lacking is zero, where it has one."""
+    for name, (weight, bias) in maps.items():
+        zero = weight.new_zeros(len(weight)) if getattr(term, name).bias is not None else None
+        setattr(term, name, linear((weight, zero if bias is None else bias)))
+    return term
+
+
+def _copy(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.detach().clone(memory_format=torch.contiguous_format))

@@ -1,0 +1,67 @@
+"""What happens to queries and keys before they meet: they are turned by their position, and brought to unit length.
+
+Both are maps (z, first) ↦ z for `Attention(prepare=…)`: z (…, head, token, feature/head), the tokens numbered from
+`first`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Rotary(nn.Module):
+    """R_x z: each pair of features is turned by the angle x ω_j, so that ⟨R_x q, R_x̃ k⟩ depends on x − x̃ alone.
+
+        (a, b) ↦ (a cos xω_j − b sin xω_j,  b cos xω_j + a sin xω_j),    ω_j = base^(−2j/dim),   j < dim/2.
+
+    z (…, token, feature) → the same; x is the token's number, counted from `first`. The first `dim` features are
+    turned, the others stay. Pairs are (z_j, z_{j+dim/2}) or, interleaved, (z_2j, z_2j+1).
+    precision: the dtype of the angles. float32 is what trained models use: at x = 2000 it is off by up to 1e-4.
+    Error: exact for float64 angles (round-off).
+    Raises: ValueError for a dim that is odd or less than 2, and for z with fewer than dim features.
+    Source: Su et al., arXiv:2104.09864.
+    """
+
+    def __init__(
+        self, dim: int, base: float = 10000.0, *, interleaved: bool = False, precision: torch.dtype = torch.float32
+    ):
+        super().__init__()
+        if dim < 2 or dim % 2:
+            raise ValueError(f"features are turned in pairs: dim must be even and at least 2, got {dim}")
+        self.dim, self.base, self.interleaved, self.precision = dim, base, interleaved, precision
+
+    def forward(self, z: Tensor, first: int = 0) -> Tensor:
+        if z.shape[-1] < self.dim:
+            raise ValueError(f"{self.dim} features are to be turned, but a head has {z.shape[-1]}; give a smaller dim")
+        turned, rest = z[..., : self.dim], z[..., self.dim :]
+        cos, sin = self.angles(first, z.shape[-2], z)
+        a, b = (turned[..., ::2], turned[..., 1::2]) if self.interleaved else turned.chunk(2, -1)
+        a, b = a * cos - b * sin, b * cos + a * sin
+        turned = torch.stack((a, b), -1).flatten(-2) if self.interleaved else torch.cat((a, b), -1)
+        return torch.cat((turned, rest), -1)
+
+    def angles(self, first: int, tokens: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """cos xω and sin xω, each (token, dim/2), for x = first, first + 1, …"""
+        number = dict(dtype=self.precision, device=like.device)
+        frequencies = 1 / self.base ** (torch.arange(0, self.dim, 2, **number) / self.dim)
+        angles = torch.arange(first, first + tokens, **number)[:, None] * frequencies
+        return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, base={self.base:g}, interleaved={self.interleaved}"
+
+
+class UnitLength(nn.Module):
+    """s ⊙ z/|z|, after another map of z if one is given: scores are then cosines, but for the learned s.
+
+    z (…, head, token, feature/head) → the same; s (head, 1, feature/head) starts at 1. A zero stays zero.
+    Error: exact (round-off). Source: Loshchilov et al., arXiv:2410.01131.
+    """
+
+    def __init__(self, heads: int, head_dim: int, before: nn.Module | None = None):
+        super().__init__()
+        self.scale, self.before = nn.Parameter(torch.ones(heads, 1, head_dim)), before
+
+    def forward(self, z: Tensor, first: int = 0) -> Tensor:
+        z = z if self.before is None else self.before(z, first)
+        return self.scale * F.normalize(z, dim=-1)

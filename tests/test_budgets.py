@@ -1,0 +1,170 @@
+"""Term budgets close, for every scheme; and on fields where the answer is known they give it."""
+
+import pytest
+import torch
+from torch import nn
+
+from flowlib.flow import Constant, Flow, Increment, PerStep
+from flowlib.measure.budgets import attention_of, budget, by_head, heard
+from flowlib.measure.defects import defects
+from flowlib.models import FlowConfig, FlowLM, from_torch, shipped
+from flowlib.operators import Attention, LiteralLocal, Local, Moments, NonNegative, Sphere
+
+
+class Rain(nn.Module):
+    """The same velocity everywhere."""
+
+    sees_other_tokens = False
+
+    def __init__(self, *velocity):
+        super().__init__()
+        self.velocity = torch.tensor(velocity, dtype=torch.float64)
+
+    def forward(self, u):
+        return self.velocity.expand_as(u)
+
+
+def flow_of(constraint, scheme="lie", **how):
+    torch.manual_seed(0)
+    flow = Flow([Attention(8, 2), Local(8, 16, "tanh")], constraint, scheme, PerStep(2), **how)
+    for p in flow.parameters():
+        nn.init.normal_(p, std=0.4)
+    return flow.double()
+
+
+def start(dtype=torch.float64):
+    torch.manual_seed(1)
+    return Moments().project(torch.randn(3, 5, 8, dtype=dtype))
+
+
+MOVING = dict(mean=lambda t: 0.1 * t, std=lambda t: 1 + 0.2 * t)
+WAYS = [
+    dict(scheme=scheme, substep=substep, tangent=tangent)
+    for scheme in ("lie", "strang", "additive", "symmetrised")
+    for substep, tangent in (("euler", False), ("midpoint", False), ("heun", True))
+]
+
+
+@pytest.mark.claim("C9.1")
+@pytest.mark.parametrize("how", WAYS, ids=lambda how: "-".join(map(str, how.values())))
+@torch.no_grad()
+def test_budgets_sum_to_the_whole_in_every_scheme(measured, how):
+    valid = torch.arange(5) < torch.tensor([[5], [4], [3]])
+    for constraint in (Moments(), Moments(**MOVING), Sphere(2.0)):
+        flow, u0 = flow_of(constraint, **how), constraint.project(start(), 0.0)
+        account, final = budget(flow, u0, 3, mask=valid), flow(u0, 3, mask=valid).final
+        measured.at_most("largest miss of a budget's sum, float64", (account.final - final).abs().max(), 1e-12)
+        r = torch.randn(8, 2, dtype=torch.float64)
+        along = account.along(r)
+        measured.at_most("largest miss of a budget's sum, float64", (along.final - final @ r).abs().max(), 1e-12)
+
+
+@pytest.mark.claim("C9.1")
+@pytest.mark.parametrize("heads", [False, True], ids=["terms", "heads"])
+@torch.no_grad()
+def test_budgets_of_a_trained_model_sum_to_its_logits(measured, heads):
+    model = FlowLM.load(shipped("tiny"))
+    u0 = model.trajectory("the value of the argum").fields[0]
+    account = budget(model.flow, u0, heads=heads).along(model.embed.weight.T)
+    logits = model.read_out(model.flow(u0).final).double()
+    miss = (account.final - logits).abs().max() / logits.abs().max()
+    measured.at_most("miss of a logit's budget, float32, relative to the largest logit", miss, 1e-6)
+    assert account.moved.shape == ((28 if heads else 16), 22, 256)
+
+
+@torch.no_grad()
+def test_watching_changes_no_bit_and_sees_every_step():
+    for how in WAYS:
+        flow, u0, seen = flow_of(Moments(), **how), start(), []
+        watched = flow(u0, 3, watch=seen.append)
+        assert torch.equal(watched.fields, flow(u0, 3).fields)
+        assert [one.step for one in seen] == sorted(one.step for one in seen) and seen[-1].step == 2
+        assert all(isinstance(one, Increment) for one in seen)
+        u = u0
+        for n, step in enumerate(flow.maps(u0, 3)):
+            u = step(u)
+            assert torch.equal(u, watched.fields[n + 1])
+
+
+def test_recomputing_in_training_does_not_tell_twice():
+    flow, seen = flow_of(None), []
+    flow.recompute = True
+    flow(start().requires_grad_(), 2, watch=seen.append).final.sum().backward()
+    assert len(seen) == 4
+
+
+def test_a_known_answer_rain_against_a_wall():
+    """Two rains on u ≥ 0: what each moved and what the wall took back, by hand."""
+    flow = Flow([Rain(1.0, -2.0), Rain(0.5, 0.5)], NonNegative(), depth=Constant(2))
+    account = budget(flow, torch.tensor([[0.0, 3.0]], dtype=torch.float64))
+    expected = [  # u: (0, 3) → (1, 1) → (1.5, 1.5) → (2.5, −0.5 → 0) → (3, 0.5)
+        (0, "rain", [1.0, -2.0]), (0, "rain", [0.5, 0.5]),
+        (1, "rain", [1.0, -2.0]), (1, "projection", [0.0, 0.5]), (1, "rain", [0.5, 0.5]),
+    ]  # fmt: skip
+    assert [(s, n, m[0].tolist()) for s, n, m in zip(account.steps, account.names, account.moved)] == expected
+    assert account.table()[0, "rain"][0].tolist() == [1.5, -1.5]
+    assert account.by_name()["projection"][0].tolist() == [0.0, 0.5]
+    shares = account.shares()[:, 0]
+    assert shares.sum().item() == pytest.approx(1) and shares[0].item() == pytest.approx((3 + 5) / (9 + 6.25))
+
+
+def test_side_by_side_each_term_counts_with_its_share():
+    flow = Flow([Rain(1.0, 0.0), Rain(0.0, 1.0)], None, "symmetrised")
+    account = budget(flow, torch.zeros(1, 2, dtype=torch.float64))
+    assert account.by_name()["rain"][0].tolist() == [1.0, 1.0]
+    assert [m[0].tolist() for m in account.moved] == [[0.5, 0.0], [0.0, 0.5], [0.0, 0.5], [0.5, 0.0]]
+
+
+@torch.no_grad()
+def test_heads_and_heard_tokens_sum_to_the_term():
+    for model in (FlowLM(FlowConfig(width=16, heads=4, layers=2, norm=norm, bias=True)) for norm in ("post", "pre")):
+        torch.manual_seed(0)
+        for p in model.parameters():
+            nn.init.normal_(p, std=0.3)
+        seen, r = [], torch.randn(16, dtype=torch.float64)
+        model = model.double()
+        model.flow(model.initial_field(torch.arange(7)), 3, watch=seen.append)
+        told = [one for one in seen if isinstance(attention_of(one.term)[0], Attention)]
+        assert len(told) == 3
+        for one in told:
+            bias = one.dt * attention_of(one.term)[0].out.bias
+            moved = one.moved - one.before - bias
+            assert (one.dt * by_head(one).sum(-3) - moved).abs().max() < 1e-13
+            assert (heard(one, r).sum((-3, -1)) - moved @ r).abs().max() < 1e-13
+            assert (heard(one, r).triu(1) == 0).all()  # causal: nobody pushes from ahead
+        with pytest.raises(ValueError, match="this substep is 'feed-forward'"):
+            by_head(seen[1])
+
+
+@torch.no_grad()
+def test_a_last_norm_has_a_row_of_its_own():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True, norm_first=True)
+    flow = from_torch(nn.TransformerEncoder(layer, 2, nn.LayerNorm(8), enable_nested_tensor=False)).double().eval()
+    account = budget(flow, start(), heads=True)
+    assert account.names[-1] == "readout" and "bias" in account.names and "projection" not in account.names
+    assert (account.final - flow(start()).final).abs().max() < 1e-12
+
+
+def test_the_literal_reading_has_a_budget_too():
+    flow = Flow([LiteralLocal([8, 16, 8]).double()], Moments())
+    account = budget(flow, start())
+    assert account.names == ["feed-forward", "projection"]
+    assert (account.final - flow(start()).final).abs().max() < 1e-12
+
+
+def test_defects_of_a_trajectory():
+    on, off = flow_of(Moments()), flow_of(None)
+    assert defects(Moments(), on(start(), 3)).max() < 1e-14
+    found = defects(Moments(), off(start(), 3))
+    assert found.shape == (4, 3, 5) and found[0].max() < 1e-14 and found[-1].min() > 1e-3
+    eps = Moments(eps=1e-5)
+    miss = defects(eps, flow_of(eps)(start(), 3))[-1]
+    assert 1e-7 < miss.min() and miss.max() < 1e-5  # ½ε/s², with a spread s of about 1 before the projection
+
+
+def test_what_cannot_be_is_said():
+    with pytest.raises(ValueError, match="heads can be told apart in Euler substeps.*midpoint.*leave heads=True out"):
+        budget(flow_of(Moments(), substep="midpoint"), start(), heads=True)
+    with pytest.raises(ValueError, match="with 8 features, got"):
+        budget(flow_of(None), start()).along(torch.zeros(7))

@@ -1,0 +1,60 @@
+"""Order conditions: what a table promises is what exact substeps keep."""
+
+import pytest
+import torch
+
+from flowlib.flow import SCHEMES, Scheme
+from flowlib.flow.conditions import backward, order_of, shares
+from flowlib.measure import order
+
+there = lambda n, h=1.0: tuple((i, h) for i in range(n))
+strang = lambda n, h=1.0: tuple((i, a * h) for i, a in SCHEMES["strang"].paths(n)[0][1])
+g = 1 / (2 - 2 ** (1 / 3))
+HIGHER = {
+    "extrapolated Lie": (lambda n: [(2.0, there(n, 0.5) * 2), (-1.0, there(n))], 2),
+    "Burstein-Mirin": (lambda n: [(2 / 3, strang(n)), (2 / 3, tuple((n - 1 - i, a) for i, a in strang(n))),
+                                  (-1 / 6, there(n)), (-1 / 6, there(n)[::-1])], 3),
+    "extrapolated Strang": (lambda n: [(4 / 3, strang(n, 0.5) * 2), (-1 / 3, strang(n))], 4),
+    "triple jump": (lambda n: [(1.0, strang(n, g) + strang(n, 1 - 2 * g) + strang(n, g))], 4),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_the_library_declares_the_order_that_the_table_has(name):
+    scheme = SCHEMES[name]
+    assert [order_of(scheme, n) for n in (2, 3)] == [scheme.order] * 2
+    assert shares(scheme, 3) == pytest.approx([1, 1, 1])
+    assert backward(scheme) == 0
+
+
+@pytest.mark.parametrize("name", HIGHER)
+def test_the_order_of_the_table_is_measured_with_exact_substeps(name):
+    paths, expected = HIGHER[name]
+    scheme = Scheme(name, expected, paths)
+    assert order_of(scheme) == expected
+    assert backward(scheme) < 0
+    torch.manual_seed(0)
+    matrices = torch.randn(2, 3, 3, dtype=torch.float64) / 2
+    exp, u0 = torch.linalg.matrix_exp, torch.ones(3, dtype=torch.float64)
+    truth, errors = exp(matrices.sum(0)) @ u0, []
+    numbers = [8, 16, 32] if expected == 4 else [64, 128, 256]  # fine enough, and above round-off
+    for n in numbers:
+        u = u0
+        for _ in range(n):
+            u = scheme.step([lambda v, h, M=M: exp(h * M) @ v for M in matrices], u, 1 / n)
+        errors.append((u - truth).norm())
+    assert order(errors, numbers) == pytest.approx(expected, abs=0.15)
+
+
+def test_no_scheme_of_order_3_goes_only_forwards():
+    for paths, expected in HIGHER.values():
+        assert expected < 3 or backward(Scheme("", expected, paths)) < 0
+
+
+def test_a_table_that_is_no_scheme_has_order_0():
+    half = Scheme("half", 1, lambda n: [(1.0, there(n, 0.5))])
+    assert order_of(half) == 0 and shares(half) == [0.5, 0.5]
+    forgets = Scheme("forgets", 1, lambda n: [(1.0, ((0, 1.0),))])
+    assert order_of(forgets) == 0 and shares(forgets) == [1, 0]
+    with pytest.raises(ValueError, match="at least one term"):
+        order_of(half, 0)
