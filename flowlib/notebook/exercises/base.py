@@ -1,8 +1,10 @@
 """What the checks of all assignments are made of."""
 
+import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,7 +51,9 @@ class Exercise:
     tol: float = 1e-6
     wrongs: list[Wrong] = field(default_factory=list)
     laws: list[Law] = field(default_factory=list)
+    cell: str = ""  # the id of the cell that holds the solution, in exercises/source
     shown: int = field(default=0, init=False)
+    tries: int = field(default=0, init=False)
 
     def wrong(self, name: str, sentence: str) -> Callable:
         """Register a wrong way. Raises: ValueError where the name is taken."""
@@ -79,15 +83,21 @@ class Exercise:
         """
         if not callable(answer):
             raise CheckFailed(f"{self.name}: a function must come here, got {type(answer).__name__}")
+
+        def counted(*inputs):
+            result = answer(*inputs)
+            self.tries += 1
+            return result
+
         seed = secrets.randbelow(10**6) if seed is None else seed
         for attempt in range(2 if self.wrongs else 0):
             drawn = self.inputs(torch.Generator().manual_seed(seed + attempt))
-            mine = as_tensor(self.call(answer, *drawn), f"exercise {self.name}")
+            mine = as_tensor(self.call(counted, *drawn), f"exercise {self.name}")
             for known in self.wrongs:
                 if agrees(known.way, mine, drawn, self.tol):
                     raise CheckFailed(f"{known.sentence} (seed {seed})")
         for law in self.laws:
-            held = law.holds(answer, torch.Generator().manual_seed(seed))
+            held = law.holds(counted, torch.Generator().manual_seed(seed))
             if held is not True:
                 raise CheckFailed(f"{law.sentence}{f' {held}' if isinstance(held, str) else ''} (seed {seed})")
         print(f"✓ exercise {self.name}")
@@ -100,6 +110,32 @@ class Exercise:
         """Print a hint: the first, then the second, then the third; or the one of that level, 1 to 3."""
         self.shown = min(self.shown + 1, 3) if level is None else max(1, min(level, 3))
         print(f"Hint {self.shown} of 3: {self.hints[self.shown - 1]}")
+
+    def reveal(self) -> None:
+        """Print the solution and why it is one, once the check has seen an answer of yours.
+
+        For those who study alone: it is read from exercises/source, which a class does not have.
+        Raises: CheckFailed before an attempt; FileNotFoundError where there are no solutions.
+        """
+        if not self.tries:
+            raise CheckFailed(f"{self.name}: first an attempt. Write an answer that runs, right or wrong, and check "
+                              f"it; or take a hint().")
+        print(solution(self.name, self.cell))
+
+
+def solution(task: str, cell: str) -> str:
+    """The text between the solution marks of a cell, from the exercises/source above the working folder.
+
+    Raises: FileNotFoundError where there is none.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        for file in sorted(folder.glob(f"exercises/source/{int(task.split('.')[0]):02d}_*/*.ipynb")):
+            for found in json.loads(file.read_text("utf-8"))["cells"]:
+                if found.get("id") == cell:
+                    lines = "".join(found["source"]).splitlines()
+                    return "\n".join(line for line in lines if not line.strip().startswith(("### BEGIN", "### END")))
+    raise FileNotFoundError(f"the solution of {task} is not here: it lies in exercises/source of the course, which "
+                            f"your teacher keeps")
 
 
 def agrees(way: Callable, mine: Tensor, inputs: Sequence, tol: float) -> bool:

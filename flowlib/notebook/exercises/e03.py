@@ -18,7 +18,7 @@ def inputs(generator):
 
 
 by_hand = Exercise(
-    "3.1", inputs=lambda generator: (), tol=6e-3,
+    "3.1", cell="shares", inputs=lambda generator: (), tol=6e-3,
     hints=(
         "Write three rows: the distance from 0 to each key, κ of it, and κ times the weight of that key.",
         "κ is 1, 1/2 and 1/10. A key's share is its own κ·w, divided by the sum of all three.",
@@ -54,7 +54,7 @@ def check_shares(shares) -> None:
 
 
 attend = Exercise(
-    "3.2", inputs=inputs,
+    "3.2", cell="near-attend", inputs=inputs,
     hints=(
         "Three steps, and a shape beside each: all squared distances (query, key); the kernel times the weights "
         "(query, key); the average of v (query, value).",
@@ -174,7 +174,7 @@ def _(answer, generator):
 
 
 error = Exercise(
-    "3.3", inputs=lambda generator: (), tol=1e-9,
+    "3.3", cell="operator-error", inputs=lambda generator: (), tol=1e-9,
     hints=(
         "Make the grid, put q, k and v of its points into your function, and compare with the same on a much finer "
         "grid of Gauss points.",
