@@ -1,30 +1,22 @@
-"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship.
-
-Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
-command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
-"""
+"""Commands for models: train, sample, tokenize, ship, bench, compare."""
 
 import gc
 import json
-import os
-import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from flowlib.cli.parsing import parse
 
 if TYPE_CHECKING:
     from flowlib.training import TrainResult
 
-MISTAKES = (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError)
 PROCESSES = (
     "Several GPUs or hosts: accelerate config, once; then accelerate launch -m flowlib.cli train, with the same flags "
     "(precision and compilation are set by the flags below, and not by accelerate)."
 )
-PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch")
 
 
 def train(arguments: list[str]) -> int:
@@ -53,7 +45,7 @@ def train(arguments: list[str]) -> int:
         """What the sample at the end begins with (of a model of text)."""
 
     about = f"{type(defaults).__doc__}\n\n{preset_table()}\n\nThe defaults below are those of {chosen}. {PROCESSES}"
-    asked = _parse(Train, flags, f"flowlib train {chosen}", about)
+    asked = parse(Train, flags, f"flowlib train {chosen}", about)
     run = asked.runs / asked.name
     try:
         result = run_training(asked.config, run, resume=asked.resume)
@@ -117,7 +109,7 @@ def sample(arguments: list[str]) -> int:
         model = FlowLM.load(find_model(run))
         print(model.generate(prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed))
 
-    _parse(sample, arguments, "flowlib sample")
+    parse(sample, arguments, "flowlib sample")
     return 0
 
 
@@ -145,73 +137,8 @@ def tokenize(arguments: list[str]) -> int:
         write_tokens(corpus.text, folder, vocabulary)
         print(f"train on it: flowlib train PRESET --corpus {folder} --vocabulary {vocabulary}")
 
-    _parse(tokenize, arguments, "flowlib tokenize")
+    parse(tokenize, arguments, "flowlib tokenize")
     return 0
-
-
-def doctor(arguments: list[str]) -> int:
-    """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
-
-    def doctor() -> int:
-        """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
-        checks: list[tuple[str, Callable[[], str]]] = [
-            ("Python", lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-            *((name, lambda name=name: version(name)) for name in PACKAGES),
-            ("device", _check_device), ("data folder", _check_data), ("shipped checkpoint", _check_shipped),
-        ]
-        failed = 0
-        for name, check in checks:
-            try:
-                print(f"ok      {name}: {check()}")
-            except PackageNotFoundError:
-                failed += 1
-                print(f"FAILED  {name}: not installed; pip install {name}")
-            except (*MISTAKES, ImportError, RuntimeError) as error:
-                failed += 1
-                print(f"FAILED  {name}: {error}")
-        print(f"{failed} of {len(checks)} checks failed" if failed else "all is well")
-        return 1 if failed else 0
-
-    return _parse(doctor, arguments, "flowlib doctor")
-
-
-def _check_device() -> str:
-    import torch
-
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
-    if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()}, {threads}"
-    return f"mps, {threads}" if torch.backends.mps.is_available() else f"cpu, {threads}"
-
-
-def _check_data() -> str:
-    folder = os.environ.get("FLOWLIB_DATA")
-    if not folder:
-        return "FLOWLIB_DATA is not set; tiny-shakespeare is fetched when it is first asked for"
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"FLOWLIB_DATA must be a folder, but {folder} is none; make it, or unset FLOWLIB_DATA")
-    from flowlib.training.data import SHAKESPEARE_FILE, shakespeare_file
-
-    if not (Path(folder) / SHAKESPEARE_FILE).is_file():
-        return f"{folder}, without {SHAKESPEARE_FILE}, which is fetched when it is first asked for"
-    return f"{folder}, {shakespeare_file().name} is the original"
-
-
-def _check_shipped() -> str:
-    from flowlib.models.language import FlowLM, shipped
-
-    model = FlowLM.load(shipped("tiny"))
-    text = model.generate("The river ", tokens=8, seed=0)
-    return f"tiny, {sum(p.numel() for p in model.parameters()):,} parameters, says {text!r}"
-
-
-def notebooks(arguments: list[str]) -> int:
-    """Run notebooks in place and measure them, all chapters by default: flowlib notebooks [PATH ...] [--dry]."""
-    from flowlib.notebook import execute
-
-    if not any(not argument.startswith("-") for argument in arguments):
-        arguments = [*arguments, *map(str, sorted(Path("chapters").glob("*.ipynb")))]
-    return 1 if execute.main(arguments) else 0
 
 
 def ship(arguments: list[str]) -> int:
@@ -233,46 +160,15 @@ def ship(arguments: list[str]) -> int:
 
         print((ship(run, folder, command, at) / "CARD.md").read_text("utf-8"))
 
-    _parse(ship, arguments, "flowlib ship")
+    parse(ship, arguments, "flowlib ship")
     return 0
-
-
-def claims(arguments: list[str]) -> int:
-    """Measure every claim of the course, and show the ledger: flowlib claims [--recorded] [--write]."""
-
-    def claims(recorded: bool = False, write: bool = False) -> int:
-        """Measure every claim of the course and show the ledger: statement, section, figures, bounds, tests.
-
-        Exit code 1 if a claim fails, a chapter states one that no test measures, a test measures one that no chapter
-        states, or the page chapters/claims.md no longer lists what is measured.
-
-        Args:
-            recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
-            write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
-        """
-        from flowlib.notebook import claims as book
-
-        if recorded and write:
-            raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
-        root = book.root_of(Path.cwd())
-        rows = book.recorded(root)[0] if recorded else book.measure(root)
-        found = book.ledger(root, rows)
-        print(f"{book.table(found)}\n\n{found.verdict()}")
-        if write:
-            book.write(root, rows)
-        changed = book.drift(book.recorded(root)[0], rows)
-        if changed:
-            print("\n".join([*changed, "chapters/claims.md is out of date; write it with: flowlib claims --write"]))
-        return 0 if found.sound and not changed else 1
-
-    return _parse(claims, arguments, "flowlib claims")
 
 
 def bench(arguments: list[str]) -> int:
     """Measure speeds beside a discrete network, a plain GPT and torch's encoder: flowlib bench [--quick] [--json F]."""
     from flowlib import bench
 
-    bench.main(_parse(bench.Bench, arguments, "flowlib bench"))
+    bench.main(parse(bench.Bench, arguments, "flowlib bench"))
     return 0
 
 
@@ -306,7 +202,7 @@ def compare(arguments: list[str]) -> int:
         f"The defaults below are those of {chosen}."
     )
     program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
-    asked = _parse(Compare, arguments[len(words) :], program, about)
+    asked = parse(Compare, arguments[len(words) :], program, about)
     from flowlib.training.compare import compare, table
 
     only_json = str(asked.json) == "-"
@@ -318,57 +214,3 @@ def compare(arguments: list[str]) -> int:
         asked.json.write_text(text + "\n", "utf-8")
     print(text if only_json else f"\nvalidation loss, nats per token, {asked.seeds} seeds\n\n{table(result)}")
     return 0
-
-
-COMMANDS = {
-    command.__name__: command
-    for command in (train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship)
-}
-
-
-def _parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:
-    """tyro's reading of the flags, without the vocabulary's own: it comes from the corpus."""
-    import tyro
-    from tyro.constructors import ConstructorRegistry, StructConstructorSpec
-
-    registry = ConstructorRegistry()
-
-    @registry.struct_rule
-    def hide_vocabulary(info: Any) -> StructConstructorSpec | None:
-        if getattr(info.type, "__name__", "") != "Vocabulary":
-            return None
-        return StructConstructorSpec(instantiate=info.type.bytes, fields=())
-
-    plain_flags = (tyro.conf.FlagCreatePairsOff,)  # --resume, without a --no-resume
-    return tyro.cli(
-        target, args=arguments, prog=program, description=description, config=plain_flags, registry=registry
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name in ("-h", "--help"):
-        print("usage: flowlib COMMAND ...\n")
-        for known, command in COMMANDS.items():
-            print(f"  {known:10} {command.__doc__}")
-        print("\nFlags of a command: flowlib COMMAND --help")
-        return 0
-    if name not in COMMANDS:
-        print(f"flowlib: unknown command {name!r}; known are {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a notebook's has none
-            stream.reconfigure(errors="replace")  # a console that lacks a character shows a ? for it
-    try:
-        return COMMANDS[name](rest)
-    except MISTAKES as error:
-        print(f"flowlib {name}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nflowlib {name}: interrupted", file=sys.stderr)
-        return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

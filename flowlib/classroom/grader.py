@@ -1,0 +1,139 @@
+"""Grade one notebook: its cells run in the student's room, its tests here, where the student's program cannot reach.
+
+A test cell is an ordinary cell: `close(my_attend(q, k, v), …)`. Names that the assignment gives (its imports and data)
+are looked up here, in a namespace of the grader's own; names that it does not give are the student's, and are fetched
+from the room. So a test sees what the student's functions return, and they see nothing of the test but their arguments.
+"""
+
+import ast
+import builtins
+import io
+import linecache
+import traceback
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowlib.classroom.room import Died, Room
+from flowlib.classroom.sandbox import Limits
+from flowlib.classroom.wire import Raised
+
+
+@dataclass
+class Graded:
+    """A notebook with its outputs, the points of its automatic tests, and what happened on the way."""
+
+    notebook: Any
+    points: dict[str, float] = field(default_factory=dict)
+    most: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_test(cell) -> bool:
+    """A cell that gives points automatically: it is graded, and not written by the student."""
+    mark = cell.metadata.get("nbgrader", {})
+    return cell.cell_type == "code" and bool(mark.get("grade")) and not mark.get("solution")
+
+
+def is_given(cell) -> bool:
+    """Code that the assignment gives and the student must not change."""
+    mark = cell.metadata.get("nbgrader", {})
+    return cell.cell_type == "code" and bool(mark.get("locked")) and not mark.get("grade")
+
+
+def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool = True, seed: int = 0) -> Graded:
+    """Run a repaired notebook (`repair`) cell by cell; fills in outputs, and gives a test its points if it passes.
+
+    seed: given to the assignment as SEED, which its tests draw their inputs from.
+    """
+    from nbformat import from_dict
+
+    graded = Graded(notebook)
+    given: dict[str, Any] = {"__name__": "assignment", "SEED": seed}
+    with Room(limits, files, isolate=isolate) as room:
+        room.run(f"SEED = {seed}", "SEED")
+        count = 0
+        for number, cell in enumerate(notebook.cells, start=1):
+            if cell.cell_type != "code":
+                continue
+            name = cell.metadata.get("nbgrader", {}).get("grade_id") or str(number)
+            if is_test(cell):
+                outputs, passed = test(cell.source, name, given, room)
+                points = float(cell.metadata.nbgrader.get("points", 0))
+                graded.points[name], graded.most[name] = points if passed else 0.0, points
+            else:
+                if is_given(cell):
+                    provide(cell.source, name, given, seed)
+                outputs = room.run(cell.source, name)
+            count += 1
+            cell.outputs = [from_dict(output) for output in outputs]
+            cell.execution_count = count
+        graded.notes += room.notes
+    return graded
+
+
+def provide(source: str, name: str, given: dict[str, Any], seed: int) -> None:
+    """Run what a given cell needs nothing of the student's for, in the grader's own namespace."""
+    tree = ast.parse(without_magics(source))
+    for statement in tree.body:
+        missing = [n for n in loaded(statement) if n not in given and not hasattr(builtins, n)]
+        if missing:  # it shows what the student made: nothing that a test would need
+            continue
+        exec(_compiled(ast.Module([statement], []), name, source), given)
+    given["SEED"] = seed
+
+
+def test(source: str, name: str, given: dict[str, Any], room: Room) -> tuple[list[dict], bool]:
+    """Run a test cell: its outputs, and whether it passed."""
+    out = io.StringIO()
+    names = dict(given)
+    try:
+        tree = ast.parse(without_magics(source))
+        for wanted in loaded(tree):
+            if wanted not in names and not hasattr(builtins, wanted):
+                try:
+                    names[wanted] = room.get(wanted)
+                except KeyError:
+                    pass  # a name of the test's own, or one that is missing: Python will say which
+        with redirect_stdout(out):
+            exec(_compiled(tree, name, source), names)
+        said = None
+    except Exception as error:
+        said = explained(error)
+    outputs = [{"output_type": "stream", "name": "stdout", "text": out.getvalue()}] if out.getvalue() else []
+    return (outputs, True) if said is None else ([*outputs, said], False)
+
+
+def explained(error: Exception) -> dict:
+    """An error as a notebook keeps it, in the words that help a student."""
+    kind, text = type(error).__name__, str(error)
+    if isinstance(error, Raised):
+        lines = ["Your code raised an error:", *error.trace.splitlines()[-12:]]
+    elif isinstance(error, Died):
+        lines = [text]
+    elif isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
+        lines = [f"{text}: is the cell that defines it still there, and does it run?"]
+    elif isinstance(error, AssertionError):
+        lines = [f"✗ {text or 'a check did not hold'}"]
+    else:
+        lines = traceback.format_exception_only(error)
+    return {"output_type": "error", "ename": kind, "evalue": text[:2000], "traceback": [x.rstrip() for x in lines]}
+
+
+def loaded(tree: ast.AST) -> list[str]:
+    """The names that code asks for, in order, each once."""
+    found = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    return list(dict.fromkeys(found))
+
+
+def without_magics(source: str) -> str:
+    """The code without IPython's own lines (%matplotlib inline, !ls, x?)."""
+    lines = source.splitlines()
+    return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) or line.endswith("?") else line for line in lines)
+
+
+def _compiled(tree: ast.Module, name: str, source: str):
+    file = f"<test {name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    return compile(tree, file, "exec")

@@ -1,0 +1,85 @@
+"""Commands for a class: release, grade."""
+
+from pathlib import Path
+from typing import Literal
+
+from flowlib.cli.parsing import parse
+
+
+def release(arguments: list[str]) -> int:
+    """What students get of an assignment, without solutions: flowlib release [NAME ...] [--course exercises]."""
+    import tyro
+
+    def release(names: tyro.conf.Positional[tuple[str, ...]] = (), course: Path = Path("exercises")) -> None:
+        """Make release/NAME from source/NAME, with solutions and hidden tests taken out.
+
+        Args:
+            names: Assignments; without a name, all of the course.
+            course: The folder of the course.
+        """
+        book = _classroom().Course(course)
+        for name in names or book.assignments():
+            print(book.release(name))
+
+    parse(release, arguments, "flowlib release")
+    return 0
+
+
+def grade(arguments: list[str]) -> int:
+    """Grade what students handed in, each in a sandbox: flowlib grade SUBMISSIONS --out GRADES.csv [--assignment N]."""
+    import tyro
+
+    def grade(
+        submissions: tyro.conf.Positional[Path], out: Path, course: Path = Path("exercises"),
+        assignment: str | None = None, seconds: float = 120.0, call_seconds: float = 20.0, megabytes: int = 1200,
+        seed: int = 0, workers: int = 0, sandbox: Literal["bubblewrap", "none"] = "bubblewrap",
+    ) -> int:
+        """Grade notebooks; write a table of grades, and give everything to nbgrader's gradebook.
+
+        Exit code 1 if a submission could not be graded; the table says which, and why.
+
+        Args:
+            submissions: STUDENT/ASSIGNMENT/*.ipynb as nbgrader collects them, or STUDENT.ipynb with --assignment.
+            out: The table of grades, CSV; details of every test go beside it, as JSON.
+            course: The folder of the course.
+            assignment: Grade this one only.
+            seconds: Wall-clock time for a whole notebook.
+            call_seconds: Wall-clock time for a cell, or a call of a student's function.
+            megabytes: Memory for all processes of one student.
+            seed: Draws the numbers in the tests; another one for another class.
+            workers: Students graded at a time; 0: as many as there are cores.
+            sandbox: none runs students' programs as you: only in a container that is thrown away.
+        """
+        from tqdm import tqdm
+
+        room = _classroom()
+        book = room.Course(course)
+        names = [assignment] if assignment else book.assignments()
+        count = len(room.submissions(submissions, names))
+        with tqdm(total=count, unit="submission", disable=None) as bar:
+            results = room.grade_all(
+                book, submissions, names=names, limits=room.Limits(seconds, call_seconds, megabytes), seed=seed,
+                isolate=sandbox != "none", workers=workers or None, progress=bar.update,
+            )
+        save_text(room.table(results), out)
+        save_text(room.details(results), out.with_suffix(".json"))
+        print(f"{len(results)} submissions graded: {out}; every test: {out.with_suffix('.json')}")
+        for result in results:
+            if result.notes:
+                print(f"  {result.student}, {result.assignment}: {'; '.join(result.notes)}")
+        return 1 if any(not r.points for r in results) else 0
+
+    from flowlib.models.files import save_text
+
+    return parse(grade, arguments, "flowlib grade")
+
+
+def _classroom():
+    """flowlib.classroom.course, or a word on what is missing."""
+    try:
+        import nbgrader  # noqa: F401
+    except ImportError:
+        raise ModuleNotFoundError("grading needs nbgrader: pip install -e '.[classroom]'") from None
+    from flowlib.classroom import course
+
+    return course
