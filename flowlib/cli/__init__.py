@@ -1,4 +1,5 @@
-"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship, release, grade.
+"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship, release, grade,
+feedback, otter.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
@@ -15,6 +16,7 @@ COMMANDS = {
     for command in (
         models.train, models.sample, models.tokenize, course.claims, models.bench, models.compare, course.doctor,
         course.notebooks, models.ship, classroom.release, classroom.grade,
+        classroom.feedback, classroom.otter,
     )
 }
 
