@@ -43,7 +43,7 @@ if not find_spec("flowlib"):
             "for Colab, put the address of the copy into its notebooks first: flowlib links OWNER/NAME"
         )
     kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
     subprocess.run([*pip, f"flowlib[notebook] @ {{COURSE}}", *kept], check=True)'''
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab, in JupyterLab
 LOCKED = {
