@@ -39,8 +39,8 @@ if not find_spec("flowlib"):
 
     if not (COURSE and find_spec("google") and find_spec("google.colab")):
         raise ModuleNotFoundError(
-            "flowlib is not installed here: run `make lab` in your copy of the course, or pip install -e '.[lab]'; "
-            "for Colab, put the address of the copy into its notebooks first: flowlib links OWNER/NAME"
+            "flowlib is not here: run `make lab` in your copy of the course, or pip install -e '.[lab]'; "
+            "for Colab, let flowlib links OWNER/NAME write the copy's address into its notebooks first"
         )
     kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
