@@ -43,7 +43,6 @@ SETTINGS = {
     "html_sidebars": {"**": ["sidebar/brand.html", "sidebar/search.html", "sidebar/navigation.html"]},
     "html_theme_options": {"top_of_page_buttons": []},
     "pygments_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
     "extensions": ["flowlib.notebook.book"],
     "root_doc": "index",
     "language": "en",
