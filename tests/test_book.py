@@ -1,4 +1,4 @@
-"""The book: every page reads without scripts, every link leads somewhere, nothing is fetched from elsewhere, axe agrees."""
+"""The book: pages read without scripts, links lead somewhere, nothing is fetched from elsewhere, axe agrees."""
 
 import os
 import re
@@ -76,7 +76,7 @@ def test_works_are_taken_out_of_the_references():
 
 
 def test_a_work_stands_once_with_all_that_cite_it():
-    first = prose("## References\n\n- Zed, *T*, arXiv:2010.12345: why.\n- Abe, *U*, 1999.\n\n## After\n\n- no work, 1999\n")
+    first = prose("## References\n\n- Zed, *T*, arXiv:2010.12345: why.\n- Abe, *U*, 1999.\n\n## After\n\n- no, 1999\n")
     second = prose("## References\n\n- Zed et al., *T*, arXiv:2010.12345: another reason.\n")
     page = bibliography({"01_a.ipynb": first, "02_b.ipynb": second})
     assert "The 2 works" in page and page.index("Abe") < page.index("Zed")

@@ -1,8 +1,8 @@
 """The course as a site that reads without scripts: make book, or python -m flowlib.notebook.book.
 
-Each file becomes HTML as in flowlib.notebook.page: formulas are MathML, pictures and their words are inside. Sphinx, with
-the theme Furo, puts the frame around it: the list of chapters, next and previous, light and dark, a search (which is the
-one thing that needs a script). Nothing on a page is fetched from anywhere but the site. Nothing is executed.
+Each file becomes HTML as in flowlib.notebook.page: formulas are MathML, pictures and their words are inside. Sphinx,
+with the theme Furo, puts the frame around it: the list of chapters, next and previous, light and dark, a search (which
+is the one thing that needs a script). Nothing on a page is fetched from anywhere but the site. Nothing is executed.
 """
 
 import argparse
@@ -174,8 +174,8 @@ def build(root: Path, out: Path) -> list[Path]:
     listed = {caption: list(part.values()) for caption, part in parts(root).items() if part}
     settings = SETTINGS | {"book_parts": listed, "release": version("flowlib")}
     app = Sphinx(
-        source, None, out, out.parent / f"{out.name}.doctrees", "html", confoverrides=settings, status=None, freshenv=True,
-        warningiserror=True,
+        source, None, out, out.parent / f"{out.name}.doctrees", "html", confoverrides=settings, status=None,
+        freshenv=True, warningiserror=True,
     )
     app.build(force_all=True)
     if app.statuscode:

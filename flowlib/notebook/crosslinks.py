@@ -53,5 +53,6 @@ def of_one_page(html: str, path: Path | None) -> str:
     if not root:
         return re.sub(r'(<a\b[^>]*?\bhref="[^"/#:]+)\.ipynb(#[^"]*)?"', r'\1.html\2"', html)
     file = path.resolve().relative_to(root.resolve())
-    pages = {(file.parent / near.name).as_posix(): f"{near.stem}.html" for near in path.resolve().parent.glob("*.ipynb")}
+    beside = path.resolve().parent.glob("*.ipynb")
+    pages = {(file.parent / near.name).as_posix(): f"{near.stem}.html" for near in beside}
     return led(html, file.as_posix(), pages, repository(root), otherwise="kept")
