@@ -28,6 +28,7 @@ HEADING = re.compile(r'<h([1-6]) id="([^"]*)">(.*?)</h\1>', re.DOTALL)
 FRAME = re.compile(r"</?section\b[^>]*>\n?")
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 NO_WORDS = re.compile(r"<annotation\b.*?</annotation>|<[^>]+>", re.DOTALL)
+CAPTION = '<p class="caption" role="heading"'  # a heading has a level; Furo forgets it
 FRONT = ("Who it is for", "Chapters", "Cite", "Licence")  # of README, after its opening; the rest is for your own copy
 BESIDE = {"chapters/notation.md": "notation", "chapters/claims.md": "claims"}
 SETTINGS = {
@@ -180,6 +181,8 @@ def build(root: Path, out: Path) -> list[Path]:
     app.build(force_all=True)
     if app.statuscode:
         raise RuntimeError("Sphinx warned while it made the book; its words are above")
+    for page in out.glob("*.html"):
+        save_text(page.read_text("utf-8").replace(CAPTION, f'{CAPTION} aria-level="2"'), page)
     (out / "_static" / "math.woff").write_bytes(font(letters("".join(made.values()))))
     save_text(dark(MATH.read_text("utf-8")), out / "_static" / "math.css")
     return sorted(out.glob("*.html"))
