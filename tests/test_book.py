@@ -173,13 +173,15 @@ def test_no_page_asks_anything_of_anyone(book, browser, scripts):
 
 @pytest.mark.browser
 def test_axe_finds_nothing_serious(book, browser):
+    """Formulas are taken out first: axe has no rule for MathML, and walks for minutes through its thousands of nodes."""
     from axe_playwright_python.sync_playwright import Axe
 
     pages, folder = book
     tab, found = opened(browser, []), []
     for name in pages:
         tab.goto((folder / name).as_uri())
-        result = Axe().run(tab, context={"exclude": ["math"]}, options={"resultTypes": ["violations"]})
+        tab.evaluate("() => document.querySelectorAll('math').forEach(one => one.replaceWith('formula'))")
+        result = Axe().run(tab, options={"resultTypes": ["violations"]})
         for rule in result.response["violations"]:
             if rule["impact"] in ("serious", "critical"):
                 nodes = [node["html"][:120] for node in rule["nodes"]]
