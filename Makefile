@@ -20,7 +20,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser test-hostile train clean
+.PHONY: help lab test test-browser test-hostile test-offline book train clean
 
 help: ## print this list
 	@echo "make COMMAND, where COMMAND is"
@@ -42,6 +42,12 @@ test-browser: $(VENV)/.test ## use every chapter in a real browser; report how f
 
 test-hostile: $(VENV)/.test ## grade submissions that cheat, loop, flood and break out (needs bubblewrap)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hostile tests/classroom $(TEST_ARGS)
+
+test-offline: $(VENV)/.test ## the same as test, with the network cut: only this machine is there (Linux)
+	unshare --map-root-user --net -- sh -c 'ip link set lo up && exec $(MAKE) test'
+
+book: $(VENV)/.test ## make the course into a site that reads without scripts: build/book/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.notebook.book build/book
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
 	$(BIN)/flowlib train tiny --resume

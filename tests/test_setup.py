@@ -243,7 +243,8 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("flowlib", ["lab", "pages", "bpe", "pretrained", "classroom"]), ("tests", ["lab", "test"])]
+    ("folder", "extras"),
+    [("flowlib", ["lab", "pages", "book", "bpe", "pretrained", "classroom"]), ("tests", ["lab", "test"])],
 )
 def test_what_is_imported_is_declared(folder, extras):
     """Nothing leans on a package that happens to be there: its import would fail on another machine."""
