@@ -173,7 +173,7 @@ def test_no_page_asks_anything_of_anyone(book, browser, scripts):
 
 @pytest.mark.browser
 def test_axe_finds_nothing_serious(book, browser):
-    """Formulas are taken out first: axe has no rule for MathML, and walks for minutes through its thousands of nodes."""
+    """Formulas are taken out first: axe has no rule for MathML, and walks for minutes through its nodes."""
     from axe_playwright_python.sync_playwright import Axe
 
     pages, folder = book
