@@ -20,7 +20,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser train clean
+.PHONY: help lab test test-browser test-hostile test-offline book train clean
 
 help: ## print this list
 	@echo "make COMMAND, where COMMAND is"
@@ -34,11 +34,20 @@ lab: $(VENV)/.lab ## open the course in JupyterLab, at its first chapter
 	$(LAB) $(LAB_ARGS)
 
 test: $(VENV)/.test ## run every unit test and every notebook
-	OMP_NUM_THREADS=1 FLOWLIB_SWEEP=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser" \
+	OMP_NUM_THREADS=1 FLOWLIB_SWEEP=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser and not hostile" \
 	  --nbval-lax --nbval-current-env tests $(BOOKS) $(TEST_ARGS)
 
 test-browser: $(VENV)/.test ## use every chapter in a real browser; report how fast the explorers answer
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/browser $(TEST_ARGS)
+
+test-hostile: $(VENV)/.test ## grade submissions that cheat, loop, flood and break out (needs bubblewrap)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hostile tests/classroom $(TEST_ARGS)
+
+test-offline: $(VENV)/.test ## the same as test, with the network cut: only this machine is there (Linux)
+	unshare --map-root-user --net -- sh -c 'ip link set lo up && exec $(MAKE) test'
+
+book: $(VENV)/.test ## make the course into a site that reads without scripts: build/book/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.notebook.book build/book
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
 	$(BIN)/flowlib train tiny --resume

@@ -76,6 +76,17 @@ def test_executing_again_changes_nothing_but_the_figures(executed):
     assert before == after
 
 
+def test_an_assignment_is_measured_and_keeps_its_form(tmp_path):
+    head = nbformat.v4.new_markdown_cell("# Assignment", id="about")
+    code = nbformat.v4.new_code_cell("print(1)", id="q1", metadata={"nbgrader": {"grade_id": "q1", "solution": True}})
+    nbformat.write(notebook(head, code), tmp_path / "a.ipynb")
+    for _ in range(2):  # marks are made once
+        [measured] = execute([tmp_path / "a.ipynb"]).values()
+        about, q1 = read(tmp_path / "a.ipynb").cells
+        assert about.source == f"# Assignment\n\n**With its solution:** <!-- measured -->{measured}<!-- /measured -->."
+        assert q1 == code and not q1.outputs and q1.execution_count is None
+
+
 def test_a_notebook_that_raises_is_reported_and_left_alone(tmp_path):
     bad, good = tmp_path / "bad.ipynb", tmp_path / "good.ipynb"
     nbformat.write(notebook("x = 1", "1 / 0"), bad)

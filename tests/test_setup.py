@@ -81,9 +81,17 @@ def test_commands_of_the_readme_are_targets_of_the_makefile():
 # ------------------------------------------------------------------------------------------------ dependencies
 
 
+def of_extra(extra: str) -> list[Requirement]:
+    """What an extra asks for; the extras that it names come first, so that its own bounds count."""
+    asked = [Requirement(line) for line in EXTRAS[extra]]
+    nested = [name for requirement in asked if requirement.name == PROJECT["name"] for name in requirement.extras]
+    own = [requirement for requirement in asked if requirement.name != PROJECT["name"]]
+    return [*(requirement for name in nested for requirement in of_extra(name)), *own]
+
+
 def requirements(*extras: str) -> dict[str, Requirement]:
-    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
-    return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+    asked = [*map(Requirement, PROJECT["dependencies"]), *(line for extra in extras for line in of_extra(extra))]
+    return {canonicalize_name(requirement.name): requirement for requirement in asked}
 
 
 def pins() -> dict[str, str]:
@@ -129,17 +137,17 @@ def test_constraints_cover_all_that_is_brought_in():
 
 
 def test_conda_environment_agrees():
+    """Exact versions, those of constraints.txt, so that pip finds torch and numpy as it wants them."""
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     by_conda = [line for line in environment["dependencies"] if isinstance(line, str)]
     by_pip = [line for entry in environment["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
     assert environment["name"] == PROJECT["name"]
-    assert by_pip == ["-e .[lab]"]
-    bounds = {Requirement(line).name: Requirement(line).specifier for line in by_conda}
-    assert bounds.pop("python") == SpecifierSet(PROJECT["requires-python"])
-    assert "pip" in bounds and not bounds.pop("pip")
-    bounds["torch"] = bounds.pop("pytorch-cpu")
-    for name, specifier in bounds.items():
-        assert specifier == requirements("lab")[name].specifier, f"environment.yml and pyproject.toml differ on {name}"
+    assert by_pip == ["-c constraints.txt", "-e .[lab]"]
+    versions = dict(line.partition("=")[::2] for line in by_conda)
+    assert versions.pop("pip") == ""
+    assert versions.pop("python") in PROJECT["requires-python"], "the Python that constraints.txt was made with"
+    versions["torch"] = versions.pop("pytorch-cpu")
+    assert versions == {name: pins()[name] for name in ("torch", "numpy")}
 
 
 # ------------------------------------------------------------------------------------------------ imports
@@ -235,7 +243,8 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("flowlib", ["lab", "pages", "bpe", "pretrained", "classroom"]), ("tests", ["lab", "test"])]
+    ("folder", "extras"),
+    [("flowlib", ["lab", "pages", "book", "bpe", "pretrained", "classroom"]), ("tests", ["lab", "test"])],
 )
 def test_what_is_imported_is_declared(folder, extras):
     """Nothing leans on a package that happens to be there: its import would fail on another machine."""

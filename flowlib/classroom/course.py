@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from flowlib.classroom.repair import Unreadable, blank, read, repair
 from flowlib.classroom.sandbox import Limits, require
 
 GRADED = ".graded"  # repaired and executed notebooks, as nbgrader is given them
+REGISTERED = ".registered"
 SKIP = ("Execute", "ClearOutput", "DeduplicateIds", "OverwriteKernelspec", "IgnorePattern", "ClearMetadataPreprocessor")
 
 
@@ -72,11 +74,20 @@ class Course:
     def notebook(self, kind: str, name: str) -> Path:
         return self.root / kind / name / f"{name}.ipynb"
 
+    def known(self, kind: str, name: str) -> Path:
+        """The notebook of an assignment that is there. Raises: ValueError, with the names of those that are."""
+        if name not in self.assignments():
+            raise ValueError(f"unknown assignment {name!r}; known: {', '.join(self.assignments()) or 'none'}")
+        return self.notebook(kind, name)
+
     def api(self):
         """nbgrader's interface to this course, without the steps that we have done."""
         from nbgrader.apps import NbGraderAPI
         from nbgrader.converters import Autograde
+        from nbgrader.preprocessors import ClearHiddenTests
         from traitlets.config import Config
+
+        from flowlib.classroom.grades import Grades
 
         scripts = str(Path(sys.executable).parent)  # nbgrader asks the shell for alembic, which lies beside this Python
         if scripts not in os.environ["PATH"].split(os.pathsep):
@@ -89,17 +100,38 @@ class Course:
         config.Autograde.autograde_preprocessors = keep(Autograde.autograde_preprocessors.default())
         config.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
         config.ClearSolutions.text_stub = "*Your answer here.*"
-        config.HTMLExporter.mathjax_url = config.HTMLExporter.require_js_url = ""
+        config.GenerateFeedback.exporter_class = "flowlib.notebook.feedback.FeedbackExporter"
+        config.GenerateFeedback.preprocessors = [Grades, ClearHiddenTests]
         return NbGraderAPI(config=config)
 
     def release(self, name: str) -> Path:
         """Make release/NAME from source/NAME. Raises: ValueError with what nbgrader says."""
-        if name not in self.assignments():
-            raise ValueError(f"unknown assignment {name!r}; known: {', '.join(self.assignments()) or 'none'}")
-        done = self.api().generate_assignment(name, force=True, create=True)
+        made = self.known("release", name)
+        self._generate(self.api(), name)
+        return made
+
+    def register(self, name: str) -> None:
+        """Tell the gradebook of an assignment, its tasks and points, and leave release/ as it is."""
+        api = self.api()
+        api.coursedir.release_directory = REGISTERED
+        self._generate(api, name)
+        shutil.rmtree(self.root / REGISTERED)
+
+    def feedback(self, name: str) -> list[Path]:
+        """Write the pages for all students of an assignment, with what the gradebook says by now; where they lie.
+
+        Raises: ValueError with what nbgrader says.
+        """
+        with _quiet():
+            done = self.api().generate_feedback(name, force=True)
+        if not done["success"]:
+            raise ValueError(f"nbgrader cannot write feedback for {name}; has it been graded?\n{_last(done)}")
+        return sorted((self.root / "feedback").glob(f"*/{name}/*.html"))
+
+    def _generate(self, api, name: str) -> None:
+        done = api.generate_assignment(name, force=True, create=True)
         if not done["success"]:
             raise ValueError(f"nbgrader cannot release {name}:\n{done.get('log') or done.get('error')}")
-        return self.notebook("release", name)
 
 
 def submissions(folder: Path, names: list[str]) -> list[Submission]:
@@ -174,6 +206,8 @@ def grade_all(
                 except Exception as error:  # of ours: no student may be lost through it, and the teacher must know
                     results[one] = Result(one.student, one.assignment, notes=[f"NOT GRADED: {error!r}"]), ""
     with _quiet():
+        for name in sorted({one.assignment for one in waiting}):
+            course.register(name)
         for one in waiting:
             hand_over(course, one, *results[one], feedback=feedback)
     return [results[one][0] for one in waiting]
@@ -195,7 +229,7 @@ def hand_over(course: Course, one: Submission, result: Result, text: str, *, fee
     if done["success"] and feedback:
         done = api.generate_feedback(one.assignment, one.student, force=True)
     if not done["success"]:
-        result.notes.append(f"nbgrader: {(done.get('error') or done.get('log') or '').strip().splitlines()[-1:]}")
+        result.notes.append(f"nbgrader: {_last(done)}")
 
 
 def table(results: list[Result]) -> str:
@@ -226,12 +260,19 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
+def _last(done: dict) -> str:
+    """The last line of what nbgrader reports."""
+    return ((done.get("error") or done.get("log") or "").strip().splitlines() or ["no reason given"])[-1]
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """nbgrader reports every step on the log; what matters comes back as a result."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of SQLAlchemy's, on nbgrader's way with sessions
+            yield
     finally:
         logging.disable(before)

@@ -9,6 +9,7 @@ import ast
 import builtins
 import io
 import linecache
+import re
 import traceback
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -127,10 +128,12 @@ def loaded(tree: ast.AST) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+MAGIC = re.compile(r"\s*[%!?]|\s*[\w.]+\?{1,2}\s*$")  # %matplotlib inline, !ls, ?x, x?
+
+
 def without_magics(source: str) -> str:
-    """The code without IPython's own lines (%matplotlib inline, !ls, x?)."""
-    lines = source.splitlines()
-    return "\n".join("" if line.lstrip().startswith(("%", "!", "?")) or line.endswith("?") else line for line in lines)
+    """The code without IPython's own lines."""
+    return "\n".join("" if MAGIC.match(line) else line for line in source.splitlines())
 
 
 def _compiled(tree: ast.Module, name: str, source: str):

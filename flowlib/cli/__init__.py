@@ -1,4 +1,5 @@
-"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, ship, release, grade.
+"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, links, ship,
+release, grade, feedback, otter.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
@@ -7,14 +8,15 @@ command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 
 import sys
 from collections.abc import Sequence
 
-from flowlib.cli import classroom, course, models
+from flowlib.cli import classroom, course, doctor, models
 from flowlib.cli.parsing import MISTAKES
 
 COMMANDS = {
     command.__name__: command
     for command in (
-        models.train, models.sample, models.tokenize, course.claims, models.bench, models.compare, course.doctor,
-        course.notebooks, models.ship, classroom.release, classroom.grade,
+        models.train, models.sample, models.tokenize, course.claims, models.bench, models.compare, doctor.doctor,
+        course.notebooks, course.links, models.ship, classroom.release, classroom.grade, classroom.feedback,
+        classroom.otter,
     )
 }
 

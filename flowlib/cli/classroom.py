@@ -1,4 +1,4 @@
-"""Commands for a class: release, grade."""
+"""Commands for a class: release, grade, feedback, otter."""
 
 from pathlib import Path
 from typing import Literal
@@ -72,6 +72,61 @@ def grade(arguments: list[str]) -> int:
     from flowlib.models.files import save_text
 
     return parse(grade, arguments, "flowlib grade")
+
+
+def feedback(arguments: list[str]) -> int:
+    """Write pages of feedback for students, after grading by hand: flowlib feedback [NAME ...] [--course exercises]."""
+    import tyro
+
+    def feedback(names: tyro.conf.Positional[tuple[str, ...]] = (), course: Path = Path("exercises")) -> None:
+        """Write a page for every student: points and comments from the gradebook, beside each task.
+
+        The pages need no network and run nothing. They lie in feedback/STUDENT/NAME/NAME.html, as nbgrader has it.
+
+        Args:
+            names: Assignments; without a name, all that were graded.
+            course: The folder of the course.
+        """
+        book = _classroom().Course(course)
+        graded = {folder.name for folder in (book.root / "autograded").glob("*/*")}
+        for name in names or sorted(graded & set(book.assignments())):
+            pages = book.feedback(name)
+            print(f"{name}: {len(pages)} pages in {book.root / 'feedback'}")
+
+    parse(feedback, arguments, "flowlib feedback")
+    return 0
+
+
+def otter(arguments: list[str]) -> int:
+    """An assignment for otter-grader, Gradescope and Colab classes: flowlib otter NAME [--out FOLDER]."""
+    import tyro
+
+    def otter(
+        name: tyro.conf.Positional[str], out: Path = Path("build/otter"), course: Path = Path("exercises"),
+        requirements: tuple[str, ...] = ("flowlib",),
+    ) -> None:
+        """Write an assignment as otter-grader's master notebook, from its source.
+
+        Args:
+            name: The assignment.
+            out: The folder that it goes to.
+            course: The folder of the course.
+            requirements: What the grading image installs; for your own copy, flowlib @ git+https://… with its address.
+        """
+        room = _classroom()
+        from nbformat import read, writes
+
+        from flowlib.classroom.otter import master
+        from flowlib.models.files import save_text
+
+        source = read(room.Course(course).known("source", name), as_version=4)
+        out.mkdir(parents=True, exist_ok=True)
+        made = out / f"{name}.ipynb"
+        save_text(writes(master(source, list(requirements))) + "\n", made)
+        print(f"{made}\nthen, with otter-grader: otter assign {made} {out / 'dist'}")
+
+    parse(otter, arguments, "flowlib otter")
+    return 0
 
 
 def _classroom():

@@ -1,70 +1,8 @@
-"""Commands for the course: doctor, notebooks, claims."""
+"""Commands for the course: notebooks, claims, links."""
 
-import os
-import platform
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from flowlib.cli.parsing import MISTAKES, parse
-
-PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch")
-
-
-def doctor(arguments: list[str]) -> int:
-    """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
-
-    def doctor() -> int:
-        """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
-        checks: list[tuple[str, Callable[[], str]]] = [
-            ("Python", lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-            *((name, lambda name=name: version(name)) for name in PACKAGES),
-            ("device", _check_device), ("data folder", _check_data), ("shipped checkpoint", _check_shipped),
-        ]
-        failed = 0
-        for name, check in checks:
-            try:
-                print(f"ok      {name}: {check()}")
-            except PackageNotFoundError:
-                failed += 1
-                print(f"FAILED  {name}: not installed; pip install {name}")
-            except (*MISTAKES, ImportError, RuntimeError) as error:
-                failed += 1
-                print(f"FAILED  {name}: {error}")
-        print(f"{failed} of {len(checks)} checks failed" if failed else "all is well")
-        return 1 if failed else 0
-
-    return parse(doctor, arguments, "flowlib doctor")
-
-
-def _check_device() -> str:
-    import torch
-
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
-    if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()}, {threads}"
-    return f"mps, {threads}" if torch.backends.mps.is_available() else f"cpu, {threads}"
-
-
-def _check_data() -> str:
-    folder = os.environ.get("FLOWLIB_DATA")
-    if not folder:
-        return "FLOWLIB_DATA is not set; tiny-shakespeare is fetched when it is first asked for"
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"FLOWLIB_DATA must be a folder, but {folder} is none; make it, or unset FLOWLIB_DATA")
-    from flowlib.training.data import SHAKESPEARE_FILE, shakespeare_file
-
-    if not (Path(folder) / SHAKESPEARE_FILE).is_file():
-        return f"{folder}, without {SHAKESPEARE_FILE}, which is fetched when it is first asked for"
-    return f"{folder}, {shakespeare_file().name} is the original"
-
-
-def _check_shipped() -> str:
-    from flowlib.models.language import FlowLM, shipped
-
-    model = FlowLM.load(shipped("tiny"))
-    text = model.generate("The river ", tokens=8, seed=0)
-    return f"tiny, {sum(p.numel() for p in model.parameters()):,} parameters, says {text!r}"
+from flowlib.cli.parsing import parse
 
 
 def notebooks(arguments: list[str]) -> int:
@@ -105,3 +43,46 @@ def claims(arguments: list[str]) -> int:
         return 0 if found.sound and not changed else 1
 
     return parse(claims, arguments, "flowlib claims")
+
+
+def links(arguments: list[str]) -> int:
+    """Write the course's address into README and notebooks: flowlib links [OWNER/NAME] [--ref REF] [--check]."""
+    import tyro
+
+    def links(
+        repository: tyro.conf.Positional[str] = "", ref: str = "", check: bool = False, dirty: bool = False
+    ) -> int:
+        """Write where the course lies on GitHub into README, every notebook and its set-up cell.
+
+        Links to the course map, Binder and Colab come under the titles, and Colab installs flowlib from there. Where a
+        notebook has no links or no set-up cell, it gets them. All files are written, or none.
+
+        Args:
+            repository: OWNER/NAME; without it, the one that was stamped last.
+            ref: A branch, a tag or a commit; without it, the one that was stamped last, at first main.
+            check: Write nothing; exit code 1 if a file says something else.
+            dirty: Write over changes that are not committed, too.
+        """
+        from flowlib.notebook import links as course
+
+        root = course.root_of(Path.cwd())
+        last = course.recorded(root)
+        stamp = course.Stamp(repository or last.repository, ref or last.ref)
+        texts = course.plan(root, stamp)
+        names = [path.relative_to(root).as_posix() for path in texts]
+        where = f"{stamp.repository} at {stamp.ref}" if stamp.repository else "no address yet"
+        if check:
+            again = " ".join(["flowlib links", *([repository] if repository else []), *(["--ref", ref] if ref else [])])
+            print("\n".join([*names, f"out of date; write anew with: {again}"] if names else [f"all agree: {where}"]))
+            return 1 if names else 0
+        unsaved = [] if dirty else course.unsaved(root, list(texts))
+        if unsaved:
+            raise ValueError(
+                f"these files have changes that are not committed, and would be written over; commit them first, or "
+                f"add --dirty; nothing was written: {', '.join(unsaved)}"
+            )
+        course.save_all(texts)
+        print("\n".join([*names, f"{len(names)} files written: {where}"]))
+        return 0
+
+    return parse(links, arguments, "flowlib links")

@@ -6,6 +6,9 @@ Every cell runs from top to bottom in a fresh kernel of this very Python; the wa
 included) and the peak memory of the kernel and its children go into the notebook's metadata and between the
 marks <!-- measured --> and <!-- /measured --> of its first cell. A notebook in which a cell raised is
 reported and left as it was.
+
+An assignment (a notebook with nbgrader's marks) is run in the same way, and keeps its form: the measurement is written
+into it, and nothing else. Students get their copy anew from `flowlib release`.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from flowlib.models.files import save_text
+from flowlib.notebook import links
 
 MARK = re.compile(r"(<!-- measured -->).*?(<!-- /measured -->)", re.DOTALL)
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -33,6 +37,7 @@ VOLATILE = (
 QUESTIONS = ("predict(", "predict_number(", "predict_order(")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 MEGABYTE = 1e6
+SOLVED = "**With its solution:** <!-- measured --><!-- /measured -->."  # an assignment's mark, where it has none
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,12 @@ def execute(paths: Iterable[str | Path], write: bool = True, timeout: float = 60
             continue
         found[path] = measured
         if write:
-            record(notebook, measured)
-            tidy(notebook)
+            if is_assignment(notebook):  # its outputs are not kept
+                notebook = read(path)
+                record(notebook, measured)
+            else:
+                record(notebook, measured)
+                tidy(notebook)
             save(notebook, path)
     if failed:
         raise NotebookFailed("\n\n".join(failed))
@@ -189,6 +198,8 @@ def record(notebook, measured: Measured) -> None:
     notebook.metadata["flowlib"] = {"measured": asdict(measured)}
     if notebook.cells:
         first = notebook.cells[0]
+        if is_assignment(notebook) and not MARK.search(first.source):
+            first.source += f"\n\n{SOLVED}"
         first.source = MARK.sub(rf"\g<1>{measured}\g<2>", first.source, count=1)
 
 
@@ -216,9 +227,18 @@ def is_question(cell) -> bool:
     return cell.cell_type == "code" and cell.source.lstrip().startswith(QUESTIONS)
 
 
+def is_assignment(notebook) -> bool:
+    return any("nbgrader" in cell.metadata for cell in notebook.cells)
+
+
 def stable_id(cell, seen: dict[str, int]) -> str:
-    """An id that is the same as long as the cell's text is; cells with the same text are counted."""
-    text = MARK.sub(r"\1\2", cell.source)
+    """An id that is the same as long as the cell's text is; cells with the same text are counted.
+
+    What was measured and where the course lies on the web make no difference.
+    """
+    if cell.cell_type == "code" and links.is_setup(cell.source):
+        return links.SETUP_ID
+    text = links.MARK.sub(r"\1\2", MARK.sub(r"\1\2", cell.source))
     made = hashlib.sha256(f"{cell.cell_type}\n{text}".encode()).hexdigest()[:12]
     seen[made] = seen.get(made, 0) + 1
     return made if seen[made] == 1 else f"{made}-{seen[made]}"
@@ -254,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--dry", action="store_true", help="run and measure, write nothing")
     options = parser.parse_args(arguments)
-    from flowlib.notebook.rules import violations
+    from flowlib.notebook.rules import budget, violations
 
     bad = 0
     for path in options.notebooks:
@@ -266,8 +286,11 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         size = path.stat().st_size / MEGABYTE
         print(f"{path}: {measured}, {size:.2f} MB")
-        for sentence in violations(read(path), path):
+        notebook = read(path)
+        for sentence in budget(notebook) if is_assignment(notebook) else violations(notebook, path):
             print(f"  rule: {sentence}")
+        if is_assignment(notebook) and not options.dry:
+            print(f"  its copy for students, anew: flowlib release {path.stem}")
     return bad
 
 

@@ -18,9 +18,11 @@ from nbconvert.exporters.base import ExporterDisabledError
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from traitlets import default
 
+from flowlib.notebook.crosslinks import of_one_page
 from flowlib.notebook.font import font, letters
 
 TEMPLATES = Path(__file__).with_name("templates")
+MATH = TEMPLATES / "page" / "math.css"  # how formulas look, here and in the book
 SCRIPT = re.compile(r"<script\b.*?(</script\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 # What a reader without a kernel can use, best first: no widget, no JavaScript.
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
@@ -87,7 +89,7 @@ def style(html: str = "") -> str:
     """The style sheet, with a font for the formulas of that page in it."""
     made = b64encode(font(letters(html))).decode("ascii")
     face = f'@font-face {{ font-family: "flowlib math"; src: url("data:font/woff;base64,{made}") format("woff"); }}\n'
-    return face * bool(made) + (TEMPLATES / "page" / "style.css").read_text("utf-8")
+    return face * bool(made) + MATH.read_text("utf-8") + (TEMPLATES / "page" / "style.css").read_text("utf-8")
 
 
 def title(notebook) -> str:
@@ -135,6 +137,8 @@ class PageExporter(HTMLExporter):
     def from_notebook_node(self, nb, resources=None, **options):
         resources = {**(resources or {}), "page": {"title": title(nb)}}
         html, resources = super().from_notebook_node(nb, resources, **options)
+        here = resources.get("metadata", {})
+        html = of_one_page(html, Path(here["path"], f"{here['name']}.ipynb") if here.get("path") else None)
         return html.replace("<style>", f"<style>\n{style(html)}", 1), resources
 
 

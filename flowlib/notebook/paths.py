@@ -98,6 +98,26 @@ def river(
     return fig
 
 
+def snapshots(flow, layers, tokens: Sequence[str]) -> Figure:
+    """A flow as lines, taken in many small steps, and the layers of its network as dots, taken in a few large ones.
+
+    flow, layers: trajectories (times and fields (time, token, feature)) from one u(0). What lies between a dot and its
+    line is the error of the large steps.
+    """
+    both, shares = principal(np.concatenate([array(flow.fields), array(layers.fields)]), 1)
+    lines, dots = both[: len(flow.times), :, 0], both[len(flow.times) :, :, 0]
+    t = array(flow.times)
+    fig, ax = figure(height=4.6, width=10.0)
+    ax.fill_between(t, lines.min(1), lines.max(1), color=palette.WATER, alpha=0.18, linewidth=0)
+    for i, colour in enumerate(token_colours(lines.shape[1])):
+        ax.plot(t, lines[:, i], color=colour, linewidth=1.8)
+        ax.plot(array(layers.times), dots[:, i], "o", color=colour, markersize=5)
+    label_ends(ax, t, lines, [visible(token) for token in tokens])
+    ax.set(xlabel="depth  t", ylabel=f"first component of u  ({shares[0]:.0%} of the spread)")
+    ax.set_xticks(array(layers.times))
+    return fig
+
+
 def label_ends(ax: Axes, t: np.ndarray, path: np.ndarray, names: Sequence[str]) -> None:
     """Names at both ends of the paths, moved apart where they would cover each other."""
     if len(names) != path.shape[1]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from flowlib.notebook.execute import is_question, read
+from flowlib.notebook.links import is_setup
 from flowlib.notebook.show import MINIMUM_ALT
 
 CELLS = (30, 60)
@@ -86,11 +87,11 @@ def executed(notebook) -> Iterator[str]:
 
 
 def shape(notebook) -> Iterator[str]:
-    """30-60 cells, about two of prose to one of code; questions count as neither."""
-    cells = len(notebook.cells)
+    """30-60 cells, about two of prose to one of code; questions count as neither, the set-up cell not at all."""
+    cells = sum(not is_setup(cell.source) for cell in notebook.cells)
     if not CELLS[0] <= cells <= CELLS[1]:
         yield f"a chapter has {CELLS[0]} to {CELLS[1]} cells, this one {cells}"
-    running = [cell for cell in code_cells(notebook) if not is_question(cell)]
+    running = [cell for cell in code_cells(notebook) if not (is_question(cell) or is_setup(cell.source))]
     ratio = len(prose(notebook)) / max(len(running), 1)
     if not PROSE_PER_CODE[0] <= ratio <= PROSE_PER_CODE[1]:
         yield f"about two cells of prose to one of code: between {PROSE_PER_CODE}, here {ratio:.2f}"

@@ -17,6 +17,7 @@ pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classr
 from flowlib.classroom.course import Course, grade_all
 from flowlib.classroom.sandbox import Limits, available
 
+pytestmark = [pytest.mark.hostile, pytest.mark.timeout(1800)]  # several of them run into the time that they are given
 RIGHT = '''
 def near_attend(q, k, v, weights, scale=1.0):
     kernel = weights / (1 + (torch.cdist(q, k) / scale) ** 2)

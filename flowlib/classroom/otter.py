@@ -1,0 +1,116 @@
+"""An assignment in the format of otter-grader (https://otter-grader.readthedocs.io), for Gradescope and Colab classes.
+
+    flowlib otter 03_another_kernel     then:  otter assign build/otter/03_another_kernel.ipynb build/otter/dist
+
+Made from exercises/source, so that there is no second source. A task's cells become a question: the answer its
+solution, each test cell a test that raises ("exception-based": what a check says is what the student reads).
+There a student's code and the tests share one Python; only `flowlib grade` keeps them apart.
+"""
+
+import ast
+import builtins
+import re
+from textwrap import indent
+
+from flowlib.classroom.grader import is_test, loaded
+from flowlib.classroom.repair import grade_id, is_answer, mark
+
+HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS\n(.*?)^### END HIDDEN TESTS\n?", re.MULTILINE | re.DOTALL)
+CONFIG = """# ASSIGNMENT CONFIG
+requirements: [{requirements}]
+export_cell:
+    pdf: false
+seed:
+    variable: SEED
+    autograder_value: 0
+    student_value: None
+tests:
+    ok_format: false
+"""
+
+
+def master(source, requirements: list[str]):
+    """The notebook that `otter assign` takes, from a source notebook.
+
+    Raises: ValueError where a test cell comes before any answer, so that there is no question to put it into.
+    """
+    from nbformat.v4 import new_notebook
+
+    cells = [raw(CONFIG.format(requirements=", ".join(requirements)))]
+    answer, tests = None, []
+
+    def close() -> None:
+        if answer is not None:
+            cells.extend(question(answer, tests))
+        tests.clear()
+
+    for cell in source.cells:
+        if is_test(cell):
+            if answer is None:
+                raise ValueError(f"the test {grade_id(cell)} comes before any answer: move it behind one")
+            tests.append(cell)
+            continue
+        close()
+        answer = cell if is_answer(cell) else None
+        if answer is None:
+            cells.append(bare(cell))
+    close()
+    return new_notebook(cells=cells, metadata=source.metadata)
+
+
+def question(answer, tests: list) -> list:
+    """The cells of one question: what is asked of it, its solution, its tests."""
+    by_hand = not tests
+    points = mark(answer).get("points") if by_hand else sum(mark(test)["points"] for test in tests)
+    config = f"# BEGIN QUESTION\nname: {grade_id(answer)}\npoints: {points or 0:g}\nmanual: {str(by_hand).lower()}"
+    solution = bare(answer)
+    solution.source = solution.source.replace("### BEGIN SOLUTION", "# BEGIN SOLUTION").replace(
+        "### END SOLUTION", "# END SOLUTION")
+    if answer.cell_type == "markdown":
+        solution.source = re.sub(r"^# (BEGIN|END) SOLUTION\n?", "", solution.source, flags=re.MULTILINE)
+    made = [raw(config), raw("# BEGIN SOLUTION"), solution, raw("# END SOLUTION")]
+    if tests:
+        made += [raw("# BEGIN TESTS"), *(case for test in tests for case in cases(test)), raw("# END TESTS")]
+    return [*made, raw("# END QUESTION")]
+
+
+def cases(test) -> list:
+    """A test cell as one case, or two where a part of it is hidden: the shown part then gives no points by itself."""
+    name, points, source = grade_id(test).replace("-", "_"), mark(test)["points"], test.source
+    shown, hidden = HIDDEN.sub("", source), HIDDEN.search(source)
+    if not hidden:
+        return [case(name, source, points, hidden=False)]
+    whole = HIDDEN.sub(lambda found: found[1], source)
+    return [case(name, shown, 0, hidden=False), case(f"{name}_hidden", whole, points, hidden=True)]
+
+
+def case(name: str, source: str, points: float, *, hidden: bool):
+    """One test as a function of the notebook's names that it uses."""
+    from nbformat.v4 import new_code_cell
+
+    tree = ast.parse(source)
+    made = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.arg):
+            made.add(node.arg)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    wanted = [name for name in loaded(tree) if name not in made and not hasattr(builtins, name)]
+    head = f'""" # BEGIN TEST CONFIG\npoints: {points:g}\nhidden: {str(hidden).lower()}\n""" # END TEST CONFIG\n'
+    body = indent(source, "    ") if tree.body else "    pass"
+    return new_code_cell(f"{head}def test_{name.removeprefix('test_')}({', '.join(wanted)}):\n{body}")
+
+
+def raw(text: str):
+    from nbformat.v4 import new_raw_cell
+
+    return new_raw_cell(text)
+
+
+def bare(cell):
+    """The cell without nbgrader's marks and without outputs."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    return new_code_cell(cell.source) if cell.cell_type == "code" else new_markdown_cell(cell.source)
