@@ -192,7 +192,7 @@ def _(answer, generator):
 def _(answer, generator):
     x, a, b = places(generator)
     total = as_tensor(answer(x, a, b), "cells").sum().item()
-    return abs(total - (b - a)) < 1e-6 or f"Yours sum to {total:.4f}, and b − a is {b - a:.4f}."
+    return abs(total - (b - a)) < 1e-5 or f"Yours sum to {total:.4f}, and b − a is {b - a:.4f}."
 
 
 @cells.law("two", "Of two tokens, the cells meet halfway between them.")
@@ -200,7 +200,7 @@ def _(answer, generator):
     x, a, b = places(generator)
     x = x[:2].sort().values
     mine = as_tensor(answer(x, a, b), "cells")
-    return bool((mine[0] - (x.mean() - a)).abs() < 1e-6)
+    return bool((mine[0] - (x.mean() - a)).abs() < 1e-5)
 
 
 @cells.law("permuted", "Permute the tokens, and the lengths must be permuted in the same way.")
@@ -208,14 +208,14 @@ def _(answer, generator):
     x, a, b = places(generator)
     new = torch.randperm(len(x), generator=generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(x[new], a, b), "cells")
-    return bool((one[new] - two).abs().max() < 1e-6)
+    return bool((one[new] - two).abs().max() < 1e-5)
 
 
 @cells.law("scaled", "Stretch the interval with all tokens on it, and every length must be stretched likewise.")
 def _(answer, generator):
     x, a, b = places(generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(3 * x + 2, 3 * a + 2, 3 * b + 2), "cells")
-    return bool((3 * one - two).abs().max() < 1e-6)
+    return bool((3 * one - two).abs().max() < 1e-5)
 
 
 @cells.law("shared", "Put a second token onto the place of one: the two must share its cell in equal parts, and no "
@@ -223,12 +223,12 @@ def _(answer, generator):
 def _(answer, generator):
     x, a, b = places(generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(torch.cat([x, x[3:4]]), a, b), "cells")
-    if two.shape == (8,) and bool((two[[3, 7]] - one[3]).abs().max() < 1e-6):
+    if two.shape == (8,) and bool((two[[3, 7]] - one[3]).abs().max() < 1e-5):
         return "With yours each of the two has the whole cell, and the sum is larger than b − a."
     want = torch.cat([one, one[3:4]])
     want[[3, 7]] /= 2
     pair = f"The cell was {one[3]:.3f} long; yours gives the two {two[3]:.3f} and {two[-1]:.3f}."
-    return two.shape == (8,) and bool((two - want).abs().max() < 1e-6) or pair
+    return two.shape == (8,) and bool((two - want).abs().max() < 1e-5) or pair
 
 
 def cloud(generator):
