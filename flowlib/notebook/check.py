@@ -83,7 +83,8 @@ def as_tensor(value, what: str) -> Tensor:
     if value is None or value is Ellipsis:
         raise CheckFailed(f"{what}: there is nothing here yet. Does your function return its result?")
     try:
-        return torch.as_tensor(value).detach().cpu().to(torch.float64)
+        wide = None if isinstance(value, Tensor) else torch.float64  # a Python number has all of its digits
+        return torch.as_tensor(value, dtype=wide).detach().cpu().to(torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise CheckFailed(
             f"{what}: a tensor or a number must come here, got {type(value).__name__}"
