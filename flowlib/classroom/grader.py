@@ -81,7 +81,8 @@ def provide(source: str, name: str, given: dict[str, Any], seed: int) -> None:
         missing = [n for n in loaded(statement) if n not in given and not hasattr(builtins, n)]
         if missing:  # it shows what the student made: nothing that a test would need
             continue
-        exec(_compiled(ast.Module([statement], []), name, source), given)
+        with redirect_stdout(io.StringIO()):  # the student's own run of the cell shows it
+            exec(_compiled(ast.Module([statement], []), name, source), given)
     given["SEED"] = seed
 
 
