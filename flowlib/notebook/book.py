@@ -7,6 +7,7 @@ is the one thing that needs a script). Nothing on a page is fetched from anywher
 
 import argparse
 import re
+from base64 import b64encode
 from html import unescape
 from importlib.metadata import version
 from pathlib import Path
@@ -87,6 +88,19 @@ def contents(root: Path) -> dict[str, tuple[str, object]]:
     return made | {"bibliography": ("chapters/bibliography.md", prose(bibliography(chapters)))}
 
 
+def with_pictures(html: str, folder: Path) -> str:
+    """The page with the PNG files that it shows in it, each named from `folder`.
+
+    Raises: FileNotFoundError where one is missing.
+    """
+
+    def inside(found: re.Match) -> str:
+        picture = b64encode((folder / found[1]).read_bytes()).decode("ascii")
+        return f'src="data:image/png;base64,{picture}"'
+
+    return re.sub(r'\bsrc="([^":]+\.png)"', inside, html)
+
+
 def bodies(root: Path) -> dict[str, str]:
     """page -> its HTML, without the frame.
 
@@ -101,7 +115,8 @@ def bodies(root: Path) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
         inside = html.split("<main>", 1)[1].rsplit("</main>", 1)[0]
-        found[name] = led(ANCHOR.sub("", FRAME.sub("", inside)), file, pages, address)
+        whole = with_pictures(ANCHOR.sub("", FRAME.sub("", inside)), (root / file).parent)
+        found[name] = led(whole, file, pages, address)
     return found
 
 
