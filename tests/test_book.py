@@ -45,6 +45,8 @@ def test_everything_is_in_it(book):
     middle = pages["04_layer_norm_is_a_projection.html"]
     assert 'class="next-page" href="05_feedforward_is_local.html"' in middle
     assert 'class="prev-page" href="03_attention_is_an_integral.html"' in middle
+    assert '<a href="02_fields_and_integrals.html">Chapter 02</a>' in pages["03_attention_is_an_integral.html"]
+    assert '<a href="assignment_03_another_kernel.html">' in pages["03_attention_is_an_integral.html"]
 
 
 def test_every_link_leads_somewhere(book):

@@ -30,8 +30,9 @@ FRAME = re.compile(r"</?section\b[^>]*>\n?")
 ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
 NO_WORDS = re.compile(r"<annotation\b.*?</annotation>|<[^>]+>", re.DOTALL)
 CAPTION = '<p class="caption" role="heading"'  # a heading has a level; Furo forgets it
-FRONT = ("Who it is for", "Chapters", "Cite", "Licence")  # of README, after its opening; the rest is for your own copy
-BESIDE = {"chapters/notation.md": "notation", "chapters/claims.md": "claims"}
+# Of README, after its opening; the rest is for your own copy.
+FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
+BESIDE = {"chapters/notation.md": "notation", "chapters/claims.md": "claims", "exercises/README.md": "teaching"}
 SETTINGS = {
     "project": "flowlib",
     "html_title": "flowlib: a Transformer is a river",
@@ -63,7 +64,7 @@ def front(readme: str) -> str:
     """What of README a reader of the book needs: its opening, and the sections FRONT."""
     opening, *sections = re.split(r"^## ", readme, flags=re.MULTILINE)
     kept = [f"## {section}" for section in sections if section.splitlines()[0].strip() in FRONT]
-    return "\n".join([opening, *kept])
+    return "\n".join([opening, *kept]).replace("(#chapters)", "(#Chapters)")  # as GitHub writes it, as a page does
 
 
 def parts(root: Path) -> dict[str, dict[str, str]]:
@@ -101,12 +102,21 @@ def with_pictures(html: str, folder: Path) -> str:
     return re.sub(r'\bsrc="([^":]+\.png)"', inside, html)
 
 
+class BodyExporter(PageExporter):
+    """A page whose links the book leads on."""
+
+    export_from_notebook = None
+
+    def led(self, html: str, here: dict) -> str:
+        return html
+
+
 def bodies(root: Path) -> dict[str, str]:
     """page -> its HTML, without the frame.
 
     Raises: ValueError that names the file where a formula cannot become MathML.
     """
-    exporter, address, made = PageExporter(), repository(root), contents(root)
+    exporter, address, made = BodyExporter(), repository(root), contents(root)
     pages = {file: f"{name}.html" for name, (file, _) in made.items()}
     found = {}
     for name, (file, notebook) in made.items():

@@ -137,9 +137,12 @@ class PageExporter(HTMLExporter):
     def from_notebook_node(self, nb, resources=None, **options):
         resources = {**(resources or {}), "page": {"title": title(nb)}}
         html, resources = super().from_notebook_node(nb, resources, **options)
-        here = resources.get("metadata", {})
-        html = of_one_page(html, Path(here["path"], f"{here['name']}.ipynb") if here.get("path") else None)
+        html = self.led(html, resources.get("metadata", {}))
         return html.replace("<style>", f"<style>\n{style(html)}", 1), resources
+
+    def led(self, html: str, here: dict) -> str:
+        """The page with its links leading on; `here`: where its notebook lies, as nbconvert says it."""
+        return of_one_page(html, Path(here["path"], f"{here['name']}.ipynb") if here.get("path") else None)
 
 
 def page(path: Path | str) -> str:
