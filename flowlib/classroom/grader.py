@@ -67,11 +67,18 @@ def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool 
                 if is_given(cell):
                     provide(cell.source, name, given, seed)
                 outputs = room.run(cell.source, name)
+                graded.notes += ended_in(outputs, name)
             count += 1
             cell.outputs = [from_dict(output) for output in outputs]
             cell.execution_count = count
         graded.notes += room.notes
     return graded
+
+
+def ended_in(outputs: list[dict], name: str) -> list[str]:
+    """A sentence where a cell ended in an error of its own; one that is not written yet is no news."""
+    kinds = [str(o.get("ename"))[:60] for o in outputs if o.get("output_type") == "error"]
+    return [f"cell {name} ended in {kind}" for kind in kinds if kind not in ("NotImplementedError", "Stopped")]
 
 
 def provide(source: str, name: str, given: dict[str, Any], seed: int) -> None:
