@@ -19,6 +19,7 @@ CONTAINER = (
     "docker run --rm --network none -v \"$PWD\":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv "
     "--sandbox none"
 )
+ROOM = "/room"  # the working folder, in the sandbox
 
 
 class NoSandbox(RuntimeError):
@@ -139,13 +140,13 @@ def wrapped(files: Path | None) -> list[str]:
     see = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives",
            sys.prefix, sys.base_prefix, *site.getsitepackages(), *map(str, package_folders())]
     options = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
-               "--hostname", "classroom", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/work"]
+               "--hostname", "classroom", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", ROOM]
     for path in dict.fromkeys(see):
         options += ["--ro-bind-try", path, path]
     for file in sorted(files.iterdir()) if files else ():
         if file.is_file() and not file.is_symlink():
-            options += ["--ro-bind", str(file), f"/work/{file.name}"]
-    return [*options, "--chdir", "/work", "--setenv", "HOME", "/tmp", "--"]
+            options += ["--ro-bind", str(file), f"{ROOM}/{file.name}"]
+    return [*options, "--chdir", ROOM, "--setenv", "HOME", "/tmp", "--"]
 
 
 def package_folders() -> list[Path]:

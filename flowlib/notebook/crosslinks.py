@@ -5,23 +5,20 @@ leads to the page of that file, where there is one; to the file in the repositor
 (`flowlib links` stamps it into etc/links.json); or nowhere, and then its words stay, as text.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from html import unescape
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from flowlib.notebook.links import RECORD, recorded
+
 LINK = re.compile(r'<a\b[^>]*?\bhref="([^"#:]+)(#[^"]*)?"[^>]*>(.*?)</a>', re.DOTALL)  # no "https:", no "#here"
 
 
 def repository(root: Path | None) -> str:
     """The address that the files of this copy of the course have on the web, or "" where none was stamped."""
-    record = root / "etc" / "links.json" if root else None
-    if not record or not record.is_file():
-        return ""
-    stamp = json.loads(record.read_text("utf-8"))
-    return f"https://github.com/{stamp['repository']}/blob/{stamp['ref']}/" if stamp.get("repository") else ""
+    return recorded(root).files if root and (root / RECORD).is_file() else ""
 
 
 def root_of(path: Path) -> Path | None:

@@ -80,6 +80,11 @@ class Stamp:
         """What pip installs on Colab: one archive of the files, without their history."""
         return f"https://github.com/{self.repository}/archive/{self.ref}.zip" if self.repository else ""
 
+    @property
+    def files(self) -> str:
+        """Where the files of the course stand on the web."""
+        return f"https://github.com/{self.repository}/blob/{self.ref}/" if self.repository else ""
+
     def setup(self) -> str:
         """The source of the set-up cell."""
         return SETUP.format(address=self.address)
@@ -94,7 +99,7 @@ class Stamp:
             return f"{near.get(path, f'[course map]({chapters})')} · {todo}"
         where, ref = self.repository, quote(self.ref, safe="")
         links = {
-            "course map": f"https://github.com/{where}/blob/{self.ref}/README.md#chapters",
+            "course map": f"{self.files}README.md#chapters",
             "in Binder": f"https://mybinder.org/v2/gh/{where}/{ref}?urlpath=lab/tree/{page}",
             "in Colab": f"https://colab.research.google.com/github/{where}/blob/{self.ref}/{page}",
         }

@@ -66,6 +66,11 @@ class Exercise:
 
         return register
 
+    def wrong_numbers(self, known: dict[str, tuple[Any, str]]) -> None:
+        """Register wrong numbers of a task by hand: name → (the numbers, the sentence that meets them)."""
+        for name, (numbers, sentence) in known.items():
+            self.wrong(name, sentence)(lambda numbers=numbers: numbers)
+
     def law(self, name: str, sentence: str) -> Callable:
         """Register a law."""
 
@@ -149,3 +154,22 @@ def agrees(way: Callable, mine: Tensor, inputs: Sequence, tol: float) -> bool:
 def draw(generator: torch.Generator, *shape: int) -> Tensor:
     """Normal numbers in float64, from the generator."""
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def three_numbers(values: Any, what: str, each: str = "token") -> Tensor:
+    """Three numbers of a task by hand, as a vector. Raises: CheckFailed."""
+    found = as_tensor(values, what)
+    if found.shape != (3,):
+        raise CheckFailed(f"{what} must be three numbers, one for each {each}")
+    return found
+
+
+def three_tokens(values: Any, what: str, features: int) -> Tensor:
+    """Three tokens of a task by hand, (3, features). Raises: CheckFailed."""
+    if values is None or values is Ellipsis:
+        raise CheckFailed(f"{what}: there is nothing here yet")
+    rows = [as_tensor(token, f"a token of {what}") for token in values] if hasattr(values, "__len__") else []
+    if len(rows) != 3 or any(row.shape != (features,) for row in rows):
+        many = {2: "two", 4: "four"}.get(features, features)
+        raise CheckFailed(f"{what} must be three tokens with {many} numbers each: [[…], […], […]]")
+    return torch.stack(rows)

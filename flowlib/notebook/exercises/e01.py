@@ -7,17 +7,8 @@ are the ways in which it goes wrong, and laws that a right answer obeys.
 import torch
 from torchdiffeq import odeint
 
-from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise, draw
-
-
-def field_of(values, what):
-    """Three numbers as a vector. Raises: CheckFailed."""
-    field = as_tensor([float(v) for v in values] if isinstance(values, (list, tuple)) else values, what)
-    if field.shape != (3,):
-        raise CheckFailed(f"{what} must be three numbers, one for each token")
-    return field
-
+from flowlib.notebook.check import as_tensor
+from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 by_hand = Exercise(
     "1.1", cell="by-hand", inputs=lambda generator: (), tol=1e-6,
@@ -65,7 +56,7 @@ def _(answer, generator):
 
 def check_by_hand(first, second) -> None:
     """Check the two fields of task 1.1."""
-    both = torch.stack([field_of(first, "u_1"), field_of(second, "u_2")])
+    both = torch.stack([three_numbers(first, "u_1"), three_numbers(second, "u_2")])
     by_hand.check(lambda: both)
 
 
@@ -273,6 +264,13 @@ def _(answer, generator):
         return (f"All of yours are at s = {asked[0]:g}: a lambda looks n up when it is called, and by then the loop is "
                 f"over. Write lambda u, n=n: …")
     return set(asked) == {round(n / N, 6) for n in range(N)} or f"With N = {N} yours are at {sorted(set(asked))}."
+
+
+@error.law("velocity", "The velocity is W tanh(u): through one layer u_0 comes to u_0 + W(0) tanh(u_0), and yours "
+           "does not.")
+def _(answer, generator):
+    path, u0 = smooth_path(generator)
+    return as_tensor(answer(1, path, u0, u0 + path(0.0) @ u0.tanh()), "the error").abs().max().item() < 1e-5
 
 
 @error.law("order 2", "On a smooth path the error must fall like N⁻²: four times smaller for twice as many layers.")

@@ -9,8 +9,8 @@ import math
 import torch
 
 from flowlib.fields import Grid
-from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise
+from flowlib.notebook.check import as_tensor
+from flowlib.notebook.exercises.base import Exercise, three_numbers
 
 by_hand = Exercise(
     "2.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
@@ -47,9 +47,7 @@ by_hand.law("x²", "For the field x² they must give 9.")(_moment(2, 9.0))
 
 def check_by_hand(weights) -> None:
     """Check the three weights of task 2.1."""
-    given = [float(w) for w in weights] if isinstance(weights, (list, tuple)) else weights
-    if as_tensor(given, "weights").shape != (3,):
-        raise CheckFailed("weights must be three numbers, one for each token")
+    given = three_numbers(weights, "weights")
     by_hand.check(lambda: given)
 
 

@@ -7,8 +7,8 @@ place is a better bargain.
 import torch
 import torch.nn.functional as F
 
-from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise, draw
+from flowlib.notebook.check import as_tensor
+from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 by_hand = Exercise(
     "5.1", cell="by-hand", inputs=lambda generator: (), tol=1e-6,
@@ -49,11 +49,7 @@ def _(answer, generator):
 
 def check_by_hand(places, costs) -> None:
     """Check the numbers of task 5.1."""
-    both = []
-    for values, what in ((places, "places"), (costs, "costs")):
-        both.append(as_tensor([float(z) for z in values] if isinstance(values, (list, tuple)) else values, what))
-        if both[-1].shape != (3,):
-            raise CheckFailed(f"{what} must be three numbers, one for each token")
+    both = [three_numbers(places, "places"), three_numbers(costs, "costs")]
     right = (both[1] - torch.tensor(GOOD).double()).abs().max() < 6e-3
     by_hand.check(lambda: torch.stack([both[0], torch.tensor(GOOD).double() if right else both[1]]))
 

@@ -8,7 +8,7 @@ import torch
 
 from flowlib.flow import SCHEMES
 from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise, draw
+from flowlib.notebook.exercises.base import Exercise, draw, three_tokens
 
 TOKENS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, -1.0]], dtype=torch.float64)
 A, B = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0]]], dtype=torch.float64)
@@ -75,12 +75,8 @@ def _(answer, generator):
 
 def check_arrive(arrive) -> None:
     """Check the three tokens of task 6.1."""
-    if arrive is None or arrive is Ellipsis:
-        raise CheckFailed("arrive: there is nothing here yet")
-    rows = [as_tensor(token, "a token of arrive") for token in arrive] if hasattr(arrive, "__len__") else []
-    if len(rows) != 3 or any(row.shape != (2,) for row in rows):
-        raise CheckFailed("arrive must be three tokens with two numbers each: [[…], […], […]]")
-    by_hand.check(lambda: torch.stack(rows))
+    given = three_tokens(arrive, "arrive", 2)
+    by_hand.check(lambda: given)
 
 
 def inputs(generator):

@@ -9,7 +9,7 @@ import math
 import torch
 
 from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise, draw
+from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 by_hand = Exercise(
     "8.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
@@ -34,8 +34,7 @@ HAND = {
     "places": ([0.1, 0.3, 0.9], "These are the places of the tokens. A weight is the *length* that a token "
                                 "stands for."),
 }
-for name, (numbers, sentence) in HAND.items():
-    by_hand.wrong(name, sentence)(lambda numbers=numbers: numbers)
+by_hand.wrong_numbers(HAND)
 
 
 @by_hand.law("sum", "The cells fill Ω = [0, 1] without a gap, so the weights must sum to 1.")
@@ -67,11 +66,10 @@ def _(answer, generator):
 
 def check_by_hand(weights, mean) -> None:
     """Check the weights and the mean of task 8.1."""
-    if as_tensor(weights, "weights").shape != (3,):
-        raise CheckFailed("weights must be three numbers, one for each token")
+    given = three_numbers(weights, "weights").tolist()
     if as_tensor(mean, "mean").numel() != 1:
         raise CheckFailed("mean must be one number")
-    by_hand.check(lambda: as_tensor(weights, "weights").tolist())
+    by_hand.check(lambda: given)
     by_hand_mean.check(lambda: as_tensor(mean, "mean").item())
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise, draw
+from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 
 def step(u: Tensor, beta: float, dt: float = 0.25) -> Tensor:
@@ -50,8 +50,7 @@ HAND = {
     "differences": ([4, 2, 1], "These are the changes that the patches make. `ends` asks where the last token *is*: "
                     "add where it would be without a patch."),
 }
-for name, (numbers, sentence) in HAND.items():
-    by_hand.wrong(name, sentence)(lambda numbers=numbers: numbers)
+by_hand.wrong_numbers(HAND)
 
 
 @by_hand.law("linear", "With β = 0 the flow is linear: the changes that the three patches make must sum to that of "
@@ -84,8 +83,7 @@ HAND_SHARES = {
     "first difference": ([4 / 3, 2 / 3, 1 / 3], "You divided by the difference of the last tokens after step 1. Asked "
                          "is that at the end."),
 }
-for name, (numbers, sentence) in HAND_SHARES.items():
-    by_hand_shares.wrong(name, sentence)(lambda numbers=numbers: numbers)
+by_hand_shares.wrong_numbers(HAND_SHARES)
 
 
 @by_hand_shares.law("whole", "The flow is linear here: the three shares must sum to 1.")
@@ -102,11 +100,10 @@ def _(answer, generator):
 
 def check_by_hand(ends, restored) -> None:
     """Check the three ends and the three shares of task 9.1."""
-    for value, what in ((ends, "ends"), (restored, "restored")):
-        if as_tensor(value, what).shape != (3,):
-            raise CheckFailed(f"{what} must be three numbers, one for each patch")
-    by_hand.check(lambda: as_tensor(ends, "ends").tolist())
-    by_hand_shares.check(lambda: as_tensor(restored, "restored").tolist())
+    given = three_numbers(ends, "ends", each="patch").tolist()
+    shares = three_numbers(restored, "restored", each="patch").tolist()
+    by_hand.check(lambda: given)
+    by_hand_shares.check(lambda: shares)
 
 
 def pair(generator):

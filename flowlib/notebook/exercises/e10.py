@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlib.notebook.check import CheckFailed, as_tensor
-from flowlib.notebook.exercises.base import Exercise, draw
+from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 
 def uniform(generator, low: float, high: float) -> float:
@@ -83,11 +83,10 @@ def _(answer, generator):
 
 def check_by_hand(after, steps) -> None:
     """Check the numbers of task 10.1: three tokens, three critical steps."""
-    for what, came, name in (("tokens", after, "after"), ("schemes", steps, "steps")):
-        if as_tensor(came, name).shape != (3,):
-            raise CheckFailed(f"{name} must be three numbers, one for each of the three {what}")
-    after_step.check(lambda: tuple(float(z) for z in after))
-    critical.check(lambda: tuple(float(z) for z in steps))
+    tokens = three_numbers(after, "after", each="of the three tokens").tolist()
+    schemes = three_numbers(steps, "steps", each="of the three schemes").tolist()
+    after_step.check(lambda: tokens)
+    critical.check(lambda: schemes)
 
 
 class Sieve:
