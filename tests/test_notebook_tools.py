@@ -281,7 +281,7 @@ def test_the_environment_asks_every_explorer_to_sweep(displayed, monkeypatch):
 def test_short_forms_and_kinds_of_controls(displayed):
     explorer(powers, alt=ALT, power=(1.0, 4.0, 2.0), flip=True, rule=["a", "b"])
     kinds = [type(part).__name__ for part in displayed[1][1].children]
-    assert kinds == ["FloatSlider", "Checkbox", "Dropdown", "HTML"]
+    assert kinds == ["FloatSlider", "Checkbox", "ToggleButtons", "HTML"]
     assert type(choice([1, 2, 4]).widget("n")).__name__ == "SelectionSlider"
 
 

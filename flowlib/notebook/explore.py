@@ -27,6 +27,7 @@ import torch
 from flowlib.notebook.questions import OnPage
 from flowlib.notebook.show import check_alt, close, css_size, image_tag, packed, pixels, show
 
+AT_A_GLANCE = 6  # as many words as stand in a row; a slider holds more
 LIVE_DPI = 120  # pixels per inch while a slider moves
 SWEEP = "FLOWLIB_SWEEP"  # set it to 1 and every explorer is drawn at all its ends as soon as it is made
 
@@ -45,7 +46,9 @@ class Control:
         import ipywidgets as widgets
 
         common = {"description": self.label or name.replace("_", " "), "style": {"description_width": "11em"}}
-        if self.kind not in ("Checkbox", "Dropdown"):
+        if self.kind == "ToggleButtons":
+            common["style"]["button_width"] = "auto"
+        elif self.kind != "Checkbox":
             common |= {"continuous_update": True, "layout": {"width": "34em", "max_width": "100%"}}
         if self.kind == "Checkbox":
             common["indent"] = True
@@ -76,7 +79,9 @@ def switch(value: bool = False, *, label: str = ""):
 
 
 def choice(options: Sequence, value: Any = None, *, label: str = ""):
-    """One of several: a slider where the options are numbers (1, 2, 4, 8, ...), a menu where they are words.
+    """One of several: a slider where the options are numbers (1, 2, 4, 8, ...) or many, buttons where they are words.
+
+    No menu, no radio buttons: in JupyterLab they lose the arrow keys to the notebook. A button needs the space bar.
 
     Raises: ValueError where there are fewer than two options or the value is none of them.
     """
@@ -89,7 +94,8 @@ def choice(options: Sequence, value: Any = None, *, label: str = ""):
     numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in options)
     if numbers:
         return Control("SelectionSlider", value, (options[0], options[-1]), {"options": options}, label)
-    return Control("Dropdown", value, tuple(options), {"options": options}, label)
+    kind = "ToggleButtons" if len(options) <= AT_A_GLANCE else "SelectionSlider"
+    return Control(kind, value, tuple(options), {"options": options}, label)
 
 
 def as_control(value: Any) -> Control:

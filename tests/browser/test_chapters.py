@@ -8,7 +8,7 @@ import pytest
 
 CHAPTERS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "chapters").glob("*.ipynb"))
 MOVES = 12  # measured moves of each control
-SLIDER, MENU, SWITCH = ".widget-hslider", ".widget-dropdown", ".widget-checkbox"
+SLIDER, WORDS, SWITCH = ".widget-hslider", ".widget-toggle-buttons", ".widget-checkbox"
 
 # In the page: when the control was moved (the browser's own time of the event), and when each picture stood there.
 WATCH = """root => {
@@ -35,7 +35,7 @@ class OnPage:
     def __init__(self, chapter, root):
         self.chapter, self.page = chapter, chapter.page
         self.root = root.element_handle()
-        self.controls = [Knob(self, part) for part in root.locator(f"{SLIDER}, {MENU}, {SWITCH}").all()]
+        self.controls = [Knob(self, part) for part in root.locator(f"{SLIDER}, {WORDS}, {SWITCH}").all()]
         self.root.evaluate(WATCH)
 
     @property
@@ -68,36 +68,38 @@ class OnPage:
 
 
 class Knob:
-    """One control, moved as a reader moves it: a slider dragged by its handle, a menu chosen from, a switch clicked."""
+    """One control, moved as a reader moves it: a slider dragged by its handle, a word or a switch clicked."""
 
     def __init__(self, explorer: OnPage, part):
         self.explorer, self.part, self.page = explorer, part, explorer.page
-        self.name = part.locator("label").all_inner_texts()[-1].strip()  # a switch has an empty one before its own
         kinds = part.get_attribute("class")
-        self.kind = next(kind for kind in (SLIDER, MENU, SWITCH) if kind[1:] in kinds)
-        self.menu = part.locator("select option").evaluate_all("options => options.map(option => option.value)")
+        self.kind = next(kind for kind in (SLIDER, WORDS, SWITCH) if kind[1:] in kinds)
+        self.name = part.locator("label").all_inner_texts()[-1].strip()  # a switch has an empty one before its own
+        self.words = [text.strip() for text in part.locator("button").all_inner_texts()]
 
     def value(self) -> str:
         """As the page shows it."""
         if self.kind == SLIDER:
             return self.part.locator(".widget-readout").inner_text()
-        return self.part.locator("select, input").evaluate("e => e.type === 'checkbox' ? String(e.checked) : e.value")
+        if self.kind == WORDS:
+            return self.part.locator("button.mod-active").inner_text().strip()
+        return self.part.locator("input").evaluate("e => String(e.checked)")
 
     def where(self):
         """The place where it stands now, as `move` takes it."""
         if self.kind != SLIDER:
-            return self.value() if self.kind == MENU else self.value() == "true"
+            return self.value() if self.kind == WORDS else self.value() == "true"
         handle, track = (self.part.locator(part).bounding_box() for part in (".noUi-handle", ".noUi-base"))
         return (handle["x"] + handle["width"] / 2 - track["x"]) / track["width"]
 
     def places(self) -> list:
-        """Low end, high end, and places between: as shares of the track, as entries of the menu, as on and off."""
+        """Low end, high end, and places between: as shares of the track, as words, as on and off."""
         if self.kind == SLIDER:
             return [0.0, 1.0, *((7 * i % MOVES + 0.5) / MOVES for i in range(MOVES))]
-        return self.menu * -(-MOVES // len(self.menu)) if self.menu else [True, False] * (MOVES // 2)
+        return self.words * -(-MOVES // len(self.words)) if self.words else [True, False] * (MOVES // 2)
 
     def ends(self) -> list:
-        return self.menu if self.kind == MENU else self.places()[:2]
+        return self.words if self.kind == WORDS else self.places()[:2]
 
     def grip(self) -> None:
         """Take the handle; until `let_go` every place is a move of one drag."""
@@ -111,8 +113,8 @@ class Knob:
         if self.kind == SLIDER:
             box = self.part.locator(".noUi-base").bounding_box()
             self.page.mouse.move(box["x"] + place * box["width"], box["y"] + box["height"] / 2)
-        elif self.kind == MENU:
-            self.part.locator("select").select_option(value=place)
+        elif self.kind == WORDS:
+            self.part.locator("button").nth(self.words.index(place)).click()
         elif self.part.locator("input").is_checked() != place:
             self.part.locator("input").click()
 
@@ -187,6 +189,32 @@ def test_every_control_of_every_explorer(chapter, latencies):
         finally:
             explorer.root.scroll_into_view_if_needed()
             chapter.picture(f"_explorer{number}")
+    assert chapter.troubles() == {}
+
+
+FOCUS_BEFORE = """root => {
+    const before = document.createElement('span');
+    before.tabIndex = 0;
+    root.prepend(before);
+    before.focus();
+}"""
+HAS_FOCUS = "part => part.contains(document.activeElement)"
+
+
+def test_the_keyboard_reaches_every_control(chapter):
+    """Tab comes to each in turn; arrow keys move a slider, the space bar a switch or a word; the picture follows."""
+    for explorer in explorers(chapter):
+        explorer.root.evaluate(FOCUS_BEFORE)
+        for knob in explorer.controls:
+            for _ in range(2):  # the number beside a slider can be typed: a stop of its own
+                if not knob.part.evaluate(HAS_FOCUS):
+                    chapter.page.keyboard.press("Tab")
+            assert knob.part.evaluate(HAS_FOCUS), f"Tab does not come to {knob.name}"
+            keys = ["ArrowRight", "ArrowLeft"] if knob.kind == SLIDER else ["Space"]  # it may stand at its right end
+            keys += ["Tab", "Space"] * (len(knob.words) - 1)  # each word is a button of its own
+            took = [explorer.after(lambda key=key: chapter.page.keyboard.press(key)) for key in keys]
+            assert any(time is not None for time in took), f"{keys} do not move {knob.name}"
+            assert knob.part.evaluate(HAS_FOCUS), f"{knob.name} loses the keyboard when it is moved"
     assert chapter.troubles() == {}
 
 
