@@ -116,9 +116,7 @@ def test_nbconvert_uses_the_alt_text():
     from nbconvert import HTMLExporter
 
     data, metadata = bundle(png(line()), ALT, 100, 50)
-    cell = nbformat.v4.new_code_cell(
-        "1", outputs=[nbformat.v4.new_output("display_data", data, metadata=metadata)]
-    )
+    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", data, metadata=metadata)])
     page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     assert page.count(f'alt="{ALT}"') == 1
     assert "No description has been provided" not in page
@@ -276,6 +274,17 @@ def test_the_environment_asks_every_explorer_to_sweep(displayed, monkeypatch):
 
     with pytest.raises(RuntimeError, match="an end that fails"):
         explorer(draw, alt=ALT, power=slider(1, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "step", "readout"),
+    [(0.03, 0.4, 0.2, 0.005, ".3f"), (-2.0, 2.0, 0.0, 0.05, ".2f"), (0.5, 2.0, 0.125 + 1, 0.02, ".3f")]
+    + [(0.0, 0.001, 0.0, 0.00001, ".5f"), (0.0, 1000.0, 0.0, 10.0, ".0f")],
+)
+def test_a_slider_steps_by_a_round_number_and_shows_each(low, high, value, step, readout):
+    traits = slider(low, high, value).traits
+    assert traits["step"] == step and traits["readout_format"] == readout
+    assert type(slider(low, high, value).widget("n")).__name__ == "FloatSlider"
 
 
 def test_short_forms_and_kinds_of_controls(displayed):

@@ -14,10 +14,12 @@ So a picture is drawn before the answer, here, and not put off; tests/browser ho
 
 import itertools
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from html import escape
 from types import FunctionType
 from typing import Any
@@ -55,22 +57,33 @@ class Control:
         return getattr(widgets, self.kind)(value=self.value, **self.traits, **common)
 
 
-def slider(
-    low: float, high: float, value: float | None = None, *, step: float | None = None, label: str = ""
-):
-    """A number between low and high; whole numbers where low and high are ints.
+def slider(low: float, high: float, value: float | None = None, *, step: float | None = None, label: str = ""):
+    """A number between low and high; whole numbers where low and high are ints. The readout shows every step.
+
+    step   left out, it is 1 for whole numbers, else about a hundredth of the way, rounded to 1, 2 or 5 · 10ᵏ
 
     Raises: ValueError unless low < high and low <= value <= high.
     """
     value = low if value is None else value
     if not low < high or not low <= value <= high:
-        raise ValueError(
-            f"a slider needs low < high and low <= value <= high; got {low}, {high}, value {value}"
-        )
+        raise ValueError(f"a slider needs low < high and low <= value <= high; got {low}, {high}, value {value}")
     whole = all(isinstance(v, int) for v in (low, high, value, 1 if step is None else step))
-    step = (1 if whole else (high - low) / 100) if step is None else step
-    kind = "IntSlider" if whole else "FloatSlider"
-    return Control(kind, value, (low, high), {"min": low, "max": high, "step": step}, label)
+    step = (1 if whole else round_step((high - low) / 100)) if step is None else step
+    traits = {"min": low, "max": high, "step": step}
+    if not whole:
+        traits["readout_format"] = f".{max(decimals(number) for number in (low, value, step))}f"
+    return Control("IntSlider" if whole else "FloatSlider", value, (low, high), traits, label)
+
+
+def round_step(about: float) -> float:
+    """The first of 1, 2, 5, 10, ... · 10ᵏ that is not below."""
+    power = math.floor(math.log10(about))
+    return next(float(f"{digit}e{power}") for digit in (1, 2, 5, 10) if about <= digit * 10.0**power * (1 + 1e-9))
+
+
+def decimals(number: float) -> int:
+    """How many digits after the point it is written with."""
+    return max(0, -Decimal(repr(float(number))).normalize().as_tuple().exponent)
 
 
 def switch(value: bool = False, *, label: str = ""):
@@ -88,9 +101,7 @@ def choice(options: Sequence, value: Any = None, *, label: str = ""):
     options = list(options)
     value = options[0] if value is None and options else value
     if len(options) < 2 or value not in options:
-        raise ValueError(
-            f"a choice needs two options or more, and a value among them; got {options}, value {value!r}"
-        )
+        raise ValueError(f"a choice needs two options or more, and a value among them; got {options}, value {value!r}")
     numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in options)
     if numbers:
         return Control("SelectionSlider", value, (options[0], options[-1]), {"options": options}, label)
