@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from flowlib.notebook.bibliography import bibliography, references
-from flowlib.notebook.book import bodies, front, prose, with_pictures
+from flowlib.notebook.book import bodies, front, prose, with_pictures, with_whole_numbers
 from flowlib.notebook.crosslinks import led, of_one_page, repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,6 +127,11 @@ def test_the_front_page_has_the_readmes_words():
     assert words.startswith("# ") and "## Chapters" in words and "## Map of the repository" not in words
 
 
+def test_a_number_is_not_broken():
+    table = "<tr><td>a word</td><td>\u2264 1.5e-06</td></tr>"
+    assert with_whole_numbers(table) == "<tr><td>a word</td><td class=\"number\">\u2264 1.5e-06</td></tr>"
+
+
 def test_a_picture_of_the_repository_is_in_the_page(tmp_path):
     (tmp_path / "river.png").write_bytes(b"PNG")
     assert with_pictures('<img alt="a" src="river.png">', tmp_path) == '<img alt="a" src="data:image/png;base64,UE5H">'
@@ -181,6 +186,9 @@ def test_no_page_asks_anything_of_anyone(book, browser, scripts):
         assert bool(heights) or "<math" not in html, name
         decoded = tab.eval_on_selector_all("article img", "all => all.map(one => one.complete && one.naturalWidth)")
         assert all(decoded), name
+        for width in (390, 1280):  # a telephone; the window as it is
+            tab.set_viewport_size({"width": width, "height": 1000})
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
     SHOTS.mkdir(parents=True, exist_ok=True)
     tab.goto((folder / "04_layer_norm_is_a_projection.html").as_uri())
     tab.screenshot(path=SHOTS / f"book_{'dark' if scripts else 'light'}.png")

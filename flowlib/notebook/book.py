@@ -102,6 +102,11 @@ def with_pictures(html: str, folder: Path) -> str:
     return re.sub(r'\bsrc="([^":]+\.png)"', inside, html)
 
 
+def with_whole_numbers(html: str) -> str:
+    """The page in whose tables 1.5e-06 is not broken at its hyphen."""
+    return re.sub(r"<td>([^<a-df-z]*\de-\d[^<a-df-z]*)</td>", r'<td class="number">\1</td>', html)
+
+
 class BodyExporter(PageExporter):
     """A page whose links the book leads on."""
 
@@ -125,7 +130,7 @@ def bodies(root: Path) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
         inside = html.split("<main>", 1)[1].rsplit("</main>", 1)[0]
-        whole = with_pictures(ANCHOR.sub("", FRAME.sub("", inside)), (root / file).parent)
+        whole = with_whole_numbers(with_pictures(ANCHOR.sub("", FRAME.sub("", inside)), (root / file).parent))
         found[name] = led(whole, file, pages, address)
     return found
 

@@ -5,6 +5,7 @@ glyph by glyph, from the other fonts there; brackets of a middling height; and w
 a fraction go, which it leaves at zero.
 """
 
+import logging
 import re
 import unicodedata
 from functools import cache
@@ -108,6 +109,7 @@ def font(wanted: frozenset[str]) -> bytes:
     # Tables about kerning and ligatures are no use to a formula; the copyright and the licence stay (0, 13, 14).
     options = Options(hinting=False, name_IDs=[0, 1, 2, 13, 14])
     options.drop_tables += ["FFTM", "GDEF", "GPOS", "GSUB", "kern"]
+    logging.getLogger("fontTools.subset").setLevel(logging.WARNING)  # else each glyph is reported
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=map(ord, wanted))
     subsetter.subset(made)
