@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from flowlib.measure.flops import flops
 from flowlib.measure.ratios import Interval, in_turns, speed_ratio
+from flowlib.models.files import save_text
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.operators.attention import integrate, relative_log
 
@@ -363,5 +364,5 @@ def main(asked: Bench) -> None:
     result = bench(asked)
     text = json.dumps(result, indent=1)
     if asked.json and str(asked.json) != "-":
-        asked.json.write_text(text + "\n", "utf-8")
+        save_text(text + "\n", asked.json)
     print(text if str(asked.json) == "-" else table(result))

@@ -150,10 +150,14 @@ def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
     FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "shipped" / "tiny")
     code, out, _ = run(capsys, "doctor")
     assert code == 0 and out.endswith("all is well\n")
-    for name in ("Python", "torch", "accelerate", "device", "data folder", "shipped checkpoint", "widgets", "kernel"):
+    works = ("Python", "torch", "accelerate", "device", "data folder", "answers", "shipped checkpoint",
+             "widgets", "kernel")
+    for name in works:
         assert states(out)[name] == "ok", out
     assert max(map(len, out.splitlines())) <= 100
     (folder / "tinyshakespeare.txt").write_text("not Shakespeare")
+    monkeypatch.setenv("FLOWLIB_PROGRESS", "mine.json")
+    assert "your answers are kept in mine.json" in run(capsys, "doctor")[1]
     monkeypatch.setenv("FLOWLIB_DATA", str(folder))
     code, out, _ = run(capsys, "doctor")
     assert code == 1 and states(out)["data folder"] == "FAILED" and "must have sha256" in " ".join(out.split())
@@ -222,13 +226,51 @@ def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
     from flowlib.notebook import execute
 
     asked = []
-    monkeypatch.setattr(execute, "main", lambda arguments: asked.append(arguments) or 0)
+    ran = lambda paths, write: asked.append((*(path.as_posix() for path in paths), write)) or {paths[0]: "ran"}
+    monkeypatch.setattr(execute, "execute", ran)
     assert run(capsys, "notebooks", "good.ipynb", "--dry")[0] == 0
     Path("chapters").mkdir()
     nbformat.write(notebook, "chapters/01.ipynb")
     nbformat.write(notebook, "chapters/00.ipynb")
     assert run(capsys, "notebooks")[0] == 0
-    chapters = [str(Path("chapters") / name) for name in ("00.ipynb", "01.ipynb")]
-    assert asked == [["good.ipynb", "--dry"], chapters]
-    monkeypatch.setattr(execute, "main", lambda arguments: 3)
+    assert asked == [("good.ipynb", False), ("chapters/00.ipynb", True), ("chapters/01.ipynb", True)]
+
+    def fails(paths, write):
+        raise execute.NotebookFailed("cell 1 fails")
+
+    monkeypatch.setattr(execute, "execute", fails)
     assert run(capsys, "notebooks")[0] == 1
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--quick"], ["compare", "schemes", "tiny"]])
+def test_a_folder_is_no_file_of_figures_and_is_refused_before_the_work(capsys, folder, arguments):
+    code, _, err = run(capsys, *arguments, "--json", str(folder))
+    assert code == 2 and "--json must be a file, such as" in err and "is a folder" in err
+    code, _, err = run(capsys, *arguments, "--json", "text.txt/figures.json")
+    assert code == 2 and "text.txt is a file, no folder" in err
+
+
+def test_compare_asks_what_and_knows_the_presets_of_text_only(capsys):
+    code, _, err = run(capsys, "compare")
+    assert code == 2 and "compare what? known are schemes, depth, remedies" in err
+    code, _, err = run(capsys, "compare", "schemes", "digits")
+    assert code == 2 and "compare trains models of text" in err and "'digits'" in err
+    code, out, _ = run(capsys, "compare", "--help")
+    assert code == 0 and "shakespeare-cpu" in out and "digits" not in out
+
+
+def test_what_is_no_run_is_not_shipped(capsys, folder):
+    for name in ("text.txt", str(folder)):
+        code, _, err = run(capsys, "ship", name, "gift", "--command", "x")
+        assert code == 2 and "is not the folder of a run" in err and not (folder / "gift").exists()
+
+
+def test_tokens_do_not_go_into_a_file(capsys):
+    code, _, err = run(capsys, "tokenize", "text.txt", "text.txt", "--vocabulary", "bytes")
+    assert code == 2 and "need a folder, and text.txt is a file" in err and Path("text.txt").is_file()
+
+
+@pytest.mark.parametrize("name", ["text.txt", ".", "gone.ipynb"])
+def test_what_is_no_notebook_is_named(capsys, name):
+    code, _, err = run(capsys, "notebooks", name)
+    assert code == 2 and f"{name} is no notebook" in err and "usage: flowlib notebooks" in err

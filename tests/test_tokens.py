@@ -118,7 +118,7 @@ def test_where_gpt2s_tokens_cannot_be_had_it_says_what_to_do(tiktoken, monkeypat
     with pytest.raises(ConnectionError, match="could not fetch GPT-2's vocabulary .OSError.; .*TIKTOKEN_CACHE_DIR"):
         Vocabulary.gpt2().encode("a")
     monkeypatch.setitem(sys.modules, "tiktoken", None)  # as if it were not installed
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'flowlib\[bpe\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -e '\.\[bpe\]'"):
         Vocabulary.gpt2().encode("a")
 
 
@@ -136,7 +136,7 @@ def test_the_command_tokenizes_and_train_takes_the_folder(tmp_path, monkeypatch,
     monkeypatch.setitem(sys.modules, "tiktoken", None)
     vocabularies._gpt2.cache_clear()
     assert cli.main(["tokenize", "text.txt", "more"]) == 2
-    assert "pip install 'flowlib[bpe]'" in capsys.readouterr().err and not (tmp_path / "more").exists()
+    assert "pip install -e '.[bpe]'" in capsys.readouterr().err and not (tmp_path / "more").exists()
 
 
 def test_batches_come_in_order_each_sent_before_it_is_asked_for(monkeypatch):

@@ -34,12 +34,16 @@ SKIP = ("Execute", "ClearOutput", "DeduplicateIds", "OverwriteKernelspec", "Igno
 
 @dataclass(frozen=True)
 class Submission:
-    """What one student handed in for one assignment; `notebook` is None where the file is missing."""
+    """What one student handed in for one assignment; `notebook` is None where the file is missing.
+
+    others: notebooks that lie beside it, where none has the assignment's name.
+    """
 
     student: str
     assignment: str
     folder: Path
     notebook: Path | None
+    others: tuple[str, ...] = ()
 
 
 @dataclass
@@ -146,7 +150,8 @@ def submissions(folder: Path, names: list[str]) -> list[Submission]:
         for place in sorted(p for p in student.iterdir() if p.is_dir() and p.name in names):
             files = sorted(p for p in place.glob("*.ipynb") if p.is_file() and not p.is_symlink())
             exact = [f for f in files if f.stem == place.name]
-            found.append(Submission(student.name, place.name, place, (exact or files or [None])[0]))
+            others = () if exact else tuple(f.name for f in files[1:])
+            found.append(Submission(student.name, place.name, place, (exact or files or [None])[0], others))
     flat = sorted(p for p in folder.glob("*.ipynb") if p.is_file() and not p.is_symlink())
     if flat and len(names) != 1:
         raise ValueError(f"{folder} holds notebooks of students, but of which assignment? Give --assignment NAME")
@@ -154,6 +159,13 @@ def submissions(folder: Path, names: list[str]) -> list[Submission]:
     if not found:
         raise FileNotFoundError(f"{folder} holds no submissions: neither STUDENT/ASSIGNMENT/*.ipynb nor STUDENT.ipynb")
     return found
+
+
+def strays(folder: Path, names: list[str]) -> list[Path]:
+    """Folders with notebooks in students' folders that are no assignment: a misspelt name."""
+    places = (p for student in folder.iterdir() if student.is_dir() for p in student.iterdir() if p.is_dir())
+    hidden = lambda p: p.name.startswith(".") or p.parent.name.startswith(".")
+    return sorted(p for p in places if p.name not in names and not hidden(p) and any(p.glob("*.ipynb")))
 
 
 def run(course: Course, one: Submission, limits: Limits, isolate: bool, seed: int) -> tuple[Result, str]:
@@ -169,6 +181,9 @@ def run(course: Course, one: Submission, limits: Limits, isolate: bool, seed: in
         book, notes = repair(read(one.notebook), source, release)
     except Unreadable as error:
         book, notes = repair(blank(release), source, release)[0], [f"graded as blank: {error}"]
+    if one.others:
+        notes.insert(0, f"of several notebooks {one.notebook.name} was graded, and not {', '.join(one.others)}: "
+                     f"none is named {one.assignment}.ipynb")
     files = one.folder if one.notebook is not None and one.folder.name == one.assignment else None
     graded: Graded = grade(book, limits, files, isolate=isolate, seed=seed)
     by_hand = sum(float(c.metadata.nbgrader.get("points") or 0) for c in source.cells

@@ -9,6 +9,7 @@ There a student's code and the tests share one Python; only `flowlib grade` keep
 
 import ast
 import builtins
+import json
 import re
 from textwrap import indent
 
@@ -36,7 +37,8 @@ def master(source, requirements: list[str]):
     """
     from nbformat.v4 import new_notebook
 
-    cells = [raw(CONFIG.format(requirements=", ".join(requirements)))]
+    quoted = ", ".join(map(json.dumps, requirements))  # YAML reads JSON; a bracket in a name would end the list
+    cells = [raw(CONFIG.format(requirements=quoted))]
     answer, tests = None, []
 
     def close() -> None:

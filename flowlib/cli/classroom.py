@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from flowlib.cli.parsing import parse
+from flowlib.cli.parsing import parse, to_write
 
 
 def release(arguments: list[str]) -> int:
@@ -36,7 +36,7 @@ def grade(arguments: list[str]) -> int:
     ) -> int:
         """Grade notebooks; write a table of grades, and give everything to nbgrader's gradebook.
 
-        Exit code 1 if a submission could not be graded; the table says which, and why.
+        Exit code 1 if a submission could not be graded, or lies in a folder that is no assignment; it says which.
 
         Args:
             submissions: STUDENT/ASSIGNMENT/*.ipynb as nbgrader collects them, or STUDENT.ipynb with --assignment.
@@ -52,6 +52,7 @@ def grade(arguments: list[str]) -> int:
         """
         from tqdm import tqdm
 
+        to_write(out, "--out", "grades.csv")
         room = _classroom()
         book = room.Course(course)
         names = [assignment] if assignment else book.assignments()
@@ -67,7 +68,10 @@ def grade(arguments: list[str]) -> int:
         for result in results:
             if result.notes:
                 print(f"  {result.student}, {result.assignment}: {'; '.join(result.notes)}")
-        return 1 if any(not r.points for r in results) else 0
+        strays = room.strays(submissions, book.assignments())
+        for place in strays:
+            print(f"  NOT GRADED: {place} is no assignment of the course; known: {', '.join(book.assignments())}")
+        return 1 if strays or any(not r.points for r in results) else 0
 
     from flowlib.models.files import save_text
 
@@ -89,6 +93,8 @@ def feedback(arguments: list[str]) -> int:
         """
         book = _classroom().Course(course)
         graded = {folder.name for folder in (book.root / "autograded").glob("*/*")}
+        for name in names:
+            book.known("source", name)
         for name in names or sorted(graded & set(book.assignments())):
             pages = book.feedback(name)
             print(f"{name}: {len(pages)} pages in {book.root / 'feedback'}")
@@ -103,7 +109,7 @@ def otter(arguments: list[str]) -> int:
 
     def otter(
         name: tyro.conf.Positional[str], out: Path = Path("build/otter"), course: Path = Path("exercises"),
-        requirements: tuple[str, ...] = ("flowlib",),
+        requirements: tuple[str, ...] = (),
     ) -> None:
         """Write an assignment as otter-grader's master notebook, from its source.
 
@@ -111,7 +117,7 @@ def otter(arguments: list[str]) -> int:
             name: The assignment.
             out: The folder that it goes to.
             course: The folder of the course.
-            requirements: What the grading image installs; for your own copy, flowlib @ git+https://… with its address.
+            requirements: What the grading image installs; without it, your copy, from the address that links stamped.
         """
         room = _classroom()
         from nbformat import read, writes
@@ -120,6 +126,7 @@ def otter(arguments: list[str]) -> int:
         from flowlib.models.files import save_text
 
         source = read(room.Course(course).known("source", name), as_version=4)
+        requirements = requirements or (_this_course(course),)
         out.mkdir(parents=True, exist_ok=True)
         made = out / f"{name}.ipynb"
         save_text(writes(master(source, list(requirements))) + "\n", made)
@@ -127,6 +134,22 @@ def otter(arguments: list[str]) -> int:
 
     parse(otter, arguments, "flowlib otter")
     return 0
+
+
+def _this_course(course: Path) -> str:
+    """What pip installs this copy of the course by. The name alone would not do: PyPI's flowlib is another project.
+
+    Raises: ValueError where the copy's address is not stamped.
+    """
+    from flowlib.notebook.links import recorded, root_of
+
+    address = recorded(root_of(course.resolve())).address
+    if not address:
+        raise ValueError(
+            "the grading image must know where flowlib comes from: stamp the address with flowlib links OWNER/NAME, "
+            "or give --requirements 'flowlib[notebook] @ https://…'; PyPI's flowlib is another project"
+        )
+    return f"flowlib[notebook] @ {address}"
 
 
 def _classroom():

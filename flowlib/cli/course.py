@@ -9,8 +9,6 @@ def notebooks(arguments: list[str]) -> int:
     """Run notebooks in place and measure them, all chapters by default: flowlib notebooks [PATH ...] [--dry]."""
     from flowlib.notebook import execute
 
-    if not any(not argument.startswith("-") for argument in arguments):
-        arguments = [*arguments, *map(str, sorted(Path("chapters").glob("*.ipynb")))]
     return 1 if execute.main(arguments) else 0
 
 

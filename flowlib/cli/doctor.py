@@ -46,8 +46,9 @@ def doctor(arguments: list[str]) -> int:
         checks: dict[str, Callable[[], str]] = {
             "Python": lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}",
             **{name: partial(version, name) for name in PACKAGES},
-            "device": device, "memory": memory, "shipped checkpoint": shipped, "data folder": data, "widgets": widgets,
-            "kernel": kernel, **{f"extra {name}": partial(extra, name) for name in EXTRAS}, "sandbox": sandbox,
+            "device": device, "memory": memory, "shipped checkpoint": shipped, "data folder": data, "answers": answers,
+            "widgets": widgets, "kernel": kernel, **{f"extra {name}": partial(extra, name) for name in EXTRAS},
+            "sandbox": sandbox,
         }
         states = [report(name, check) for name, check in checks.items()]
         failed = states.count("FAILED")
@@ -114,7 +115,10 @@ def shipped() -> str:
 def data() -> str:
     folder = os.environ.get("FLOWLIB_DATA")
     if not folder:
-        return "FLOWLIB_DATA is not set; tiny-shakespeare is fetched when it is first asked for"
+        import pooch
+
+        where = pooch.os_cache("flowlib")
+        return f"FLOWLIB_DATA is not set; tiny-shakespeare goes into {where} when it is first asked for"
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"FLOWLIB_DATA must be a folder, but {folder} is none; make it, or unset FLOWLIB_DATA")
     from flowlib.training.data import SHAKESPEARE_FILE, shakespeare_file
@@ -122,6 +126,15 @@ def data() -> str:
     if not (Path(folder) / SHAKESPEARE_FILE).is_file():
         return f"{folder}, without {SHAKESPEARE_FILE}, which is fetched when it is first asked for"
     return f"{folder}, {shakespeare_file().name} is the original"
+
+
+def answers() -> str:
+    """Where the course keeps what a reader has answered."""
+    if not find_spec("platformdirs") or not find_spec("IPython"):
+        raise Missing(f"the notebooks' libraries are not here: {install('notebook')}")
+    from flowlib.notebook.record import place
+
+    return f"your answers are kept in {place()}" if place() else "your answers are not kept (FLOWLIB_PROGRESS=off)"
 
 
 def widgets() -> str:

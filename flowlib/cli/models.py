@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from flowlib.cli.parsing import parse
+from flowlib.cli.parsing import parse, to_write
 
 if TYPE_CHECKING:
     from flowlib.training import TrainResult
@@ -131,6 +131,8 @@ def tokenize(arguments: list[str]) -> int:
         from flowlib.training.data import Corpus, load_corpus
         from flowlib.training.tokens import write_tokens
 
+        if folder.is_file():
+            raise ValueError(f"the tokens need a folder, and {folder} is a file; try {folder.with_suffix('')}-tokens")
         corpus = load_corpus(text)
         if not isinstance(corpus, Corpus):
             raise ValueError(f"{text} is a folder of tokens already; give it to train: --corpus {text}")
@@ -168,7 +170,9 @@ def bench(arguments: list[str]) -> int:
     """Measure speeds beside a discrete network, a plain GPT and torch's encoder: flowlib bench [--quick] [--json F]."""
     from flowlib import bench
 
-    bench.main(parse(bench.Bench, arguments, "flowlib bench"))
+    asked = parse(bench.Bench, arguments, "flowlib bench")
+    to_write(asked.json, "--json", "bench.json")
+    bench.main(asked)
     return 0
 
 
@@ -180,10 +184,13 @@ def compare(arguments: list[str]) -> int:
 
     known = ("schemes", "depth", "remedies")
     words = [argument for argument in arguments[:2] if not argument.startswith("-")]
-    if words[:1] and words[0] not in known:
-        raise ValueError(f"compare what? known are {', '.join(known)}, not {words[0]!r}")
+    if not {*words[:1], *arguments} & {*known, "-h", "--help"}:
+        raise ValueError(f"compare what? known are {', '.join(known)}; got {words[0] if words else 'nothing'!r}")
     chosen = words[1] if len(words) > 1 else "shakespeare-cpu"
     defaults = preset(chosen)
+    texts = [name for name in preset_names() if isinstance(preset(name), TrainConfig)]
+    if chosen not in texts:
+        raise ValueError(f"compare trains models of text; its presets are {', '.join(texts)}, not {chosen!r}")
 
     @dataclass(frozen=True)
     class Compare:
@@ -198,11 +205,13 @@ def compare(arguments: list[str]) -> int:
     about = (
         f"Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
         f"operations for each token) or depth (free layers, half the knots, elastic, coarse to fine) or remedies (what "
-        f"lets a trained flow change its depth). Presets: {', '.join(preset_names())}. "
+        f"lets a trained flow change its depth). Presets: {', '.join(texts)}. "
         f"The defaults below are those of {chosen}."
     )
     program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
     asked = parse(Compare, arguments[len(words) :], program, about)
+    to_write(asked.json, "--json", "compare.json")
+    from flowlib.models.files import save_text
     from flowlib.training.compare import compare, table
 
     only_json = str(asked.json) == "-"
@@ -211,6 +220,6 @@ def compare(arguments: list[str]) -> int:
     result["command"] = shlex.join(["flowlib", "compare", *arguments])
     text = json.dumps(result, indent=1)
     if asked.json and not only_json:
-        asked.json.write_text(text + "\n", "utf-8")
+        save_text(text + "\n", asked.json)
     print(text if only_json else f"\nvalidation loss, nats per token, {asked.seeds} seeds\n\n{table(result)}")
     return 0

@@ -76,7 +76,7 @@ def _gpt2() -> Any:
         import tiktoken
     except ImportError:
         raise ModuleNotFoundError(
-            "GPT-2's tokens need tiktoken: pip install 'flowlib[bpe]'; or train on bytes (vocabulary='bytes')"
+            "GPT-2's tokens need tiktoken: pip install -e '.[bpe]'; or train on bytes (vocabulary='bytes')"
         ) from None
     try:
         return tiktoken.get_encoding("gpt2")

@@ -269,15 +269,21 @@ def save(notebook, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m flowlib.notebook.execute", description=__doc__.splitlines()[0]
+        prog="flowlib notebooks", description=f"{__doc__.splitlines()[0]} Without a path: all chapters."
     )
-    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("notebooks", nargs="*", type=Path, help="paths of .ipynb files")
     parser.add_argument("--dry", action="store_true", help="run and measure, write nothing")
     options = parser.parse_args(arguments)
     from flowlib.notebook.rules import budget, violations
 
+    paths = options.notebooks or sorted(Path("chapters").glob("*.ipynb"))
+    for path in paths:
+        if path.suffix != ".ipynb" or not path.is_file():
+            parser.error(f"{path} is no notebook; give the path of an .ipynb file, such as chapters/00_the_river.ipynb")
+    if not paths:
+        parser.error("there are no chapters here; go to the folder of the course, or give the path of an .ipynb file")
     bad = 0
-    for path in options.notebooks:
+    for path in paths:
         try:
             measured = execute([path], write=not options.dry)[path]
         except (NotebookFailed, FileNotFoundError) as error:

@@ -88,7 +88,7 @@ class TrainConfig(Training):
     corpus: str = "embedded"
     """The text: embedded (Python's own help texts), shakespeare, the path of a UTF-8 file, or of a folder of tokens."""
     vocabulary: Literal["bytes", "characters", "gpt2"] = "bytes"
-    """What a token is; gpt2 needs tiktoken (pip install 'flowlib[bpe]')."""
+    """What a token is; gpt2 needs tiktoken (pip install -e '.[bpe]')."""
     model: FlowConfig = field(default_factory=FlowConfig)
     """The shape of the flow."""
 

@@ -26,6 +26,9 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
     Raises: FileNotFoundError or ValueError where the run is not one, or has not finished.
     """
     run = Path(run)
+    for part in ("config.json", "metrics.jsonl", "best"):
+        if not (run / part).exists():
+            raise FileNotFoundError(f"{run} is not the folder of a run: {part} is missing; give one such as runs/tiny")
     record = checkpoints.load_json(run / "config.json")
     metrics = runs.read_metrics(run)
     evaluations = [line for line in metrics if "validation_loss" in line]

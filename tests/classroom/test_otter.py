@@ -1,7 +1,9 @@
 """An assignment for otter-grader: the same answers, tests, points and hidden parts as in nbgrader's source."""
 
 import ast
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
 import nbformat
+import yaml
 
 from flowlib.classroom.course import Course
 from flowlib.classroom.otter import master
@@ -77,9 +80,28 @@ def test_its_tests_pass_on_the_answers_and_fail_without(name):
 
 def test_command(tmp_path, capsys):
     name = COURSE.assignments()[0]
-    assert main(["otter", name, "--out", str(tmp_path), "--course", str(COURSE.root)]) == 0
+    asked = ["otter", name, "--out", str(tmp_path), "--course", str(COURSE.root)]
+    address = "flowlib[notebook] @ https://example.org/course.zip"
+    assert main([*asked, "--requirements", address]) == 0
     assert "otter assign" in capsys.readouterr().out
     config = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4).cells[0].source
     assert config.startswith("# ASSIGNMENT CONFIG") and "ok_format: false" in config
+    assert yaml.safe_load(config)["requirements"] == [address]
     assert main(["otter", "99_none", "--course", str(COURSE.root)]) == 2
     assert "known: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stamped", "code"), [("", 2), ("school/river", 0)])
+def test_the_image_installs_this_course_and_not_pypis_flowlib(tmp_path, capsys, stamped, code):
+    course, name = tmp_path / "exercises", COURSE.assignments()[0]
+    shutil.copytree(COURSE.root / "source" / name, course / "source" / name)
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "links.json").write_text(json.dumps({"repository": stamped, "ref": "v1"}), "utf-8")
+    assert main(["otter", name, "--out", str(tmp_path / "out"), "--course", str(course)]) == code
+    if not stamped:
+        assert "flowlib links OWNER/NAME" in capsys.readouterr().err
+        return
+    config = nbformat.read(tmp_path / "out" / f"{name}.ipynb", as_version=4).cells[0].source
+    wanted = ["flowlib[notebook] @ https://github.com/school/river/archive/v1.zip"]
+    assert yaml.safe_load(config)["requirements"] == wanted
