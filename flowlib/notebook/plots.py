@@ -85,7 +85,7 @@ def convergence(
         e = array(values)
         good = e > floor
         order = measured_order(n[good][-(last or len(n)) :], e[good][-(last or len(n)) :])
-        said = "at rounding" if order is None else f"order {order:.2f}"
+        said = "at rounding" if order is None else f"order {round(order, 2) + 0.0:.2f}"  # no -0.00
         ax.plot(n, np.maximum(e, floor), label=f"{name}: {said}", **line_style(i, name))
         if order is not None:
             whole_slope(ax, n[good], e[good], round(order))
