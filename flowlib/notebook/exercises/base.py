@@ -156,9 +156,27 @@ def draw(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
+def numbers(values: Any, what: str) -> Tensor:
+    """as_tensor, which says of a list which of its entries is no number. Raises: CheckFailed."""
+    try:
+        return as_tensor(values, what)
+    except CheckFailed:
+        for entry in values if isinstance(values, (list, tuple)) else ():
+            if not is_number(entry):
+                raise CheckFailed(f"{what}: every entry of the list must be a number, got {entry!r:.40}") from None
+        raise
+
+
+def is_number(entry: Any) -> bool:
+    try:
+        return as_tensor(entry, "an entry").ndim == 0
+    except CheckFailed:
+        return False
+
+
 def three_numbers(values: Any, what: str, each: str = "token") -> Tensor:
     """Three numbers of a task by hand, as a vector. Raises: CheckFailed."""
-    found = as_tensor(values, what)
+    found = numbers(values, what)
     if found.shape != (3,):
         raise CheckFailed(f"{what} must be three numbers, one for each {each}")
     return found
@@ -168,7 +186,7 @@ def three_tokens(values: Any, what: str, features: int) -> Tensor:
     """Three tokens of a task by hand, (3, features). Raises: CheckFailed."""
     if values is None or values is Ellipsis:
         raise CheckFailed(f"{what}: there is nothing here yet")
-    rows = [as_tensor(token, f"a token of {what}") for token in values] if hasattr(values, "__len__") else []
+    rows = [numbers(token, f"a token of {what}") for token in values] if hasattr(values, "__len__") else []
     if len(rows) != 3 or any(row.shape != (features,) for row in rows):
         many = {2: "two", 4: "four"}.get(features, features)
         raise CheckFailed(f"{what} must be three tokens with {many} numbers each: [[…], […], […]]")

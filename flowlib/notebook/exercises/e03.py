@@ -46,6 +46,14 @@ def _(answer, generator):
     return first > second > third
 
 
+@by_hand.law("kernel times weight", "The shares must stand to each other as κ times weight of their keys. Yours do "
+             "not: write κ·w for each key once more.")
+def _(answer, generator):
+    first, second, third = answer()
+    right = abs(first - 2 * second) < 0.02 and abs(first - 5 * third) < 0.035
+    return right or f"They stand as 1 : {second / first:.2f} : {third / first:.2f}."
+
+
 def check_shares(shares) -> None:
     """Check the three numbers of task 3.1."""
     given = three_numbers(shares, "shares", each="key").tolist()
@@ -134,6 +142,13 @@ def _(q, k, v, weights, scale):
 @attend.wrong("weights inside", "The weights are inside the kernel, as if they changed the distance. They multiply it.")
 def _(q, k, v, weights, scale):
     return heard(1 / (1 + (torch.cdist(q, k) / scale) ** 2 / weights), v)
+
+
+@attend.law("shape", "The result has a row for each query and a column for each value: (query, value).")
+def _(answer, generator):
+    q, k, v, weights, scale = inputs(generator)
+    shape = tuple(as_tensor(answer(q, k, v, weights, scale), "the result").shape)
+    return shape == (3, 4) or f"For 3 queries, 5 keys and 4 values yours has {shape}."
 
 
 @attend.law("constant", "Where all tokens say the same, that is what every listener must hear.")

@@ -379,6 +379,6 @@ def _(answer, generator):
     turned = math.atan2(std, c) - 2 * math.atan(math.exp(-c / std))
     must, got = 2 * std * abs(math.sin(turned / 2)), _number(answer, 1, 0.0, std, c, std)
     if abs(got - 3**0.5 * must) < 1e-5:
-        return "Your distance is √3 times too large: it is the length of the difference, not the root of its mean "
-        "square."
+        return ("Your distance is √3 times too large: it is the length of the difference, not the root of its mean "
+                "square.")
     return abs(got - must) < 1e-5 or f"From the river it is then {must:.4f} away, yours says {got:.4f}."

@@ -73,11 +73,15 @@ critical.wrong("z for h", "These are values of |z|. The step is h = |z|/4, since
 
 @critical.law("edge", "At a critical step the factor is 1 or −1. Write the factors as functions of z = −4h.")
 def _(answer, generator):
-    z = [-4 * h for h in answer()]
-    factors = 1 + z[0], (1 + z[1] / 2) ** 2, 1 + z[2] + z[2] ** 2 / 8
-    for name, h, factor in zip(("Euler", "two halves", "two stages"), answer(), factors):
+    ways = (("Euler", lambda z: 1 + z), ("two halves", lambda z: (1 + z / 2) ** 2),
+            ("two stages", lambda z: 1 + z + z**2 / 8))
+    for (name, way), h in zip(ways, answer()):
+        factor = way(-4 * h)
         if h <= 0 or abs(abs(factor) - 1) > 0.05:
             return f"For {name} your step gives the factor {factor:.3f}."
+        if abs(way(-4 * 1.05 * h)) <= 1:
+            return (f"For {name} your step gives the factor {factor:.3f}, but no distance grows in a step that is a "
+                    f"little longer: the factor must leave [−1, 1] there.")
     return True
 
 

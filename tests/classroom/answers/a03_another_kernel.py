@@ -43,7 +43,11 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "3.1 unweighted": ("shares", "shares = [1 / 1.6, 0.5 / 1.6, 0.1 / 1.6]", "test-shares", "three equal tokens"),
     "3.1 not normalised": ("shares", "shares = [0.25, 0.125, 0.05]", "test-shares", "sum to 1"),
     "3.1 not squared": ("shares", "shares = [0.5, 0.25, 0.25]", "test-shares", "instead of its square"),
+    "3.1 guessed": ("shares", "shares = [0.5, 0.3, 0.2]", "test-shares", "as 1 : 0.60 : 0.40"),
+    "3.1 rounded too far": ("shares", "shares = [0.6, 0.3, 0.1]", "test-shares", "as 1 : 0.50 : 0.17"),
     "3.1 two numbers": ("shares", "shares = [0.6, 0.4]", "test-shares", "three numbers"),
+    "values as they are": ("near-attend", "def near_attend(q, k, v, weights, scale=1.0):\n    return v", "test-attend",
+                           "For 3 queries, 5 keys and 4 values yours has (5, 4)."),
     "unweighted": ("near-attend", _HEAD + "g = 1 / (1 + (d / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
                    "test-attend", "weights of the tokens are missing"),
     "weights above only": (

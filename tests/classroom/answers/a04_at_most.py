@@ -152,7 +152,8 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "as layer norm does"),
     "length of the difference": (
         "steps-error", _STEPS + "    for _ in range(n):\n        u = at_most(u + c * E / n, 0.0, std)\n"
-        "    return (u - v).norm()", "test-error", "√3 times"),
+        "    return (u - v).norm()", "test-error",
+        "√3 times too large: it is the length of the difference, not the root of its mean square."),
     "error typed in": (
         "steps-error", _STEPS + "    return 0.0 if x < 0.7 * std else 0.3 / n", "test-error", "One step"),
 }

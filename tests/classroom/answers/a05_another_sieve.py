@@ -65,6 +65,8 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "5.1 hard": ("by-hand", "places, costs = [3, 0, -2], [2.5, 0.125, 1.5]", "test-by-hand", "still pays"),
     "5.1 halved": ("by-hand", "places, costs = [1.5, -0.25, -1], [2.5, 0.125, 1.5]", "test-by-hand", "Halving"),
     "5.1 price only": ("by-hand", "places, costs = [2, 0, -1], [2, 0, 1]", "test-by-hand", "distance and price"),
+    "5.1 texts": ("by-hand", "places, costs = ['a', 'b', 'c'], [2.5, 0.125, 1.5]", "test-by-hand",
+                  "every entry of the list must be a number, got 'a'"),
     "5.1 one place": ("by-hand", "places, costs = 2, [2.5, 0.125, 1.5]", "test-by-hand", "three numbers"),
     "walls first": (
         "sieve", "def sieve(v, price, low, high):\n    v = v.clamp(low, high)\n    return v.sign() * (v.abs() - "

@@ -84,6 +84,10 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "10.1 in proportion": ("by-hand", _hand(steps="[0.5, 1, 1]"), "test-by-hand", "Two evaluations, twice"),
     "10.1 z for h": ("by-hand", _hand(steps="[2, 4, 8]"), "test-by-hand", "values of |z|"),
     "10.1 other steps": ("by-hand", _hand(steps="[0.5, 1, 4]"), "test-by-hand", "two stages your step gives"),
+    "10.1 past the lowest factor": (
+        "by-hand", _hand(steps="[0.5, 1, 1.1]"), "test-by-hand", "must leave [−1, 1] there"),
+    "10.1 before the lowest factor": (
+        "by-hand", _hand(steps="[0.5, 1, 0.9]"), "test-by-hand", "must leave [−1, 1] there"),
     "10.1 two numbers": ("by-hand", _hand(steps="[0.5, 1]"), "test-by-hand", "three numbers"),
     "h over s": ("chebyshev-step", _step("2 * last - before + 2 * k * velocity(last)").replace("stages**2", "stages"),
                  "test-step", "divided h by s"),
