@@ -47,7 +47,7 @@ def test_what_has_flowed_stays_when_a_text_goes_on(measured, name, steps):
 @pytest.mark.claim("C7.2")
 def test_a_model_of_one_depth_breaks_at_others(measured, unseen):
     above = risen(FlowLM.load(shipped("tiny")), unseen, [2, 8, 32])
-    measured.at_least("tiny, 2 steps: nats above its loss at 4", above[2], 1.0)
+    measured.at_least("tiny, 2 steps: nats above its loss at 4", above[2], 1.4)
     measured.at_least("tiny, 8 steps: nats above its loss at 4", above[8], 0.1)
     measured.at_least("tiny, 32 steps: nats above its loss at 4", above[32], 0.25)
 
