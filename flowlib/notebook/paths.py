@@ -119,25 +119,27 @@ def snapshots(flow, layers, tokens: Sequence[str]) -> Figure:
 
 
 def label_ends(ax: Axes, t: np.ndarray, path: np.ndarray, names: Sequence[str]) -> None:
-    """Names at both ends of the paths, moved apart where they would cover each other."""
+    """Names at both ends of the paths, moved apart where they would cover each other; a hair leads to each."""
     if len(names) != path.shape[1]:
         raise ValueError(f"there must be one name for each of the {path.shape[1]} tokens, got {len(names)}")
     apart = 0.048 * (path.max() - path.min() or 1.0)
-    for column, x, shift, side in ((0, t[0], -6, "right"), (-1, t[-1], 6, "left")):
+    hair = {"arrowstyle": "-", "color": palette.QUIET, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+    for column, x, shift, side in ((0, t[0], -18, "right"), (-1, t[-1], 18, "left")):
         order = np.argsort(path[column])
         y = spread(path[column][order], apart)
         for i, place in zip(order, y, strict=True):
             ax.annotate(
                 names[i],
-                (x, place),
-                (shift, 0),
-                textcoords="offset points",
+                (x, path[column, i]),
+                (shift, place),
+                textcoords=("offset points", "data"),
                 ha=side,
                 va="center",
                 size=10,
+                arrowprops=hair | {"relpos": (float(side == "right"), 0.5)},
                 annotation_clip=False,
             )
-    ax.tick_params(axis="y", pad=26)
+    ax.tick_params(axis="y", pad=36)
 
 
 def spread(y: np.ndarray, apart: float) -> np.ndarray:
