@@ -274,3 +274,11 @@ def test_tokens_do_not_go_into_a_file(capsys):
 def test_what_is_no_notebook_is_named(capsys, name):
     code, _, err = run(capsys, "notebooks", name)
     assert code == 2 and f"{name} is no notebook" in err and "usage: flowlib notebooks" in err
+
+
+def test_a_model_of_pictures_writes_no_text(capsys):
+    from flowlib.models import shipped
+
+    for name in ("digits", "shapes"):
+        code, _, err = run(capsys, "sample", str(shipped(name)))
+        assert code == 2 and "sample needs a model of text" in err

@@ -106,7 +106,14 @@ def sample(arguments: list[str]) -> int:
         from flowlib.models.language import FlowLM
         from flowlib.training import find_model
 
-        model = FlowLM.load(find_model(run))
+        folder = find_model(run)
+        try:
+            model = FlowLM.load(folder)
+        except ValueError as error:
+            if '"classes"' not in (folder / "config.json").read_text("utf-8"):
+                raise
+            said = f"{run} classifies pictures or shapes; sample needs a model of text, as runs/tiny is one"
+            raise ValueError(said) from error
         print(model.generate(prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed))
 
     parse(sample, arguments, "flowlib sample")
