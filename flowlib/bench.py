@@ -3,7 +3,6 @@
 Everything is measured in one run, in turns, and told as a ratio of paired rounds with its median and 95 % interval.
 """
 
-import json
 import os
 import platform
 import time
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 
 from flowlib.measure.flops import flops
 from flowlib.measure.ratios import Interval, in_turns, speed_ratio
-from flowlib.models.files import save_text
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.operators.attention import integrate, relative_log
 
@@ -357,12 +355,3 @@ def markdown(result: dict[str, Any]) -> str:
         wanted = "" if r["target"] is None else f"≥ {r['target']:g}"
         lines.append(f"| {r['mode']} | {r['ours']} / {r['theirs']} | {interval} | {wanted} |")
     return "\n".join(lines)
-
-
-def main(asked: Bench) -> None:
-    """Measure, and print a table, or JSON."""
-    result = bench(asked)
-    text = json.dumps(result, indent=1)
-    if asked.json and str(asked.json) != "-":
-        save_text(text + "\n", asked.json)
-    print(text if str(asked.json) == "-" else table(result))

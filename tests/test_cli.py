@@ -253,6 +253,8 @@ def test_a_folder_is_no_file_of_figures_and_is_refused_before_the_work(capsys, f
 def test_compare_asks_what_and_knows_the_presets_of_text_only(capsys):
     code, _, err = run(capsys, "compare")
     assert code == 2 and "compare what? known are schemes, depth, remedies" in err
+    code, _, err = run(capsys, "compare", "--seeds", "1", "schemes")
+    assert code == 2 and "compare what? known are schemes, depth, remedies" in err
     code, _, err = run(capsys, "compare", "schemes", "digits")
     assert code == 2 and "compare trains models of text" in err and "'digits'" in err
     code, out, _ = run(capsys, "compare", "--help")

@@ -278,7 +278,7 @@ def test_the_environment_asks_every_explorer_to_sweep(displayed, monkeypatch):
 
 @pytest.mark.parametrize(
     ("low", "high", "value", "step", "readout"),
-    [(0.03, 0.4, 0.2, 0.005, ".3f"), (-2.0, 2.0, 0.0, 0.05, ".2f"), (0.5, 2.0, 0.125 + 1, 0.02, ".3f")]
+    [(0.03, 0.4, 0.2, 0.005, ".3f"), (-2.0, 2.0, 0.0, 0.05, ".2f"), (0.5, 2.0, 1.125, 0.02, ".3f")]
     + [(0.0, 0.001, 0.0, 0.00001, ".5f"), (0.0, 1000.0, 0.0, 10.0, ".0f")],
 )
 def test_a_slider_steps_by_a_round_number_and_shows_each(low, high, value, step, readout):

@@ -138,6 +138,11 @@ class Course:
             raise ValueError(f"nbgrader cannot release {name}:\n{done.get('log') or done.get('error')}")
 
 
+def folders(folder: Path) -> list[Path]:
+    """The folders in this one, sorted, without hidden ones."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
 def submissions(folder: Path, names: list[str]) -> list[Submission]:
     """What lies in a folder: STUDENT/ASSIGNMENT/*.ipynb (nbgrader's layout), or STUDENT.ipynb for one assignment.
 
@@ -146,8 +151,8 @@ def submissions(folder: Path, names: list[str]) -> list[Submission]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; give the one with the submissions")
     found = []
-    for student in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        for place in sorted(p for p in student.iterdir() if p.is_dir() and p.name in names):
+    for student in folders(folder):
+        for place in (p for p in folders(student) if p.name in names):
             files = sorted(p for p in place.glob("*.ipynb") if p.is_file() and not p.is_symlink())
             exact = [f for f in files if f.stem == place.name]
             others = () if exact else tuple(f.name for f in files[1:])
@@ -163,9 +168,8 @@ def submissions(folder: Path, names: list[str]) -> list[Submission]:
 
 def strays(folder: Path, names: list[str]) -> list[Path]:
     """Folders with notebooks in students' folders that are no assignment: a misspelt name."""
-    places = (p for student in folder.iterdir() if student.is_dir() for p in student.iterdir() if p.is_dir())
-    hidden = lambda p: p.name.startswith(".") or p.parent.name.startswith(".")
-    return sorted(p for p in places if p.name not in names and not hidden(p) and any(p.glob("*.ipynb")))
+    places = (place for student in folders(folder) for place in folders(student))
+    return [place for place in places if place.name not in names and any(place.glob("*.ipynb"))]
 
 
 def run(course: Course, one: Submission, limits: Limits, isolate: bool, seed: int) -> tuple[Result, str]:

@@ -134,7 +134,8 @@ def answers() -> str:
         raise Missing(f"the notebooks' libraries are not here: {install('notebook')}")
     from flowlib.notebook.record import place
 
-    return f"your answers are kept in {place()}" if place() else "your answers are not kept (FLOWLIB_PROGRESS=off)"
+    file = place()
+    return f"your answers are kept in {file}" if file else "your answers are not kept (FLOWLIB_PROGRESS=off)"
 
 
 def widgets() -> str:

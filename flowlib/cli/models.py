@@ -179,7 +179,8 @@ def bench(arguments: list[str]) -> int:
 
     asked = parse(bench.Bench, arguments, "flowlib bench")
     to_write(asked.json, "--json", "bench.json")
-    bench.main(asked)
+    result = bench.bench(asked)
+    _report(result, asked.json, bench.table(result))
     return 0
 
 
@@ -191,8 +192,9 @@ def compare(arguments: list[str]) -> int:
 
     known = ("schemes", "depth", "remedies")
     words = [argument for argument in arguments[:2] if not argument.startswith("-")]
-    if not {*words[:1], *arguments} & {*known, "-h", "--help"}:
-        raise ValueError(f"compare what? known are {', '.join(known)}; got {words[0] if words else 'nothing'!r}")
+    what = words[0] if words else "nothing"
+    if what not in known and (words or not {"-h", "--help"} & set(arguments)):
+        raise ValueError(f"compare what? known are {', '.join(known)}; got {what!r}")
     chosen = words[1] if len(words) > 1 else "shakespeare-cpu"
     defaults = preset(chosen)
     texts = [name for name in preset_names() if isinstance(preset(name), TrainConfig)]
@@ -215,18 +217,21 @@ def compare(arguments: list[str]) -> int:
         f"lets a trained flow change its depth). Presets: {', '.join(texts)}. "
         f"The defaults below are those of {chosen}."
     )
-    program = f"flowlib compare {' '.join(words) if words else 'schemes'}"
-    asked = parse(Compare, arguments[len(words) :], program, about)
+    asked = parse(Compare, arguments[len(words) :], " ".join(["flowlib compare", *(words or ["WHAT"])]), about)
     to_write(asked.json, "--json", "compare.json")
-    from flowlib.models.files import save_text
     from flowlib.training.compare import compare, table
 
-    only_json = str(asked.json) == "-"
-    what = words[0] if words else known[0]
-    result = compare(what, asked.config, asked.runs, asked.seeds, progress=not only_json)
+    result = compare(what, asked.config, asked.runs, asked.seeds, progress=str(asked.json) != "-")
     result["command"] = shlex.join(["flowlib", "compare", *arguments])
-    text = json.dumps(result, indent=1)
-    if asked.json and not only_json:
-        save_text(text + "\n", asked.json)
-    print(text if only_json else f"\nvalidation loss, nats per token, {asked.seeds} seeds\n\n{table(result)}")
+    _report(result, asked.json, f"\nvalidation loss, nats per token, {asked.seeds} seeds\n\n{table(result)}")
     return 0
+
+
+def _report(result: dict, file: Path | None, table: str) -> None:
+    """Print the table, and write the figures to the file, if there is one; where it is -, print the figures instead."""
+    from flowlib.models.files import save_text
+
+    figures = json.dumps(result, indent=1)
+    if file and str(file) != "-":
+        save_text(figures + "\n", file)
+    print(figures if str(file) == "-" else table)

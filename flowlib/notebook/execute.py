@@ -286,7 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
     for path in paths:
         try:
             measured = execute([path], write=not options.dry)[path]
-        except (NotebookFailed, FileNotFoundError) as error:
+        except NotebookFailed as error:
             print(error, file=sys.stderr)
             bad += 1
             continue

@@ -50,10 +50,10 @@ class Control:
         common = {"description": self.label or name.replace("_", " "), "style": {"description_width": "11em"}}
         if self.kind == "ToggleButtons":
             common["style"]["button_width"] = "auto"
-        elif self.kind != "Checkbox":
-            common |= {"continuous_update": True, "layout": {"width": "34em", "max_width": "100%"}}
-        if self.kind == "Checkbox":
+        elif self.kind == "Checkbox":
             common["indent"] = True
+        else:
+            common |= {"continuous_update": True, "layout": {"width": "34em", "max_width": "100%"}}
         return getattr(widgets, self.kind)(value=self.value, **self.traits, **common)
 
 
