@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; proce
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from packaging.version import Version  # noqa: E402
 
 # Where flowlib states shapes, beartype checks them whenever a test calls a function (an int may stand for a float).
 # This must come before the first import of flowlib: what is imported earlier stays unchecked.
@@ -23,6 +24,13 @@ CHECKED = [
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 CLAIM = re.compile(r"C\d{1,2}\.\d{1,2}")
+
+
+@pytest.fixture(autouse=True)
+def new_enough(request):
+    needed = request.node.get_closest_marker("since_torch")
+    if needed and Version(torch.__version__) < Version(needed.args[0]):
+        pytest.skip(f"needs torch {needed.args[0]}, this is {torch.__version__}")
 
 
 @pytest.fixture(autouse=True)

@@ -140,6 +140,7 @@ def test_the_same_equation_by_another_scheme_shares_its_parameters():
         Flow([Local(4, 4)]).by("lie", tangent=True)
 
 
+@pytest.mark.since_torch("2.12")  # older ones cannot follow how `between` makes its module
 def test_it_compiles_to_one_graph():
     """In a process of its own, since torch.compile cannot follow the shape checks of these tests."""
     script = (

@@ -19,7 +19,7 @@ def save_tensors(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, 
         try:
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new, metadata)
         except SafetensorError as error:  # it tells the system's number in words only
-            number = re.search(r"os error (\d+)", str(error))
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
             raise OSError(int(number[1]), str(error), str(file)) if number else error from None
         new.chmod(0o644)  # safetensors makes it private; a class has to read it
 

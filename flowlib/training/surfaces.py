@@ -33,7 +33,7 @@ class Surface:
             place = self.pieces[piece](s, t)
             slopes = [torch.autograd.grad(c.sum(), (s, t), retain_graph=True, materialize_grads=True) for c in place]
         along_s, along_t = (torch.stack(along, -1) for along in zip(*slopes))
-        return torch.stack(place, -1).detach(), torch.linalg.cross(along_s, along_t).norm(dim=-1)
+        return torch.stack(place, -1).detach(), torch.linalg.cross(along_s, along_t).norm(dim=-1).detach()
 
     def grid(self, n: int) -> Grid:
         """The middles of n × n equal parameter cells on each piece; weights |X_s × X_t| / n².

@@ -64,8 +64,8 @@ def from_huggingface(model: nn.Module) -> EmbeddedFlow:
     the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied; one that is used
     twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in evaluation mode.
     Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
-           keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here); before
-           its version 5 so are the scores of GPT-J.
+           keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here), and so
+           does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
     Raises: TypeError for what is no `transformers` model. ValueError for an architecture that is not known (the message
             lists those that are), a setting that is not (cross-attention, relative positions, a sliding window,
             scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over.
