@@ -6,6 +6,7 @@ A velocity here is any function u ↦ f(u) of torch operations, (…) → (…);
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 
@@ -171,6 +172,10 @@ def sharpness(
 
 @contextmanager
 def differentiable():
-    """torch's fused attention has no derivative forwards, and no second one: inside, the plain formula is used."""
-    with sdpa_kernel(SDPBackend.MATH):
+    """torch's fused attention has no derivative forwards, and no second one: inside, the plain formula is used.
+
+    What torch 2.15 says of its own torch.jit.script when it first takes a derivative forwards is not shown.
+    """
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
         yield

@@ -170,7 +170,7 @@ class Moments(Constraint):
         if not self.moving:
             return torch.zeros_like(u)
         now = torch.tensor(float(t), dtype=u.dtype, device=u.device)
-        rate = lambda f: torch.func.jacfwd(lambda s: torch.as_tensor(f(s)))(now) if callable(f) else 0.0
+        rate = lambda f: torch.func.jacrev(lambda s: torch.as_tensor(f(s)))(now) if callable(f) else 0.0
         mean, std = self.at(t)
         return rate(self.mean) + rate(self.std) / std * (u - mean)
 
