@@ -1,12 +1,13 @@
 """Executing notebooks, and the rules of their form: each rule must find what breaks it."""
 
 import json
+import re
 
 import nbformat
 import pytest
 
 from flowlib.notebook import plots, rules, setup
-from flowlib.notebook.execute import NotebookFailed, execute, read, tidy
+from flowlib.notebook.execute import NotebookFailed, execute, main, read, tidy
 from flowlib.notebook.show import bundle, png
 
 ALT = "A straight line that rises from one to three over three points, drawn for a test"
@@ -99,6 +100,14 @@ def test_a_notebook_that_raises_is_reported_and_left_alone(tmp_path):
         "good.ipynb",
     ]
     assert read(good).cells[0].execution_count == 1
+
+
+def test_a_dry_run_looks_at_what_ran_and_writes_nothing(tmp_path, capsys):
+    loud = tmp_path / "01_loud.ipynb"
+    nbformat.write(notebook("import warnings", "warnings.warn('old')"), loud)
+    before = loud.read_bytes()
+    assert main(["--dry", str(loud)]) == 0 and loud.read_bytes() == before
+    assert re.search(r"rule: cell 1 wrote to stderr: .*UserWarning: old", capsys.readouterr().out)
 
 
 def test_execute_names_a_path_that_is_none(tmp_path):

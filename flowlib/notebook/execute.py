@@ -65,24 +65,31 @@ def execute(paths: Iterable[str | Path], write: bool = True, timeout: float = 60
     """
     found, failed = {}, []
     for path in map(Path, paths):
-        notebook = read(path)
         try:
-            measured = run(notebook, path.resolve().parent, timeout)
+            found[path], _ = execute_one(path, write, timeout)
         except NotebookFailed as error:
-            failed.append(f"{path}: {error}")
-            continue
-        found[path] = measured
-        if write:
-            if is_assignment(notebook):  # its outputs are not kept
-                notebook = read(path)
-                record(notebook, measured)
-            else:
-                record(notebook, measured)
-                tidy(notebook)
-            save(notebook, path)
+            failed.append(str(error))
     if failed:
         raise NotebookFailed("\n\n".join(failed))
     return found
+
+
+def execute_one(path: Path, write: bool = True, timeout: float = 600):
+    """The same for one notebook; returns the measurement, and the notebook as stored, or with `write` would be."""
+    notebook = read(path)
+    try:
+        measured = run(notebook, path.resolve().parent, timeout)
+    except NotebookFailed as error:
+        raise NotebookFailed(f"{path}: {error}") from None
+    if is_assignment(notebook):
+        notebook = read(path)  # its outputs are not kept
+        record(notebook, measured)
+    else:
+        record(notebook, measured)
+        tidy(notebook)
+    if write:
+        save(notebook, path)
+    return measured, notebook
 
 
 def read(path: Path):
@@ -272,7 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="flowlib notebooks", description=f"{__doc__.splitlines()[0]} Without a path: all chapters."
     )
     parser.add_argument("notebooks", nargs="*", type=Path, help="paths of .ipynb files")
-    parser.add_argument("--dry", action="store_true", help="run and measure, write nothing")
+    parser.add_argument("--dry", action="store_true", help="run, measure and look, write nothing")
     options = parser.parse_args(arguments)
     from flowlib.notebook.rules import budget, violations
 
@@ -285,14 +292,13 @@ def main(arguments: list[str] | None = None) -> int:
     bad = 0
     for path in paths:
         try:
-            measured = execute([path], write=not options.dry)[path]
+            measured, notebook = execute_one(path, write=not options.dry)
         except NotebookFailed as error:
             print(error, file=sys.stderr)
             bad += 1
             continue
         size = path.stat().st_size / MEGABYTE
         print(f"{path}: {measured}, {size:.2f} MB")
-        notebook = read(path)
         for sentence in budget(notebook) if is_assignment(notebook) else violations(notebook, path):
             print(f"  rule: {sentence}")
         if is_assignment(notebook) and not options.dry:
