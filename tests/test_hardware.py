@@ -182,6 +182,7 @@ def fresh_compiler():
     torch._dynamo.reset()
 
 
+@pytest.mark.since_torch("2.7")  # before that, several graphs, or none
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_run_is_one_graph_with_the_same_curve_and_resumes_to_equal_bits(config, tmp_path, fresh_compiler):
     train(config, tmp_path / "plain", progress=False)
