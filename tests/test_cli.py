@@ -226,8 +226,8 @@ def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
     from flowlib.notebook import execute
 
     asked = []
-    ran = lambda paths, write: asked.append((*(path.as_posix() for path in paths), write)) or {paths[0]: "ran"}
-    monkeypatch.setattr(execute, "execute", ran)
+    ran = lambda path, write: asked.append((path.as_posix(), write)) or ("ran", notebook)
+    monkeypatch.setattr(execute, "execute_one", ran)
     assert run(capsys, "notebooks", "good.ipynb", "--dry")[0] == 0
     Path("chapters").mkdir()
     nbformat.write(notebook, "chapters/01.ipynb")
@@ -235,10 +235,10 @@ def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
     assert run(capsys, "notebooks")[0] == 0
     assert asked == [("good.ipynb", False), ("chapters/00.ipynb", True), ("chapters/01.ipynb", True)]
 
-    def fails(paths, write):
+    def fails(path, write):
         raise execute.NotebookFailed("cell 1 fails")
 
-    monkeypatch.setattr(execute, "execute", fails)
+    monkeypatch.setattr(execute, "execute_one", fails)
     assert run(capsys, "notebooks")[0] == 1
 
 
