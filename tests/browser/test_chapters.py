@@ -104,9 +104,7 @@ class Knob:
     def grip(self) -> None:
         """Take the handle; until `let_go` every place is a move of one drag."""
         if self.kind == SLIDER:
-            self.part.scroll_into_view_if_needed()
-            box = self.part.locator(".noUi-handle").bounding_box()
-            self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            self.part.locator(".noUi-handle").hover()  # waits until it stands still, and the mouse is on it
             self.page.mouse.down()
 
     def move(self, place) -> None:
