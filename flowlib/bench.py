@@ -153,8 +153,11 @@ class Bencher:
         fewer = replace(in_depth, knots=(a.layers + 1) // 2)
         torch.manual_seed(0)
         self.models: dict[str, nn.Module] = {
-            "flow": FlowLM(in_depth), "discrete": FlowLM(shape), "half the knots": FlowLM(fewer),
-            "weighted flow": WeightedFlow(in_depth), "plain GPT": PlainGPT(shape),
+            "flow": FlowLM(in_depth),
+            "discrete": FlowLM(shape),
+            "half the knots": FlowLM(fewer),
+            "weighted flow": WeightedFlow(in_depth),
+            "plain GPT": PlainGPT(shape),
             "torch encoder": TorchEncoder(shape),
         }
         for model in self.models.values():
@@ -268,7 +271,9 @@ def bench(asked: Bench, progress: bool = True) -> dict[str, Any]:
     total = bencher.asked.rounds * sum(map(len, modes.values()))
     seconds: dict[str, dict[str, list[float]]] = {}
     measure = dict(
-        rounds=bencher.asked.rounds, least_seconds=bencher.asked.seconds, wait=bencher.wait,
+        rounds=bencher.asked.rounds,
+        least_seconds=bencher.asked.seconds,
+        wait=bencher.wait,
         clock=CLOCKS[asked.clock],
     )
     with tqdm(total=total, unit="measurement", disable=None if progress else True, leave=False) as bar:
@@ -294,15 +299,24 @@ def bench(asked: Bench, progress: bool = True) -> dict[str, Any]:
     return {
         "machine": machine(bencher.device) | {"peak_flops": peak},
         "shape": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(bencher.asked).items()},
-        "speeds": speeds, "ratios": ratios,
+        "speeds": speeds,
+        "ratios": ratios,
     }
 
 
 def _ratio(seconds, ours: str, theirs: str, mode: str, target: float | None, what: str) -> dict[str, Any]:
     interval = speed_ratio(seconds[mode][ours], seconds[mode][theirs])
     rounds = len(seconds[mode][ours])
-    return {"ours": ours, "theirs": theirs, "mode": mode, "what": what, **asdict(interval), "rounds": rounds,
-            "target": target, "met": None if target is None else interval.median >= target}
+    return {
+        "ours": ours,
+        "theirs": theirs,
+        "mode": mode,
+        "what": what,
+        **asdict(interval),
+        "rounds": rounds,
+        "target": target,
+        "met": None if target is None else interval.median >= target,
+    }
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -311,8 +325,11 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
-        "python": platform.python_version(), "system": platform.system(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
     }
 
 
@@ -330,7 +347,8 @@ def table(result: dict[str, Any]) -> str:
         f"{s['layers']} layers, {s['heads']} heads, {s['width']} wide, context {s['context']}, batch {s['batch']}, "
         f"{s['norm']}-norm, {s['knots'] or s['layers']} knots",
         f"a large matrix product reaches {m['peak_flops'] / 1e9:,.0f} GFLOP/s",
-        "", f"{'':16} {'':20} {'tokens/s':>12} {'ms':>9} {'MB':>8} {'of peak':>8}",
+        "",
+        f"{'':16} {'':20} {'tokens/s':>12} {'ms':>9} {'MB':>8} {'of peak':>8}",
     ]
     for mode, speeds in result["speeds"].items():
         for name, figures in speeds.items():

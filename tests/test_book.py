@@ -129,7 +129,7 @@ def test_the_front_page_has_the_readmes_words():
 
 def test_a_number_is_not_broken():
     table = "<tr><td>a word</td><td>\u2264 1.5e-06</td></tr>"
-    assert with_whole_numbers(table) == "<tr><td>a word</td><td class=\"number\">\u2264 1.5e-06</td></tr>"
+    assert with_whole_numbers(table) == '<tr><td>a word</td><td class="number">\u2264 1.5e-06</td></tr>'
 
 
 def test_a_picture_of_the_repository_is_in_the_page(tmp_path):

@@ -69,8 +69,10 @@ def test_the_weights_of_a_surface_integrate(measured):
     counts, errors = [64, 256, 1024], []
     for n in counts:
         draws = torch.Generator().manual_seed(n)
-        sums = [surfaces.sphere().scatter(n, draws, surfaces.tilted(1.0, draws)).integrate(lambda x: x[:, 2] ** 2)
-                for _ in range(40)]
+        sums = [
+            surfaces.sphere().scatter(n, draws, surfaces.tilted(1.0, draws)).integrate(lambda x: x[:, 2] ** 2)
+            for _ in range(40)
+        ]
         errors.append((torch.stack(sums) - 4 * torch.pi / 3).square().mean().sqrt())
     measured.at_least("scattered points, bias 1: order in the number of points", order(errors, counts), 0.85)
 

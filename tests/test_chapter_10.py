@@ -76,8 +76,10 @@ def test_attention_gathers_in_steps_of_any_length_when_projected(measured, float
 @torch.no_grad()
 def test_the_rates_of_a_trained_flow_do_not_say_where_it_breaks(measured, elastic, float64):
     river = elastic.trajectory("the value of", 64)
-    rates = [stability.token_rates(lambda u, t=t: elastic.flow.velocity(u, t), river.fields[int(16 * t)])
-             for t in (0.25, 3.75)]
+    rates = [
+        stability.token_rates(lambda u, t=t: elastic.flow.velocity(u, t), river.fields[int(16 * t)])
+        for t in (0.25, 3.75)
+    ]
     fastest = -min(r.real.min().item() for r in rates)
     measured.between("tiny-elastic: 2/|λ| of its fastest rate", 2 / fastest, 0.8, 1.3)
     windows = load_corpus("embedded").tokens(FlowConfig().vocabulary, 64)[1].unfold(0, 65, 64)[::24]
@@ -128,8 +130,10 @@ def test_width_enters_as_the_scale_of_the_numbers_says(measured, float64):
 @torch.no_grad()
 def test_when_tokens_gather(measured, elastic, float64):
     rivers, theory = blueprint.tokens_that_gather(), clustering.equiangular_time(0.0, 0.9, 16)
-    late = {name: clustering.collapse_time(r.times, clustering.mean_cosine(r.fields), 0.9) / theory
-            for name, r in rivers.items()}
+    late = {
+        name: clustering.collapse_time(r.times, clustering.mean_cosine(r.fields), 0.9) / theory
+        for name, r in rivers.items()
+    }
     measured.near("echo, 128 dimensions: time to gather over the forecast", late["echo, 128 dimensions"], 1, within=0.1)
     measured.at_least("echo, 4 dimensions: time to gather over the forecast", late["echo, 4 dimensions"], 1.1)
     measured.at_least("random Q, K, V: time to gather over the forecast", late["random Q, K, V"], 1.25)
@@ -173,9 +177,13 @@ def test_it_needs_less_than_a_quarter_of_lies_work(measured, elastic, solved):
 def test_the_pictures_of_the_explorers_hold_what_they_say(float64):
     term, S1 = blueprint.downhill(16), Moments()
     rest = blueprint.at_rest(term, 16)
-    for what, way, ratio, dies in (("echo", "tangent", 0.9, True), ("echo", "tangent", 1.1, False),
-                                   ("echo", "projected", 1.6, True), ("sieve", "tangent", 0.9, True),
-                                   ("sieve", "projected", 0.95, False)):
+    for what, way, ratio, dies in (
+        ("echo", "tangent", 0.9, True),
+        ("echo", "tangent", 1.1, False),
+        ("echo", "projected", 1.6, True),
+        ("sieve", "tangent", 0.9, True),
+        ("sieve", "projected", 0.95, False),
+    ):
         gap, _ = blueprint.differences(what, way, ratio, term, rest)
         assert (gap[-1].norm() < gap[0].norm()) == dies, (what, way, ratio)
     assert S1.defect(rest).max() < 1e-9

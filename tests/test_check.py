@@ -88,9 +88,7 @@ def test_every_misconception_of_weighted_attention_is_recognised(qkv):
 
 def test_every_misconception_of_layer_norm_is_recognised(right):
     for known in MISCONCEPTIONS["layer norm"].values():
-        answer = said(
-            known.wrong(right + 1), project_moments(right + 1), topic="layer norm", inputs=(right + 1,)
-        )
+        answer = said(known.wrong(right + 1), project_moments(right + 1), topic="layer norm", inputs=(right + 1,))
         assert known.sentence in answer
 
 

@@ -12,7 +12,9 @@ from flowlib.notebook import claims
 
 ROOT = Path(__file__).resolve().parents[1]
 ROW = {
-    "test": "tests/test_x.py::test_the_order[one]", "claims": ["C1.1"], "passed": True,
+    "test": "tests/test_x.py::test_the_order[one]",
+    "claims": ["C1.1"],
+    "passed": True,
     "figures": [{"what": "order", "low": 1.98, "high": 1.98, "must": "2 ± 0.1"}],
 }
 TEST = """

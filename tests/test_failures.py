@@ -86,6 +86,7 @@ def test_a_disk_that_is_really_full_while_metrics_are_written(config, tmp_path):
     shutil.copytree(tmp_path / "short", run)
     shutil.rmtree(newest_checkpoint(run))
     original = read_metrics(run)
+
     def begin(*args, **kwargs):
         start = real(*args, **kwargs)
         (run / "metrics.jsonl").rename(run / "kept")
@@ -108,7 +109,7 @@ def test_a_disk_that_is_really_full_while_metrics_are_written(config, tmp_path):
 def test_what_safetensors_says_in_words_becomes_the_systems_error(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         save_tensors({"a": torch.ones(2)}, tmp_path / "nowhere" / "a.safetensors")
-    for words in ("I/O error: No space left on device (os error 28)", 'IoError(Os { code: 28, kind: StorageFull })'):
+    for words in ("I/O error: No space left on device (os error 28)", "IoError(Os { code: 28, kind: StorageFull })"):
         with monkeypatch.context() as patch:
             fails_at(patch, files, "save_file", 1, SafetensorError(f"Error while serializing: {words}"))
             with pytest.raises(OSError) as full:

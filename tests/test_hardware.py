@@ -217,8 +217,20 @@ def test_where_nothing_can_be_compiled_it_says_so_and_trains_without(config, tmp
 
 # By several processes, and from a notebook
 
-MACHINE = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
-           "--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
+MACHINE = [
+    sys.executable,
+    "-m",
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+    "--num_cpu_threads_per_process",
+    "1",
+]
 
 
 def launch(processes: int, *program: str) -> subprocess.CompletedProcess:
@@ -236,9 +248,21 @@ def test_two_processes_have_the_curve_of_one_and_resume_it(config, tmp_path):
     """The same global batch, in parts on each: the losses agree to 1e-5 (the gradients are added in another order)."""
     train(config, tmp_path / "one", progress=False)
     flags = {
-        "corpus": config.corpus, "steps": 4, "batch": 4, "micro-batch": 1, "eval-every": 2, "log-every": 1, "warmup": 1,
-        "device": "cpu", "learning-rate": config.learning_rate, "model.context": 8, "model.width": 8,
-        "model.heads": 2, "model.layers": 2, "name": "two", "runs": tmp_path,
+        "corpus": config.corpus,
+        "steps": 4,
+        "batch": 4,
+        "micro-batch": 1,
+        "eval-every": 2,
+        "log-every": 1,
+        "warmup": 1,
+        "device": "cpu",
+        "learning-rate": config.learning_rate,
+        "model.context": 8,
+        "model.width": 8,
+        "model.heads": 2,
+        "model.layers": 2,
+        "name": "two",
+        "runs": tmp_path,
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     outcome = launch(2, "-m", "flowlib.cli", "train", "tiny", *words)

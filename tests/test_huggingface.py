@@ -30,9 +30,7 @@ def config(name, heads=3, per_head=8, layers=2, inner=20, **more):
     """A small configuration; what is not given is the architecture's default."""
     width = heads * per_head
     tokens = dict(vocab_size=VOCABULARY, bos_token_id=None, eos_token_id=None, pad_token_id=None)
-    usual = dict(
-        hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=inner
-    )
+    usual = dict(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=inner)
     gpt = dict(n_embd=width, n_layer=layers, n_head=heads, n_inner=inner, n_positions=LONGEST)
     given = {
         "BERT": lambda: usual | tokens | dict(max_position_embeddings=LONGEST),
@@ -166,8 +164,13 @@ def test_token_types(name):
 
 
 HEADS = {
-    "BERT": "ForMaskedLM", "ALBERT": "ForMaskedLM", "ViT": "ForImageClassification", "GPT-2": "LMHeadModel",
-    "GPT-J": "ForCausalLM", "GPT-NeoX": "ForCausalLM", "Llama": "ForCausalLM",
+    "BERT": "ForMaskedLM",
+    "ALBERT": "ForMaskedLM",
+    "ViT": "ForImageClassification",
+    "GPT-2": "LMHeadModel",
+    "GPT-J": "ForCausalLM",
+    "GPT-NeoX": "ForCausalLM",
+    "Llama": "ForCausalLM",
 }
 
 
@@ -302,7 +305,9 @@ REFUSED = {
     ),
     "activation": (lambda: network("BERT", hidden_act="quick_gelu"), ValueError, "unknown activation 'quick_gelu'"),
     "relative": (
-        lambda: changed(network("BERT"), position_embedding_type="relative_key"), ValueError, "relative positions"
+        lambda: changed(network("BERT"), position_embedding_type="relative_key"),
+        ValueError,
+        "relative positions",
     ),
     "decoder": (lambda: network("BERT", is_decoder=True), ValueError, "BertModel has a causal BERT"),
     "cross": (lambda: network("GPT-2", add_cross_attention=True), ValueError, "cross-attention"),
@@ -310,15 +315,17 @@ REFUSED = {
     "rope": (lambda: network("Llama", rope_parameters=SCALED), ValueError, "scaled by 'linear'"),
     "training": (lambda: network("BERT").train(), ValueError, "dropout 0.1; a flow has none: call model.eval()"),
     "missing": (
-        lambda: without(network("GPT-2"), "h.1.mlp.c_fc"), ValueError, "lacks the parameter 'h.1.mlp.c_fc.weight'"
+        lambda: without(network("GPT-2"), "h.1.mlp.c_fc"),
+        ValueError,
+        "lacks the parameter 'h.1.mlp.c_fc.weight'",
     ),
     "left over": (lambda: adapted(network("BERT")), ValueError, "encoder.layer.0.attention.self.query.lora.weight"),
     "not loaded": (lambda: network("GPT-2").to("meta"), ValueError, "is not loaded (meta)"),
-    "quantised": (
-        lambda: whole_numbers(network("GPT-J")), ValueError, "is stored as torch.int8; load the model whole"
-    ),
+    "quantised": (lambda: whole_numbers(network("GPT-J")), ValueError, "is stored as torch.int8; load the model whole"),
     "groups": (
-        lambda: network("ALBERT", layers=3, num_hidden_groups=2), ValueError, "groups of one size, got 3 layers and 2"
+        lambda: network("ALBERT", layers=3, num_hidden_groups=2),
+        ValueError,
+        "groups of one size, got 3 layers and 2",
     ),
 }
 

@@ -42,8 +42,14 @@ def course(tmp_path) -> Path:
         output = {"name": "stdout", "output_type": "stream", "text": ["½ 1e-05\n"]}
         cells = [
             {"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# Title\n", "\n", "Words."]},
-            {"cell_type": "code", "execution_count": 1, "id": "b", "metadata": {"zz": 1e-05, "aa": "é"},
-             "outputs": [output], "source": ["print('½', 1e-5)"]},
+            {
+                "cell_type": "code",
+                "execution_count": 1,
+                "id": "b",
+                "metadata": {"zz": 1e-05, "aa": "é"},
+                "outputs": [output],
+                "source": ["print('½', 1e-5)"],
+            },
         ]
         made = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         path.write_text(json.dumps(made, indent=1, ensure_ascii=False), "utf-8")
@@ -134,7 +140,9 @@ def test_links_and_set_up_cell_are_inserted_once(course):
     assert not plan(course, SCHOOL)
     chapter = json.loads((course / "chapters/01_a.ipynb").read_text("utf-8"))
     text = "".join(chapter["cells"][0]["source"])
-    assert text.startswith("# Title\n\n**Open:** <!-- links -->[course map](https://github.com/school/course/blob/v1.0/")
+    assert text.startswith(
+        "# Title\n\n**Open:** <!-- links -->[course map](https://github.com/school/course/blob/v1.0/"
+    )
     assert text.endswith("<!-- /links -->\n\nWords.")
     assert "https://colab.research.google.com/github/school/course/blob/v1.0/chapters/01_a.ipynb" in text
     setup = chapter["cells"][1]
@@ -158,7 +166,9 @@ def test_until_stamped_the_line_says_what_to_run_and_leads_to_no_other_machine(c
         assert "flowlib links OWNER/NAME" in text and "http" not in text
 
 
-@pytest.mark.parametrize("name", ["course", "a/b/c", "-a/b", "a/..", "a/b.git", "a b/c", "a/b?x", "https://github.com/a/b"])
+@pytest.mark.parametrize(
+    "name", ["course", "a/b/c", "-a/b", "a/..", "a/b.git", "a b/c", "a/b?x", "https://github.com/a/b"]
+)
 def test_a_wrong_name_is_refused(name):
     with pytest.raises(ValueError, match="the repository must be OWNER/NAME"):
         Stamp(name)

@@ -16,7 +16,14 @@ from flowlib.notebook.symbols import formulas, of_notebook, spelled, symbols
 CHAPTERS = sorted((Path(__file__).resolve().parents[1] / "chapters").glob("*.ipynb"))
 PAGE = CHAPTERS[0].with_name("notation.md")
 HOMES = (  # where the page's names of flowlib come from
-    "fields", "operators", "flow", "measure", "measure.ablation", "measure.clustering", "measure.spectra", "models",
+    "fields",
+    "operators",
+    "flow",
+    "measure",
+    "measure.ablation",
+    "measure.clustering",
+    "measure.spectra",
+    "models",
 )
 PARAMETER = re.compile(r"([\w.]+)\((\w+)=…\)")
 CELLS = re.compile(r"(?<!\\)\|")
@@ -80,8 +87,11 @@ def complaints(page: str, chapters: dict) -> list[str]:
                 first.setdefault(symbol, name)
     for row in table:
         if row.local:
-            said += [f"{s} is on the page for {row.chapter}, which lacks it" for s in row.symbols
-                     if s not in found.get(row.chapter, ())]
+            said += [
+                f"{s} is on the page for {row.chapter}, which lacks it"
+                for s in row.symbols
+                if s not in found.get(row.chapter, ())
+            ]
             continue
         said += [f"{s} is on the page, but no chapter uses it" for s in row.symbols if s not in first]
         there = min((first[s] for s in row.symbols if s in first), default=row.chapter)

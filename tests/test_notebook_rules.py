@@ -27,9 +27,7 @@ def executed(tmp_path_factory):
     head = nbformat.v4.new_markdown_cell("# Small\n\nTime: <!-- measured --><!-- /measured -->.")
     code = nbformat.v4.new_code_cell("a = bytearray(150_000_000)\na[:] = b'x' * len(a)\ndel a")
     code.metadata["execution"] = {"iopub.status.busy": "now"}
-    talk = (
-        "import os\nfrom pathlib import Path\nprint('one', flush=True)\nprint(Path('small.ipynb').exists())"
-    )
+    talk = "import os\nfrom pathlib import Path\nprint('one', flush=True)\nprint(Path('small.ipynb').exists())"
     ask = "predict('Up?', choices=['yes', 'no'], answer='yes', why={'no': 'Look again.'})"
     tools = "from flowlib.notebook import predict"
     nbformat.write(notebook(head, code, talk, tools, ask, metadata={"widgets": {"junk": 1}}), path)

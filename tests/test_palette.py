@@ -72,24 +72,18 @@ def test_the_simulation_keeps_grey_and_confuses_what_it_must(sight):
         assert distance(*confused[sight], sight) < 0.6 * distance(*confused[sight], "normal")
 
 
-@pytest.mark.parametrize(
-    "sight, least", [("normal", 30), ("protanopia", 30), ("deuteranopia", 30), ("tritanopia", 15)]
-)
+@pytest.mark.parametrize("sight, least", [("normal", 30), ("protanopia", 30), ("deuteranopia", 30), ("tritanopia", 15)])
 def test_the_terms_and_the_river_stay_apart(sight, least):
     assert nearest(palette.TERMS.values(), sight) >= least
 
 
-@pytest.mark.parametrize(
-    "sight, least", [("normal", 20), ("protanopia", 15), ("deuteranopia", 15), ("tritanopia", 15)]
-)
+@pytest.mark.parametrize("sight, least", [("normal", 20), ("protanopia", 15), ("deuteranopia", 15), ("tritanopia", 15)])
 def test_the_series_stay_apart(sight, least):
     assert nearest(palette.SERIES, sight) >= least
 
 
 def test_a_palette_of_red_and_green_would_be_found():
-    assert nearest(["#D7191C", "#1A9641", "#2B83BA"], "deuteranopia") < nearest(
-        palette.TERMS.values(), "deuteranopia"
-    )
+    assert nearest(["#D7191C", "#1A9641", "#2B83BA"], "deuteranopia") < nearest(palette.TERMS.values(), "deuteranopia")
     assert nearest(["#C1440E", "#7D7A00"], "deuteranopia") < 20
 
 
@@ -121,9 +115,7 @@ def course_style():
 
 def test_convergence_writes_the_measured_order():
     n = [4, 8, 16, 32]
-    fig = plots.convergence(
-        n, {"Lie": [1 / k for k in n], "Strang": [1 / k**2 for k in n], "Gauss": [0.0] * 4}
-    )
+    fig = plots.convergence(n, {"Lie": [1 / k for k in n], "Strang": [1 / k**2 for k in n], "Gauss": [0.0] * 4})
     texts = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert texts == ["Lie: order 1.00", "Strang: order 2.00", "Gauss: at rounding"]
 

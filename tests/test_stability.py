@@ -52,14 +52,16 @@ def test_under_a_causal_kernel_each_token_has_its_own_rates(causal, same):
     """The Jacobian is block triangular then: the eigenvalues of the whole are those of the blocks."""
     flow, u = Flow([Attention(6, 2, causal=causal), Local(6)], Moments()), Moments().project(torch.randn(4, 6))
     f = lambda v: flow.velocity(v, 0.0)
-    gap = lambda z, w: max((z[:, None] - w[None]).abs().min(1).values.max().item(),
-                           (z[:, None] - w[None]).abs().min(0).values.max().item())
+    gap = lambda z, w: max(
+        (z[:, None] - w[None]).abs().min(1).values.max().item(), (z[:, None] - w[None]).abs().min(0).values.max().item()
+    )
     apart = gap(rates(f, u), token_rates(f, u).flatten())
     assert apart < 1e-6 if same else apart > 1e-2
 
 
-@pytest.mark.parametrize("rate, step", [(-4.0, 0.5), (-1 + 2j, 0.4), (-0.1 + 1j, 0.2 / 1.01), (3.0, math.inf),
-                                        (2j, math.inf)])
+@pytest.mark.parametrize(
+    "rate, step", [(-4.0, 0.5), (-1 + 2j, 0.4), (-0.1 + 1j, 0.2 / 1.01), (3.0, math.inf), (2j, math.inf)]
+)
 def test_the_critical_step_of_one_rate(rate, step):
     assert critical_step(rate) == pytest.approx(step)
 

@@ -66,8 +66,10 @@ def test_scattered_points_integrate_better_than_independent_ones(bias):
     missed = []
     for n in ns:
         draws = generator(n)
-        found = [surface.scatter(n, draws, tilted(bias, draws) if bias else None).integrate(lambda x: x[:, 2] ** 2)
-                 for _ in range(60)]
+        found = [
+            surface.scatter(n, draws, tilted(bias, draws) if bias else None).integrate(lambda x: x[:, 2] ** 2)
+            for _ in range(60)
+        ]
         missed.append((torch.stack(found) - exact).square().mean().sqrt())
     assert order(missed, ns) == pytest.approx(1, abs=0.12)
     assert missed[-1] / exact < 0.02

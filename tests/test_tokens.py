@@ -46,9 +46,7 @@ def test_training_on_a_folder_is_training_on_its_text(tmp_path):
     config = TrainConfig(corpus=str(tmp_path / "text.txt"), model=small, steps=3, batch=2, warmup=1, device="cpu")
     train(config, tmp_path / "one", progress=False)
     train(dataclasses.replace(config, corpus=str(tmp_path / "tokens")), tmp_path / "two", progress=False)
-    ours, theirs = (
-        [line | {"wall_seconds": 0} for line in read_metrics(tmp_path / run)] for run in ("one", "two")
-    )
+    ours, theirs = ([line | {"wall_seconds": 0} for line in read_metrics(tmp_path / run)] for run in ("one", "two"))
     assert ours == theirs
 
 

@@ -116,11 +116,19 @@ def test_the_gradient_is_clipped_and_the_moments_are_adams(config, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "what"),
     [
-        ("steps", 0, "at least 1"), ("steps", -5, "at least 1"), ("batch", 0, "at least 1"),
-        ("log_every", 0, "at least 1"), ("eval_every", 0, "at least 1"), ("warmup", -1, "at least 0"),
+        ("steps", 0, "at least 1"),
+        ("steps", -5, "at least 1"),
+        ("batch", 0, "at least 1"),
+        ("log_every", 0, "at least 1"),
+        ("eval_every", 0, "at least 1"),
+        ("warmup", -1, "at least 0"),
         ("learning_rate", 0.0, "above 0"),
-        ("learning_rate", math.nan, "above 0"), ("learning_rate", math.inf, "below 1e6"), ("clip", 0.0, "above 0"),
-        ("betas", (0.9, 1.0), "two numbers"), ("weight_decay", -0.1, "at least 0"), ("seed", -1, "at least 0"),
+        ("learning_rate", math.nan, "above 0"),
+        ("learning_rate", math.inf, "below 1e6"),
+        ("clip", 0.0, "above 0"),
+        ("betas", (0.9, 1.0), "two numbers"),
+        ("weight_decay", -0.1, "at least 0"),
+        ("seed", -1, "at least 0"),
     ],
 )
 def test_a_senseless_setting_is_named(field, value, what):
@@ -138,7 +146,8 @@ def test_an_unknown_preset_lists_the_known_ones():
     text = ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny", "tiny-elastic"]
     assert preset_names() == sorted([*text, "digits", "digits-conv", "mnist", "shapes"])
     for name, layers, heads, width, context, batch in (
-        ("shakespeare-cpu", 4, 4, 128, 64, 12), ("shakespeare-gpu", 6, 6, 384, 256, 64),
+        ("shakespeare-cpu", 4, 4, 128, 64, 12),
+        ("shakespeare-gpu", 6, 6, 384, 256, 64),
         ("gpt2-124m", 12, 12, 768, 1024, 480),
     ):
         model = preset(name).model
@@ -274,11 +283,21 @@ for name in ("fsync", "replace", "rename", "mkdir", "rmdir", "unlink"):
 def command(config: TrainConfig, run: Path, *more: str) -> list[str]:
     """`flowlib train` in a process of its own, with the settings of `config`."""
     flags = {
-        "corpus": config.corpus, "steps": config.steps, "batch": config.batch, "eval-every": config.eval_every,
-        "log-every": config.log_every, "warmup": config.warmup, "device": "cpu", "model.context": SMALL.context,
-        "model.width": SMALL.width, "model.heads": SMALL.heads, "model.layers": SMALL.layers,
-        "model.dropout": config.model.dropout, "micro-batch": config.micro_batch,
-        "name": run.name, "runs": run.parent,
+        "corpus": config.corpus,
+        "steps": config.steps,
+        "batch": config.batch,
+        "eval-every": config.eval_every,
+        "log-every": config.log_every,
+        "warmup": config.warmup,
+        "device": "cpu",
+        "model.context": SMALL.context,
+        "model.width": SMALL.width,
+        "model.heads": SMALL.heads,
+        "model.layers": SMALL.layers,
+        "model.dropout": config.model.dropout,
+        "micro-batch": config.micro_batch,
+        "name": run.name,
+        "runs": run.parent,
     }
     pairs = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "flowlib.cli", "train", "tiny", *pairs, *more]
@@ -293,9 +312,11 @@ def environment(**more: str) -> dict[str, str]:
 @pytest.fixture
 def long(config) -> TrainConfig:
     """A run of about a second, long enough to be killed in, with dropout, and each batch in two parts."""
-    return replace(preset("tiny"), **{
-        name: getattr(config, name) for name in ("corpus", "batch", "log_every", "device", "warmup")
-    } | {"steps": 150, "eval_every": 15, "micro_batch": 1, "model": replace(SMALL, dropout=0.2)})
+    return replace(
+        preset("tiny"),
+        **{name: getattr(config, name) for name in ("corpus", "batch", "log_every", "device", "warmup")}
+        | {"steps": 150, "eval_every": 15, "micro_batch": 1, "model": replace(SMALL, dropout=0.2)},
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -305,8 +326,10 @@ def test_a_real_process_killed_again_and_again_ends_in_equal_bits(long, tmp_path
     (tmp_path / "sitecustomize.py").write_text(SUICIDE)
     for moment in (9, 58):
         outcome = subprocess.run(
-            command(long, run, "--resume"), env=environment(path=str(tmp_path), FLOWLIB_KILL_AT=str(moment)),
-            capture_output=True, text=True,
+            command(long, run, "--resume"),
+            env=environment(path=str(tmp_path), FLOWLIB_KILL_AT=str(moment)),
+            capture_output=True,
+            text=True,
         )
         assert outcome.returncode == -signal.SIGKILL, outcome.stderr
     before = len(read_metrics(run))

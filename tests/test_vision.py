@@ -97,8 +97,10 @@ def test_on_graded_grids_the_scores_converge_with_weights_and_not_without(model)
     picture = wave.reshape(1, 64, 64)
     reference = model(picture, grid=Grid.product(Grid.gauss(40), Grid.gauss(40)))
     ns = [12, 16, 24, 32]
-    missed = lambda weights: [(model(picture, grid=g if weights else Grid.scattered(g.points)) - reference).abs().max()
-                              for g in (graded(n, 2.0) for n in ns)]
+    missed = lambda weights: [
+        (model(picture, grid=g if weights else Grid.scattered(g.points)) - reference).abs().max()
+        for g in (graded(n, 2.0) for n in ns)
+    ]
     assert order(missed(True), ns) > 1.6
     assert missed(False)[-1] > 20 * missed(True)[-1]
 
@@ -110,7 +112,7 @@ def test_the_convolution_reads_the_field_beside_a_point_off_any_grid():
     """∫ g(x + δ, x̃) u(x̃) dx̃ of a linear field is its value at x + δ, away from the border."""
     near = Neighbourhood(1, spacing=1 / 8, size=3).double()
     grid = graded(48, 1.5)
-    u = (2 * grid.points[:, :1] - grid.points[:, 1:])
+    u = 2 * grid.points[:, :1] - grid.points[:, 1:]
     attention = Attention(1, 1, near=near).double()
     q, k, v, temperature = near.questions(u, grid.points)
     kernel = torch.softmax(q @ k.mT / (temperature * q.shape[-1] ** 0.5) + grid.weights.log(), -1)

@@ -10,9 +10,7 @@ from flowlib.models import from_torch, mask_from_torch
 from flowlib.operators import Moments
 
 # `measured` gathers the figures of all examples of a test, on purpose.
-REPEATABLE = dict(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+REPEATABLE = dict(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SHAPES = dict(
     heads=st.sampled_from([1, 2, 4]),
     per_head=st.integers(2, 6),

@@ -186,19 +186,33 @@ def run(course: Course, one: Submission, limits: Limits, isolate: bool, seed: in
     except Unreadable as error:
         book, notes = repair(blank(release), source, release)[0], [f"graded as blank: {error}"]
     if one.others:
-        notes.insert(0, f"of several notebooks {one.notebook.name} was graded, and not {', '.join(one.others)}: "
-                     f"none is named {one.assignment}.ipynb")
+        notes.insert(
+            0,
+            f"of several notebooks {one.notebook.name} was graded, and not {', '.join(one.others)}: "
+            f"none is named {one.assignment}.ipynb",
+        )
     files = one.folder if one.notebook is not None and one.folder.name == one.assignment else None
     graded: Graded = grade(book, limits, files, isolate=isolate, seed=seed)
-    by_hand = sum(float(c.metadata.nbgrader.get("points") or 0) for c in source.cells
-                  if c.metadata.get("nbgrader", {}).get("points") and not _automatic(c))
+    by_hand = sum(
+        float(c.metadata.nbgrader.get("points") or 0)
+        for c in source.cells
+        if c.metadata.get("nbgrader", {}).get("points") and not _automatic(c)
+    )
     result = Result(one.student, one.assignment, graded.points, graded.most, by_hand, notes + graded.notes)
     return result, nbformat.writes(graded.notebook)
 
 
 def grade_all(
-    course: Course, folder: Path, *, names: list[str] | None = None, limits: Limits | None = None, isolate: bool = True,
-    seed: int = 0, workers: int | None = None, feedback: bool = True, progress: Callable[[], object] = lambda: None,
+    course: Course,
+    folder: Path,
+    *,
+    names: list[str] | None = None,
+    limits: Limits | None = None,
+    isolate: bool = True,
+    seed: int = 0,
+    workers: int | None = None,
+    feedback: bool = True,
+    progress: Callable[[], object] = lambda: None,
 ) -> list[Result]:
     """Grade every submission in `folder`, a worker for each core; then hand all to nbgrader, one by one.
 
@@ -258,8 +272,17 @@ def table(results: list[Result]) -> str:
     rows.writerow(["student", "assignment", "score", "of", "to grade by hand", "tests passed", "what happened"])
     for r in sorted(results, key=lambda r: (r.assignment, r.student)):
         passed = f"{sum(p > 0 for p in r.points.values())} of {len(r.points)}"
-        rows.writerow([_plain(r.student), r.assignment, f"{r.score:g}", f"{sum(r.most.values()):g}", f"{r.by_hand:g}",
-                       passed, _plain("; ".join(r.notes))])
+        rows.writerow(
+            [
+                _plain(r.student),
+                r.assignment,
+                f"{r.score:g}",
+                f"{sum(r.most.values()):g}",
+                f"{r.by_hand:g}",
+                passed,
+                _plain("; ".join(r.notes)),
+            ]
+        )
     return out.getvalue()
 
 

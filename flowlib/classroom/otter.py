@@ -67,7 +67,8 @@ def question(answer, tests: list) -> list:
     config = f"# BEGIN QUESTION\nname: {grade_id(answer)}\npoints: {points or 0:g}\nmanual: {str(by_hand).lower()}"
     solution = bare(answer)
     solution.source = solution.source.replace("### BEGIN SOLUTION", "# BEGIN SOLUTION").replace(
-        "### END SOLUTION", "# END SOLUTION")
+        "### END SOLUTION", "# END SOLUTION"
+    )
     if answer.cell_type == "markdown":
         solution.source = re.sub(r"^# (BEGIN|END) SOLUTION\n?", "", solution.source, flags=re.MULTILINE)
     made = [raw(config), raw("# BEGIN SOLUTION"), solution, raw("# END SOLUTION")]

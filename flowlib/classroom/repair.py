@@ -107,9 +107,11 @@ def match(cells: list, wanted: list) -> dict[int, list[int]]:
         matches.setdefault(i, []).append(j)
         free.discard(j)
 
-    for alike in (lambda a, b: grade_id(a) and grade_id(a) == grade_id(b),
-                  lambda a, b: a.get("id") and a.get("id") == b.get("id"),
-                  lambda a, b: a.source.strip() and same(a, b)):
+    for alike in (
+        lambda a, b: grade_id(a) and grade_id(a) == grade_id(b),
+        lambda a, b: a.get("id") and a.get("id") == b.get("id"),
+        lambda a, b: a.source.strip() and same(a, b),
+    ):
         for j in sorted(free):
             found = [i for i, w in enumerate(wanted) if w.cell_type == cells[j].cell_type and alike(w, cells[j])]
             if found:

@@ -69,8 +69,11 @@ class Room:
             return work(line)
         except TookTooLong:
             over = time.monotonic() >= self.until
-            limit = f"the {self.limits.seconds:g} s of the whole notebook were used up" if over else \
-                f"it did not end within {self.limits.call_seconds:g} s: is there a loop without an end?"
+            limit = (
+                f"the {self.limits.seconds:g} s of the whole notebook were used up"
+                if over
+                else f"it did not end within {self.limits.call_seconds:g} s: is there a loop without an end?"
+            )
             self._died(f"{what}: {limit}")
         except TookTooMuch as error:
             self._died(f"{what}: {error}")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONTAINER = (
-    "docker run --rm --network none -v \"$PWD\":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv "
+    'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
     "--sandbox none"
 )
 ROOM = "/room"  # the working folder, in the sandbox
@@ -58,8 +58,13 @@ class Sandbox:
         most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
         command = [sys.executable, "-P", "-s", "-m", "flowlib.classroom.student", *map(str, most)]
         self.process = subprocess.Popen(
-            [*(wrapped(files) if isolate else ()), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env=environment(), bufsize=0, start_new_session=True,
+            [*(wrapped(files) if isolate else ()), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            bufsize=0,
+            start_new_session=True,
             cwd=None if isolate else files,
         )
 
@@ -97,7 +102,8 @@ class Sandbox:
             total = sum(map(share, family))
             if total > self.limits.megabytes << 20:
                 raise TookTooMuch(
-                    f"its {len(family)} processes took {total >> 20} MB together; allowed are {self.limits.megabytes}")
+                    f"its {len(family)} processes took {total >> 20} MB together; allowed are {self.limits.megabytes}"
+                )
 
 
 def resident(process) -> int:
@@ -124,8 +130,12 @@ def available() -> str | None:
     """Why there is no sandbox here, or None where there is one."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (the command bwrap) is not installed; on Debian and Ubuntu: apt-get install bubblewrap"
-    tried = subprocess.run([*wrapped(None), "/bin/true"] if Path("/bin/true").exists() else [*wrapped(None), "true"],
-                           capture_output=True, text=True, env=environment())
+    tried = subprocess.run(
+        [*wrapped(None), "/bin/true"] if Path("/bin/true").exists() else [*wrapped(None), "true"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
     return None if tried.returncode == 0 else f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()}"
 
 
@@ -137,10 +147,38 @@ def require() -> None:
 
 def wrapped(files: Path | None) -> list[str]:
     """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
-    see = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives",
-           sys.prefix, sys.base_prefix, *site.getsitepackages(), *map(str, package_folders())]
-    options = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
-               "--hostname", "classroom", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", ROOM]
+    see = [
+        "/usr",
+        "/bin",
+        "/lib",
+        "/lib64",
+        "/sbin",
+        "/etc/ld.so.cache",
+        "/etc/fonts",
+        "/etc/alternatives",
+        sys.prefix,
+        sys.base_prefix,
+        *site.getsitepackages(),
+        *map(str, package_folders()),
+    ]
+    options = [
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--new-session",
+        "--hostname",
+        "classroom",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        "--tmpfs",
+        ROOM,
+    ]
     for path in dict.fromkeys(see):
         options += ["--ro-bind-try", path, path]
     for file in sorted(files.iterdir()) if files else ():
@@ -158,9 +196,16 @@ def package_folders() -> list[Path]:
 def environment() -> dict[str, str]:
     """The few variables that a Python needs; none of the teacher's own."""
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "TMPDIR": "/tmp",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": "/tmp",
+        "TMPDIR": "/tmp",
         "PYTHONPATH": os.pathsep.join(str(folder.parent) for folder in package_folders()),
-        "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib", "FLOWLIB_PROGRESS": "off",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "IPYTHONDIR": "/tmp/ipython",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "FLOWLIB_PROGRESS": "off",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -54,8 +54,14 @@ class Student:
                 return nullcontext()  # newer IPythons keep all that is printed a second time, without a bound
 
             def _showtraceback(self, etype, evalue, stb):
-                self.raised.append({"output_type": "error", "ename": etype.__name__, "evalue": str(evalue)[:2000],
-                                    "traceback": "\n".join(stb)[-8000:].splitlines()})
+                self.raised.append(
+                    {
+                        "output_type": "error",
+                        "ename": etype.__name__,
+                        "evalue": str(evalue)[:2000],
+                        "traceback": "\n".join(stb)[-8000:].splitlines(),
+                    }
+                )
 
         self.shell = Shell.instance(history_load_length=0)
         self.shell.history_manager.enabled = False
@@ -75,10 +81,15 @@ class Student:
         self.shell.display_pub.outputs, self.shell.raised = [], []
         with redirect_stdout(out), redirect_stderr(err):
             self.shell.run_cell(source, store_history=False)
-        outputs = [{"output_type": "stream", "name": name, "text": text.getvalue()}
-                   for name, text in (("stdout", out), ("stderr", err)) if text.getvalue()]
-        outputs += [{"output_type": "display_data", "data": plain(shown["data"]), "metadata": {}}
-                    for shown in self.shell.display_pub.outputs]
+        outputs = [
+            {"output_type": "stream", "name": name, "text": text.getvalue()}
+            for name, text in (("stdout", out), ("stderr", err))
+            if text.getvalue()
+        ]
+        outputs += [
+            {"output_type": "display_data", "data": plain(shown["data"]), "metadata": {}}
+            for shown in self.shell.display_pub.outputs
+        ]
         return outputs + self.shell.raised
 
 
@@ -98,7 +109,9 @@ def limit(data: int, file: int, processes: int, cpu: int) -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for what, most in (
-        (resource.RLIMIT_DATA, data), (resource.RLIMIT_FSIZE, file), (resource.RLIMIT_NPROC, processes),
+        (resource.RLIMIT_DATA, data),
+        (resource.RLIMIT_FSIZE, file),
+        (resource.RLIMIT_NPROC, processes),
         (resource.RLIMIT_CPU, cpu),
     ):
         resource.setrlimit(what, (most, most))

@@ -68,8 +68,14 @@ class Line:
     """
 
     def __init__(
-        self, read: int, write: int, serve: Callable[[dict], Any], *, seconds: float | None = None,
-        watch: Callable[[], None] = lambda: None, attributes: bool = False,
+        self,
+        read: int,
+        write: int,
+        serve: Callable[[dict], Any],
+        *,
+        seconds: float | None = None,
+        watch: Callable[[], None] = lambda: None,
+        attributes: bool = False,
     ):
         self.attributes = attributes
         self.read, self.write, self.serve, self.seconds, self.watch = read, write, serve, seconds, watch
@@ -169,8 +175,12 @@ class Line:
         if isinstance(value, torch.Tensor):
             flat = value.detach().cpu().contiguous()
             raw = flat.flatten().view(torch.uint8).numpy().tobytes() if flat.numel() else b""
-            return {"$": "tensor", "dtype": str(flat.dtype).removeprefix("torch."), "shape": list(flat.shape),
-                    "of": base64.b64encode(raw).decode()}
+            return {
+                "$": "tensor",
+                "dtype": str(flat.dtype).removeprefix("torch."),
+                "shape": list(flat.shape),
+                "of": base64.b64encode(raw).decode(),
+            }
         if isinstance(value, list):
             return [self.pack(v) for v in value]
         if isinstance(value, tuple):
@@ -201,8 +211,11 @@ class Line:
                 return complex(*of)
             if kind == "tensor":
                 dtype, raw = getattr(torch, value["dtype"]), bytearray(base64.b64decode(of))
-                return torch.frombuffer(raw, dtype=dtype).reshape(value["shape"]) if raw else \
-                    torch.empty(value["shape"], dtype=dtype)
+                return (
+                    torch.frombuffer(raw, dtype=dtype).reshape(value["shape"])
+                    if raw
+                    else torch.empty(value["shape"], dtype=dtype)
+                )
             if kind == "tuple":
                 return tuple(self.unpack(v) for v in of)
             if kind == "dict":

@@ -14,8 +14,19 @@ from flowlib.cli.parsing import MISTAKES
 COMMANDS = {
     command.__name__: command
     for command in (
-        models.train, models.sample, models.tokenize, course.claims, models.bench, models.compare, doctor.doctor,
-        course.notebooks, course.links, models.ship, classroom.release, classroom.grade, classroom.feedback,
+        models.train,
+        models.sample,
+        models.tokenize,
+        course.claims,
+        models.bench,
+        models.compare,
+        doctor.doctor,
+        course.notebooks,
+        course.links,
+        models.ship,
+        classroom.release,
+        classroom.grade,
+        classroom.feedback,
         classroom.otter,
     )
 }

@@ -30,9 +30,16 @@ def grade(arguments: list[str]) -> int:
     import tyro
 
     def grade(
-        submissions: tyro.conf.Positional[Path], out: Path, course: Path = Path("exercises"),
-        assignment: str | None = None, seconds: float = 120.0, call_seconds: float = 20.0, megabytes: int = 1200,
-        seed: int = 0, workers: int = 0, sandbox: Literal["bubblewrap", "none"] = "bubblewrap",
+        submissions: tyro.conf.Positional[Path],
+        out: Path,
+        course: Path = Path("exercises"),
+        assignment: str | None = None,
+        seconds: float = 120.0,
+        call_seconds: float = 20.0,
+        megabytes: int = 1200,
+        seed: int = 0,
+        workers: int = 0,
+        sandbox: Literal["bubblewrap", "none"] = "bubblewrap",
     ) -> int:
         """Grade notebooks; write a table of grades, and give everything to nbgrader's gradebook.
 
@@ -59,8 +66,14 @@ def grade(arguments: list[str]) -> int:
         count = len(room.submissions(submissions, names))
         with tqdm(total=count, unit="submission", disable=None) as bar:
             results = room.grade_all(
-                book, submissions, names=names, limits=room.Limits(seconds, call_seconds, megabytes), seed=seed,
-                isolate=sandbox != "none", workers=workers or None, progress=bar.update,
+                book,
+                submissions,
+                names=names,
+                limits=room.Limits(seconds, call_seconds, megabytes),
+                seed=seed,
+                isolate=sandbox != "none",
+                workers=workers or None,
+                progress=bar.update,
             )
         save_text(room.table(results), out)
         save_text(room.details(results), out.with_suffix(".json"))
@@ -108,7 +121,9 @@ def otter(arguments: list[str]) -> int:
     import tyro
 
     def otter(
-        name: tyro.conf.Positional[str], out: Path = Path("build/otter"), course: Path = Path("exercises"),
+        name: tyro.conf.Positional[str],
+        out: Path = Path("build/otter"),
+        course: Path = Path("exercises"),
         requirements: tuple[str, ...] = (),
     ) -> None:
         """Write an assignment as otter-grader's master notebook, from its source.

@@ -46,8 +46,14 @@ def doctor(arguments: list[str]) -> int:
         checks: dict[str, Callable[[], str]] = {
             "Python": lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}",
             **{name: partial(version, name) for name in PACKAGES},
-            "device": device, "memory": memory, "shipped checkpoint": shipped, "data folder": data, "answers": answers,
-            "widgets": widgets, "kernel": kernel, **{f"extra {name}": partial(extra, name) for name in EXTRAS},
+            "device": device,
+            "memory": memory,
+            "shipped checkpoint": shipped,
+            "data folder": data,
+            "answers": answers,
+            "widgets": widgets,
+            "kernel": kernel,
+            **{f"extra {name}": partial(extra, name) for name in EXTRAS},
             "sandbox": sandbox,
         }
         states = [report(name, check) for name, check in checks.items()]

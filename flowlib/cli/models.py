@@ -90,8 +90,12 @@ def sample(arguments: list[str]) -> int:
     import tyro
 
     def sample(
-        run: tyro.conf.Positional[Path], prompt: str = "\n", tokens: int = 400,
-        temperature: float = 0.8, top_k: int | None = None, seed: int | None = None,
+        run: tyro.conf.Positional[Path],
+        prompt: str = "\n",
+        tokens: int = 400,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        seed: int | None = None,
     ) -> None:
         """Write text with a trained model.
 
@@ -125,7 +129,8 @@ def tokenize(arguments: list[str]) -> int:
     import tyro
 
     def tokenize(
-        text: tyro.conf.Positional[str], folder: tyro.conf.Positional[Path],
+        text: tyro.conf.Positional[str],
+        folder: tyro.conf.Positional[Path],
         vocabulary: Literal["bytes", "characters", "gpt2"] = "gpt2",
     ) -> None:
         """Encode a text once, into a folder of tokens that train takes as a corpus.

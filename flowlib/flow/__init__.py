@@ -5,6 +5,14 @@ from flowlib.flow.equation import Flow, Increment, Trajectory
 from flowlib.flow.splitting import SCHEMES, Scheme, paper_substeps
 
 __all__ = [
-    "SCHEMES", "Constant", "Flow", "Increment", "PerStep", "PiecewiseLinear", "Scheme", "Trajectory",
-    "double_knots", "paper_substeps",
+    "SCHEMES",
+    "Constant",
+    "Flow",
+    "Increment",
+    "PerStep",
+    "PiecewiseLinear",
+    "Scheme",
+    "Trajectory",
+    "double_knots",
+    "paper_substeps",
 ]

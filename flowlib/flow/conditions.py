@@ -66,5 +66,3 @@ def _expansion(path: tuple[tuple[int, float], ...], most: int) -> dict[Word, flo
                 longer[key] = longer.get(key, 0.0) + coefficient * a**m / math.factorial(m)
         words = longer
     return words
-
-

@@ -9,6 +9,15 @@ from flowlib.measure.lyapunov import exponents
 from flowlib.measure.spectra import ov, qk
 
 __all__ = [
-    "Budget", "budget", "defects", "errors_against", "exponents", "kernels_of", "order", "ov", "qk", "unheard",
+    "Budget",
+    "budget",
+    "defects",
+    "errors_against",
+    "exponents",
+    "kernels_of",
+    "order",
+    "ov",
+    "qk",
+    "unheard",
     "without",
 ]

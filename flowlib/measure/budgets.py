@@ -19,7 +19,10 @@ from flowlib.flow.equation import Flow, Increment
 from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm
 
 NAMES = {
-    Attention: "attention", Local: "feed-forward", GatedLocal: "feed-forward", LiteralLocal: "feed-forward",
+    Attention: "attention",
+    Local: "feed-forward",
+    GatedLocal: "feed-forward",
+    LiteralLocal: "feed-forward",
     Affine: "scale and shift",
 }
 PROJECTION, READOUT = "projection", "readout"

@@ -19,8 +19,16 @@ from flowlib.measure.stability import differentiable
 
 @torch.no_grad()
 def exponents(
-    flow: Flow, u0: Tensor, k: int = 4, steps: int | None = None, *, token: int | None = None, sweeps: int = 8,
-    mask=None, weights=None, seed: int = 0,
+    flow: Flow,
+    u0: Tensor,
+    k: int = 4,
+    steps: int | None = None,
+    *,
+    token: int | None = None,
+    sweeps: int = 8,
+    mask=None,
+    weights=None,
+    seed: int = 0,
 ) -> Tensor:
     """The k largest λ_i of the trajectory from u0 (token, feature), (k,), the largest first.
 

@@ -142,7 +142,10 @@ def breaking_step(rests: Callable[[float], bool], low: float, high: float, toler
 
 
 def sharpness(
-    loss: Callable[[], Tensor], parameters: Sequence[Tensor], iterations: int = 100, tolerance: float = 1e-3,
+    loss: Callable[[], Tensor],
+    parameters: Sequence[Tensor],
+    iterations: int = 100,
+    tolerance: float = 1e-3,
     seed: int = 0,
 ) -> float:
     """The eigenvalue of the loss's Hessian that is largest in size, by power iteration (two passes backwards each).

@@ -116,7 +116,10 @@ DEPTHS = {
     "constant": lambda c: Constant(c.layers),
 }
 KNOWN = {
-    "norm": ("post", "pre", "sphere"), "depth": DEPTHS, "first": ("attention", "local"), "substep": INTEGRATORS,
+    "norm": ("post", "pre", "sphere"),
+    "depth": DEPTHS,
+    "first": ("attention", "local"),
+    "substep": INTEGRATORS,
     "activation": ACTIVATIONS,
 }
 WITH_KNOTS = ("elastic", "piecewise_linear")

@@ -123,8 +123,10 @@ def stored_schemes() -> dict[str, list[float]]:
 def architectures() -> str:
     """The table of known architectures, in Markdown."""
     head = "| | scheme | projection | depth | kernel | local term | source |\n|---|---|---|---|---|---|---|"
-    rows = (f"| **{r.name}** | {r.scheme} | {r.norm} | {r.depth} | {r.kernel} | {r.local} | {r.source} |"
-            for r in ARCHITECTURES)
+    rows = (
+        f"| **{r.name}** | {r.scheme} | {r.norm} | {r.depth} | {r.kernel} | {r.local} | {r.source} |"
+        for r in ARCHITECTURES
+    )
     return "\n".join([head, *rows])
 
 
@@ -134,8 +136,13 @@ def spectrum(rates: Tensor, steps: Sequence[float] = (1, 2)):
     z, angle = rates.flatten(), torch.linspace(0, 2 * math.pi, 200)
     ax.plot(z.real, z.imag, ".", color=palette.ATTENTION, markersize=3, label="rates λ")
     for dt, dash in zip(steps, palette.DASHES):
-        ax.plot((angle.cos() - 1) / dt, angle.sin() / dt, linestyle=dash, color=palette.LAYER_NORM,
-                label=f"stable for Δt = {dt:g}")
+        ax.plot(
+            (angle.cos() - 1) / dt,
+            angle.sin() / dt,
+            linestyle=dash,
+            color=palette.LAYER_NORM,
+            label=f"stable for Δt = {dt:g}",
+        )
     ax.set(xlabel="Re λ, per unit of depth", ylabel="Im λ", aspect="equal", xlim=(-2.4, 1.0), ylim=(-1.2, 1.2))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=10)
     return fig

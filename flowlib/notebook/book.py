@@ -205,8 +205,15 @@ def build(root: Path, out: Path) -> list[Path]:
     listed = {caption: list(part.values()) for caption, part in parts(root).items() if part}
     settings = SETTINGS | {"book_parts": listed, "release": version("flowlib")}
     app = Sphinx(
-        source, None, out, out.parent / f"{out.name}.doctrees", "html", confoverrides=settings, status=None,
-        freshenv=True, warningiserror=True,
+        source,
+        None,
+        out,
+        out.parent / f"{out.name}.doctrees",
+        "html",
+        confoverrides=settings,
+        status=None,
+        freshenv=True,
+        warningiserror=True,
     )
     app.build(force_all=True)
     if app.statuscode:

@@ -20,9 +20,7 @@ def array(values) -> np.ndarray:
 def matrix(values, what: str) -> np.ndarray:
     found = array(values)
     if found.ndim != 2:
-        raise ValueError(
-            f"{what} must have two axes, got shape {found.shape}; choose one batch entry and one head"
-        )
+        raise ValueError(f"{what} must have two axes, got shape {found.shape}; choose one batch entry and one head")
     return found
 
 

@@ -45,9 +45,7 @@ def misconception(topic: str, name: str, sentence: str) -> Callable:
     def register(wrong: Callable) -> Callable:
         known = MISCONCEPTIONS.setdefault(topic, {})
         if name in known and known[name].wrong.__qualname__ != wrong.__qualname__:
-            raise ValueError(
-                f"the misconception {name!r} of {topic!r} is registered already; choose another name"
-            )
+            raise ValueError(f"the misconception {name!r} of {topic!r} is registered already; choose another name")
         known[name] = Misconception(name, wrong, sentence)
         return wrong
 
@@ -86,9 +84,7 @@ def as_tensor(value, what: str) -> Tensor:
         wide = None if isinstance(value, Tensor) else torch.float64  # a Python number has all of its digits
         return torch.as_tensor(value, dtype=wide).detach().cpu().to(torch.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise CheckFailed(
-            f"{what}: a tensor or a number must come here, got {type(value).__name__}"
-        ) from None
+        raise CheckFailed(f"{what}: a tensor or a number must come here, got {type(value).__name__}") from None
 
 
 def near(a: Tensor, b: Tensor, tol: float) -> bool:
@@ -125,9 +121,7 @@ def wrong_shape(mine: Tensor, right: Tensor, tol: float) -> str:
     if mine.ndim >= 2 and mine.mT.shape == right.shape:
         same = near(mine.mT.contiguous(), right, tol)
         return said + (
-            ". It is the transposed answer: swap the last two axes"
-            if same
-            else ": rows and columns are swapped"
+            ". It is the transposed answer: swap the last two axes" if same else ": rows and columns are swapped"
         )
     if mine.numel() == right.numel():
         return said + ": the number of entries is right, so an axis is in the wrong place, or one is too many"
@@ -147,9 +141,7 @@ def wrong_numbers(mine: Tensor, right: Tensor, tol: float) -> str:
         return f"every entry is {factor:.4g} times what it must be{named_factor(factor, right)}"
     shift = (mine - right).mean().item()
     if near(mine - shift, right, tol):
-        return (
-            f"every entry is off by the same {shift:.4g}. Was something not subtracted, or subtracted twice?"
-        )
+        return f"every entry is off by the same {shift:.4g}. Was something not subtracted, or subtracted twice?"
     for axis in range(mine.ndim):
         if mine.shape[axis] > 1 and near(mine.flip(axis), right, tol):
             return f"axis {axis} runs backwards"
@@ -206,9 +198,7 @@ def fails(*kinds: type[Exception]) -> Iterator[None]:
         raise CheckFailed("this was meant to fail, and did not")
 
 
-@misconception(
-    "attention", "no scale", "the scores are not divided by √d. Without it the softmax sharpens as d grows"
-)
+@misconception("attention", "no scale", "the scores are not divided by √d. Without it the softmax sharpens as d grows")
 def _no_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (q @ k.mT).softmax(-1) @ v
 
@@ -227,16 +217,12 @@ def _divided_by_d(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (q @ k.mT / q.shape[-1]).softmax(-1) @ v
 
 
-@misconception(
-    "attention", "not normalised", "exp(scores) is not normalised: ∫ γ dx̃ = 1 must hold for every query"
-)
+@misconception("attention", "not normalised", "exp(scores) is not normalised: ∫ γ dx̃ = 1 must hold for every query")
 def _not_normalised(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (q @ k.mT / q.shape[-1] ** 0.5).exp() @ v
 
 
-@misconception(
-    "weighted attention", "weights left out", "the quadrature weights are left out: this is plain softmax"
-)
+@misconception("weighted attention", "weights left out", "the quadrature weights are left out: this is plain softmax")
 def _unweighted(q: Tensor, k: Tensor, v: Tensor, weights: Tensor) -> Tensor:
     return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v
 
@@ -259,9 +245,7 @@ def _in_the_exponent(q: Tensor, k: Tensor, v: Tensor, weights: Tensor) -> Tensor
     return (weights * (q @ k.mT) / q.shape[-1] ** 0.5).softmax(-1) @ v
 
 
-@misconception(
-    "layer norm", "n − 1", "the variance is divided by n − 1. Layer norm divides by n: use unbiased=False"
-)
+@misconception("layer norm", "n − 1", "the variance is divided by n − 1. Layer norm divides by n: use unbiased=False")
 def _unbiased(u: Tensor) -> Tensor:
     return (u - u.mean(-1, keepdim=True)) / u.std(-1, keepdim=True)
 
@@ -284,8 +268,6 @@ def _variance(u: Tensor) -> Tensor:
     return (u - u.mean(-1, keepdim=True)) / u.var(-1, keepdim=True, unbiased=False)
 
 
-@misconception(
-    "layer norm", "mean kept", "the mean is still there: this is RMSNorm with the spread of layer norm"
-)
+@misconception("layer norm", "mean kept", "the mean is still there: this is RMSNorm with the spread of layer norm")
 def _mean_kept(u: Tensor) -> Tensor:
     return u / u.std(-1, keepdim=True, unbiased=False)

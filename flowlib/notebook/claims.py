@@ -187,7 +187,9 @@ def setting() -> dict[str, str]:
     import torch
 
     return {
-        "date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__,
+        "date": date.today().isoformat(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {cores()} CPU cores",
     }
 

@@ -224,9 +224,7 @@ def tidy(notebook) -> None:
         if cell.cell_type == "code":
             if is_question(cell):  # its source tells the answer
                 cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), "source_hidden": True}
-            cell.outputs = [
-                merged for merged in merge_streams(cell.outputs) if WIDGET not in merged.get("data", {})
-            ]
+            cell.outputs = [merged for merged in merge_streams(cell.outputs) if WIDGET not in merged.get("data", {})]
 
 
 def is_question(cell) -> bool:

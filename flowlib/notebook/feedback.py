@@ -36,8 +36,15 @@ class FeedbackExporter(PageExporter):
     export_from_notebook = None  # nothing for JupyterLab's menu: it needs grades
 
     def __init__(self, config=None, **options):
-        ours = Config({"FeedbackExporter": {"template_name": "graded", "extra_template_basedirs": [str(TEMPLATES)],
-                                            "extra_template_paths": [str(TEMPLATES)]}})
+        ours = Config(
+            {
+                "FeedbackExporter": {
+                    "template_name": "graded",
+                    "extra_template_basedirs": [str(TEMPLATES)],
+                    "extra_template_paths": [str(TEMPLATES)],
+                }
+            }
+        )
         config = Config() if config is None else config.copy()
         config.merge(ours)  # nbgrader asks every HTMLExporter for a template of its own, which fetches scripts
         super().__init__(config=config, **options)
@@ -72,8 +79,11 @@ def grades(nb, resources) -> dict:
         tasks.append(task)
         cell.metadata["flowlib_feedback"] = {"text": said_below(task, mark), "kind": task["kind"]}
     return {
-        "student": known.get("student", ""), "tasks": tasks, "penalty": known.get("late_penalty") or "",
-        "score": f"{known.get('score', 0):g}", "most": f"{known.get('max_score', 0):g}",
+        "student": known.get("student", ""),
+        "tasks": tasks,
+        "penalty": known.get("late_penalty") or "",
+        "score": f"{known.get('score', 0):g}",
+        "most": f"{known.get('max_score', 0):g}",
         "waiting": any(task["waiting"] for task in tasks),
     }
 
@@ -85,8 +95,14 @@ def row(cell, mark: dict, heading: str) -> dict:
     first = (errors[0].traceback or [errors[0].evalue])[0] if errors else ""
     waiting = bool(mark.get("waiting"))
     kind = "waiting" if waiting else "full" if score >= most else "part" if score else "none"
-    return {"name": heading, "anchor": cell.get("id", ""), "points": f"{score:g} of {most:g}", "waiting": waiting,
-            "said": " ".join((mark.get("comment") or first or "").split())[:300], "kind": kind}
+    return {
+        "name": heading,
+        "anchor": cell.get("id", ""),
+        "points": f"{score:g} of {most:g}",
+        "waiting": waiting,
+        "said": " ".join((mark.get("comment") or first or "").split())[:300],
+        "kind": kind,
+    }
 
 
 def said_below(task: dict, mark: dict) -> str:

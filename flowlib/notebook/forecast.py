@@ -1,9 +1,9 @@
 """Predictions that are stated before they are measured, and a table of hits and misses that nobody writes by hand.
 
-    forecasts = Forecasts()
-    forecasts.say("Euler on u' = -4u breaks at the step", 0.5, within=0.05, by="2/|λ|")
-    forecasts.found("Euler on u' = -4u breaks at the step", 0.497)      # prints: predicted 0.5, measured 0.497: hit
-    forecasts.table()                                                    # Markdown, with what was never measured, too
+forecasts = Forecasts()
+forecasts.say("Euler on u' = -4u breaks at the step", 0.5, within=0.05, by="2/|λ|")
+forecasts.found("Euler on u' = -4u breaks at the step", 0.497)      # prints: predicted 0.5, measured 0.497: hit
+forecasts.table()                                                    # Markdown, with what was never measured, too
 """
 
 import math
@@ -38,8 +38,14 @@ class Forecasts:
     stated: dict[str, Forecast] = field(default_factory=dict)
 
     def say(
-        self, name: str, number: float | None = None, *, within: float | None = None, at_most: float | None = None,
-        at_least: float | None = None, by: str = "",
+        self,
+        name: str,
+        number: float | None = None,
+        *,
+        within: float | None = None,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        by: str = "",
     ) -> None:
         """State a prediction and its criterion: number ± within (relative), or a bound; by: the equation it is from.
 
@@ -86,8 +92,12 @@ class Forecasts:
 
     def text(self) -> str:
         measured = [one for one in self.stated.values() if one.hit is not None]
-        lines = [f"**{sum(one.hit for one in measured)} of {len(measured)}** predictions hit.", "",
-                 "| prediction | by | said | measured | |", "|---|---|---|---|---|"]
+        lines = [
+            f"**{sum(one.hit for one in measured)} of {len(measured)}** predictions hit.",
+            "",
+            "| prediction | by | said | measured | |",
+            "|---|---|---|---|---|",
+        ]
         for name, one in self.stated.items():
             got = "" if one.measured is None else shown(one.measured)
             lines.append(f"| {name} | {one.by} | {one.said} | {got} | {one.verdict} |")

@@ -28,7 +28,9 @@ NAME = r"(?!\.{1,2}$)(?![^/]*\.git$)[A-Za-z0-9._-]{1,100}"
 
 SETUP_ID = "setup-cell"
 TITLE = "# @title Set-up: nothing to do where flowlib is installed. On Colab, this cell installs it."
-SETUP = TITLE + '''
+SETUP = (
+    TITLE
+    + """
 from importlib.util import find_spec
 
 COURSE = "{address}"  # written here by: flowlib links OWNER/NAME
@@ -44,10 +46,16 @@ if not find_spec("flowlib"):
         )
     kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
-    subprocess.run([*pip, f"flowlib[notebook] @ {{COURSE}}", *kept], check=True)'''
+    subprocess.run([*pip, f"flowlib[notebook] @ {{COURSE}}", *kept], check=True)"""
+)
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab, in JupyterLab
 LOCKED = {
-    "cell_type": "code", "grade": False, "grade_id": SETUP_ID, "locked": True, "schema_version": 3, "solution": False,
+    "cell_type": "code",
+    "grade": False,
+    "grade_id": SETUP_ID,
+    "locked": True,
+    "schema_version": 3,
+    "solution": False,
     "task": False,
 }
 
@@ -217,7 +225,11 @@ def set_up_cell(cells: list[dict]) -> dict:
     if found:
         return code[0]
     made = {
-        "cell_type": "code", "execution_count": None, "id": SETUP_ID, "metadata": dict(FOLDED), "outputs": [],
+        "cell_type": "code",
+        "execution_count": None,
+        "id": SETUP_ID,
+        "metadata": dict(FOLDED),
+        "outputs": [],
         "source": [],
     }
     cells.insert(1, made)
@@ -266,6 +278,7 @@ def form_of(text: str, book: dict):
     newline, end = ("\r\n" if "\r\n" in text else "\n"), text[len(text.rstrip()) :]
     for indent, separators in ((1, None), (2, None), (4, None), (None, None), (None, (",", ":"))):
         for ascii in (False, True):
+
             def form(made, indent=indent, separators=separators, ascii=ascii):
                 lines = json.dumps(made, indent=indent, separators=separators, ensure_ascii=ascii)
                 return lines.replace("\n", newline) + end

@@ -16,9 +16,7 @@ def principal(fields, dims: int) -> tuple[np.ndarray, np.ndarray]:
     """fields (time, token, feature) -> (time, token, dims) on the principal axes, and their shares."""
     u = array(fields)
     if u.ndim != 3:
-        raise ValueError(
-            f"fields must be (time, token, feature), got shape {u.shape}; choose one batch entry"
-        )
+        raise ValueError(f"fields must be (time, token, feature), got shape {u.shape}; choose one batch entry")
     flat = u.reshape(-1, u.shape[-1])
     flat = flat - flat.mean(0)
     _, s, axes = np.linalg.svd(flat, full_matrices=False)
@@ -68,9 +66,7 @@ def trajectory2d(fields, tokens: Sequence[str] | None = None, *, title: str = ""
     return fig
 
 
-def river(
-    fields, times=None, tokens: Sequence[str] | None = None, *, title: str = "", ylabel: str = ""
-) -> Figure:
+def river(fields, times=None, tokens: Sequence[str] | None = None, *, title: str = "", ylabel: str = "") -> Figure:
     """The tokens' paths along the depth t, on the first principal component; water fills what lies between.
 
     fields (time, token, feature), or (time, token) for a coordinate of your own (then say so in ylabel).

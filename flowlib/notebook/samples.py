@@ -62,8 +62,10 @@ def clouds(grids: Mapping[str, Grid], columns: int = 4) -> Figure:
 def chances(ax: Axes, classes: Sequence[str], ways: Mapping[str, str], title: str = "") -> dict:
     """Bars for the probability of each class, side by side for each way (name → colour), all 0 to begin with."""
     at, high = np.arange(len(classes)), 0.8 / len(ways)
-    bars = {way: ax.barh(at + (i - (len(ways) - 1) / 2) * high, 0 * at, high, color=colour, label=way)
-            for i, (way, colour) in enumerate(ways.items())}
+    bars = {
+        way: ax.barh(at + (i - (len(ways) - 1) / 2) * high, 0 * at, high, color=colour, label=way)
+        for i, (way, colour) in enumerate(ways.items())
+    }
     ax.set(xlim=(0, 1), xlabel="probability", yticks=at, title=title)
     ax.set_yticklabels(classes)
     ax.invert_yaxis()

@@ -162,8 +162,16 @@ class Attention(nn.Module):
     sees_other_tokens = True
 
     def __init__(
-        self, dim: int, heads: int = 1, *, causal: Causal = False, temperature: float = 1.0, bias: bool = True,
-        dropout: float = 0.0, head_dim: int | None = None, prepare: nn.Module | None = None,
+        self,
+        dim: int,
+        heads: int = 1,
+        *,
+        causal: Causal = False,
+        temperature: float = 1.0,
+        bias: bool = True,
+        dropout: float = 0.0,
+        head_dim: int | None = None,
+        prepare: nn.Module | None = None,
         near: nn.Module | None = None,
     ):
         super().__init__()
@@ -177,7 +185,11 @@ class Attention(nn.Module):
         self.near = near
 
     def forward(
-        self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None, past: Past | None = None,
+        self,
+        u: Tensor,
+        weights: Tensor | None = None,
+        mask: Tensor | None = None,
+        past: Past | None = None,
         points: Tensor | None = None,
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
@@ -192,7 +204,13 @@ class Attention(nn.Module):
         return self._integrate(u, unit, weights, mask, points=points)
 
     def _integrate(
-        self, u: Tensor, values: Tensor | None, weights, mask, past: Past | None = None, dropout: float = 0.0,
+        self,
+        u: Tensor,
+        values: Tensor | None,
+        weights,
+        mask,
+        past: Past | None = None,
+        dropout: float = 0.0,
         points: Tensor | None = None,
     ) -> Tensor:
         """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""

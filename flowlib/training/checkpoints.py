@@ -28,7 +28,11 @@ MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps for each paramet
 
 
 def save_checkpoint(
-    run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], keep: int = 2,
+    run: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    keep: int = 2,
     write_here: bool = True,
 ) -> Path:
     """Write RUN/checkpoints/step-N with N = state["step"], then delete all but the `keep` newest.
@@ -126,13 +130,16 @@ def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Op
         moments.setdefault(parameter, {})[moment] = tensor
     for name, values in moments.items():
         expected = known.get(name)
-        if expected is None or set(values) != MOMENTS or any(
-            value.shape != (() if moment == "step" else expected.shape) for moment, value in values.items()
+        if (
+            expected is None
+            or set(values) != MOMENTS
+            or any(value.shape != (() if moment == "step" else expected.shape) for moment, value in values.items())
         ):
             raise ValueError(f"{path} belongs to another model (at parameter {name!r}); {_advice(checkpoint)}")
     state = {
         index: {moment: _spread(value, parameter) for moment, value in moments[name].items()}
-        for index, (name, parameter) in enumerate(parameters) if name in moments
+        for index, (name, parameter) in enumerate(parameters)
+        if name in moments
     }
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

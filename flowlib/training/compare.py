@@ -43,8 +43,16 @@ def schemes(base: TrainConfig) -> dict[str, Variant]:
     four times. All have the horizon T = layers and elastic parameters, so that each uses all of them: what evaluates
     more in a step takes fewer and longer steps. The operations are counted (`flowlib.measure.flops`), not estimated.
     """
-    lie = replace(base.model, depth="elastic", norm="post", scheme="lie", first="attention", substep="euler",
-                  tangent=False, steps=None)
+    lie = replace(
+        base.model,
+        depth="elastic",
+        norm="post",
+        scheme="lie",
+        first="attention",
+        substep="euler",
+        tangent=False,
+        steps=None,
+    )
     strang = replace(lie, scheme="strang")
     models = {
         "post-norm": lie,
@@ -84,11 +92,14 @@ def remedies(base: TrainConfig) -> dict[str, Variant]:
         raise ValueError(f"comparing remedies needs an even number of layers (for L/2), got {layers}")
     at = tuple(sorted({1, layers // 2, layers, 2 * layers, 4 * layers, 8 * layers}))
     drawn = (layers // 2, layers, 2 * layers)
-    models = {name: replace(base.model, depth=depth, knots=None, steps=None)
-              for name, depth in (("per step", "per_step"), ("continuous", "elastic"))}
+    models = {
+        name: replace(base.model, depth=depth, knots=None, steps=None)
+        for name, depth in (("per step", "per_step"), ("continuous", "elastic"))
+    }
     return {
         name + said: Variant(replace(base, model=model, flow_steps=steps), at=at)
-        for name, model in models.items() for said, steps in (("", ()), (", random steps", drawn))
+        for name, model in models.items()
+        for said, steps in (("", ()), (", random steps", drawn))
     }
 
 
@@ -115,10 +126,16 @@ def compare(
                 print(f"{name}, seed {seed}: {folder}")
             result = variant.train(replace(variant.config, seed=seed), folder, progress=progress, **_resume(variant))
             losses = dict(result.validation_losses)
-            table[name]["runs"].append({
-                "seed": seed, "folder": str(folder), "best": result.best_loss, "final": losses[max(losses)],
-                "seconds": result.metrics[-1]["wall_seconds"], "at": _losses_at(result.run, variant),
-            })
+            table[name]["runs"].append(
+                {
+                    "seed": seed,
+                    "folder": str(folder),
+                    "best": result.best_loss,
+                    "final": losses[max(losses)],
+                    "seconds": result.metrics[-1]["wall_seconds"],
+                    "at": _losses_at(result.run, variant),
+                }
+            )
     lie = next(iter(table.values()))["flops_per_token"]
     for facts in table.values():
         facts["flops_ratio"] = facts["flops_per_token"] / lie
@@ -136,13 +153,19 @@ def table(result: dict[str, Any], *, seconds: bool = True) -> str:
     lines = [" | ".join(head), " | ".join(["---"] * len(head))]
     for name, facts in result["variants"].items():
         runs = facts["runs"]
-        lines.append(" | ".join([
-            name, facts["steps"], f"{facts['parameters']:,}",
-            f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
-            *(_spread([run[which] for run in runs]) for which in ("best", "final")),
-            *(_spread([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
-            *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
-        ]))
+        lines.append(
+            " | ".join(
+                [
+                    name,
+                    facts["steps"],
+                    f"{facts['parameters']:,}",
+                    f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
+                    *(_spread([run[which] for run in runs]) for which in ("best", "final")),
+                    *(_spread([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
+                    *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
+                ]
+            )
+        )
     return "\n".join(f"| {line} |" for line in lines)
 
 
@@ -164,8 +187,13 @@ def _facts(variant: Variant) -> dict[str, Any]:
     model, drawn = variant.config.model, variant.config.flow_steps
     steps = " or ".join(map(str, drawn)) if drawn else str(model.steps or model.layers)
     work = [flops_per_token(replace(model, steps=n)) for n in drawn or (model.steps,)]
-    return {"steps": steps, "parameters": sum(p.numel() for p in FlowLM(model).parameters()),
-            "flops_per_token": mean(work), "model": model.to_dict(), "runs": []}
+    return {
+        "steps": steps,
+        "parameters": sum(p.numel() for p in FlowLM(model).parameters()),
+        "flops_per_token": mean(work),
+        "model": model.to_dict(),
+        "runs": [],
+    }
 
 
 def _resume(variant: Variant) -> dict[str, bool]:

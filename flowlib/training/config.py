@@ -51,7 +51,9 @@ class Training:
     """Keep only the field between steps for the backward pass, which computes the rest anew: less memory, more time."""
 
     KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {
-        "device": ("auto", "cpu"), "precision": ("auto", "no", "bf16"), "compile": ("auto", "no", "yes"),
+        "device": ("auto", "cpu"),
+        "precision": ("auto", "no", "bf16"),
+        "compile": ("auto", "no", "yes"),
     }
 
     def __post_init__(self) -> None:

@@ -21,7 +21,9 @@ def cross_entropy(
 
 @torch.no_grad()
 def _mean_loss(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device | str | None,
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: torch.device | str | None,
     steps: int | None = None,
 ) -> float:
     was_training = model.training
@@ -35,7 +37,12 @@ def _mean_loss(
 
 
 def full_loss(
-    model: nn.Module, tokens: Tensor, *, context: int, size: int = 64, device: torch.device | str | None = None,
+    model: nn.Module,
+    tokens: Tensor,
+    *,
+    context: int,
+    size: int = 64,
+    device: torch.device | str | None = None,
     steps: int | None = None,
 ) -> float:
     """The mean loss over every target of `tokens` (token,), in windows that do not overlap. Error: exact.
@@ -46,7 +53,13 @@ def full_loss(
 
 
 def quick_loss(
-    model: nn.Module, tokens: Tensor, *, context: int, batches: int, size: int = 64, seed: int = 0,
+    model: nn.Module,
+    tokens: Tensor,
+    *,
+    context: int,
+    batches: int,
+    size: int = 64,
+    seed: int = 0,
     device: torch.device | str | None = None,
 ) -> float:
     """The mean loss over `batches` random batches, the same ones at every call with the same seed.

@@ -47,7 +47,8 @@ def compiled(model: Forward, trial: Callable[[Forward], None], agree: Callable[[
     warnings.warn(
         f"torch.compile does not work here ({why}); training goes on without it, slower and otherwise the same. "
         "It needs a C++ compiler on a CPU and triton on a GPU; compile='no' (--compile no) ends this message",
-        RuntimeWarning, stacklevel=2,
+        RuntimeWarning,
+        stacklevel=2,
     )
     return model
 

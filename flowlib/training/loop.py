@@ -52,7 +52,12 @@ class TrainResult:
 
 
 def train(
-    config: Training, run: str | Path, *, resume: bool = False, progress: bool = True, until: int | None = None,
+    config: Training,
+    run: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    until: int | None = None,
     watch: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainResult:
     """Minimise the mean of -log p of what is to be said; leave everything in the folder `run`.

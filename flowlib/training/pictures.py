@@ -86,7 +86,9 @@ def moved(
     n = len(pictures)
     draw = lambda size, *shape: size * (2 * torch.rand(n, *shape, generator=generator) - 1)
     angle, factor, move = draw(turn), 1 + draw(stretch, 2), draw(2 * shift, 2)  # torch's pictures are 2 wide
-    rows = [torch.stack([angle.cos() * factor[:, 0], -angle.sin() * factor[:, 1], move[:, 0]], -1),
-            torch.stack([angle.sin() * factor[:, 0], angle.cos() * factor[:, 1], move[:, 1]], -1)]
+    rows = [
+        torch.stack([angle.cos() * factor[:, 0], -angle.sin() * factor[:, 1], move[:, 0]], -1),
+        torch.stack([angle.sin() * factor[:, 0], angle.cos() * factor[:, 1], move[:, 1]], -1),
+    ]
     at = F.affine_grid(torch.stack(rows, 1), list(pictures.shape), align_corners=False)
     return F.grid_sample(pictures, at.to(pictures), mode="bilinear", padding_mode="border", align_corners=False)

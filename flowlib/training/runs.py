@@ -94,9 +94,13 @@ def versions(device: torch.device | None = None, processes: int = 1) -> dict[str
     """What the bits of a run depend on besides its configuration."""
     gpu = device is not None and device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if gpu else "CPU", "processes": processes,
-        "flowlib": flowlib.__version__, "python": platform.python_version(), "torch": torch.__version__,
-        "machine": platform.machine(), "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if gpu else "CPU",
+        "processes": processes,
+        "flowlib": flowlib.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
     }
 
 

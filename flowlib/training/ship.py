@@ -50,8 +50,15 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
     return replace_folder(folder, write)
 
 
-def _card(record: dict[str, Any], evaluations, model: FlowModel, made_on, seconds: float, command: str,
-          measured: dict[str, str]) -> str:
+def _card(
+    record: dict[str, Any],
+    evaluations,
+    model: FlowModel,
+    made_on,
+    seconds: float,
+    command: str,
+    measured: dict[str, str],
+) -> str:
     c, train = model.config, record["train"]
     best = min(evaluations, key=lambda line: line["validation_loss"])
     curve = ", ".join(f"{line['step']}: {line['validation_loss']:.3f}" for line in evaluations)

@@ -82,6 +82,7 @@ def sphere(r: float = 1.0) -> Surface:
 
 def ellipsoid(a: float, b: float, c: float) -> Surface:
     """Half-axes a, b, c. The area has a formula in elementary functions where a = b < c."""
+
     def piece(s, t):
         h, turn = math.pi * s, TURN * t
         return a * h.sin() * turn.cos(), b * h.sin() * turn.sin(), c * h.cos()
@@ -118,6 +119,7 @@ def box(a: float, b: float, c: float) -> Surface:
     sides = []
     for i, half in enumerate((a / 2, b / 2, c / 2)):
         for sign in (-1, 1):
+
             def piece(s, t, i=i, at=sign * half):
                 flat = iter((s - 0.5, t - 0.5))
                 lengths = (a, b, c)
@@ -129,6 +131,7 @@ def box(a: float, b: float, c: float) -> Surface:
 
 def klein_bottle(R: float, r: float = 1.0) -> Surface:
     """The figure-eight immersion: an eight of size r, turned once around the axis while it makes half a turn itself."""
+
     def piece(s, t):
         u, v = TURN * s, TURN * t
         w = R + r * ((u / 2).cos() * v.sin() - (u / 2).sin() * (2 * v).sin())
@@ -148,6 +151,7 @@ def moebius_strip(R: float, width: float) -> Surface:
 
 def _round(distance: Callable[[Tensor], Tensor], height: Callable[[Tensor], Tensor], length: float) -> Piece:
     """A surface of revolution: the curve (distance, height)(h), 0 ≤ h ≤ length, turned around the z axis."""
+
     def piece(s, t):
         h, turn = length * s, TURN * t
         return distance(h) * turn.cos(), distance(h) * turn.sin(), height(h)

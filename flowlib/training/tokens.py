@@ -58,8 +58,10 @@ class TokenFolder:
             raise ValueError(f"{file} does not describe a vocabulary ({error}); make the folder again") from None
         its_kind = "gpt2" if found.bpe else "bytes" if found.alphabet is None else "characters"
         if its_kind != kind:
-            raise ValueError(f"the tokens in {self.name} are {its_kind}, but {kind} were asked for; "
-                             f"give vocabulary={its_kind!r} (--vocabulary {its_kind})")
+            raise ValueError(
+                f"the tokens in {self.name} are {its_kind}, but {kind} were asked for; "
+                f"give vocabulary={its_kind!r} (--vocabulary {its_kind})"
+            )
         return found
 
     def tokens(self, vocabulary: Vocabulary, context: int) -> tuple[Tensor, Tensor]:
@@ -96,6 +98,8 @@ def _mapped(file: Path, vocabulary: Vocabulary, context: int) -> Tensor:
     known = GPT2_TOKENS if vocabulary.bpe else len(vocabulary)
     highest = numbers(tokens[:: max(1, len(tokens) // 10**6)]).max().item()  # of a million of them
     if highest >= known:
-        raise ValueError(f"{file} has a token {highest}, but its vocabulary only {known}; tell it which one was meant "
-                         f"in {file.with_name('vocabulary.json')}, or make the folder again: flowlib tokenize")
+        raise ValueError(
+            f"{file} has a token {highest}, but its vocabulary only {known}; tell it which one was meant "
+            f"in {file.with_name('vocabulary.json')}, or make the folder again: flowlib tokenize"
+        )
     return tokens

@@ -68,14 +68,20 @@ def right(scores: Sequence[Tensor], classes: Tensor) -> float:
 def on_graded_grids(model: FlowVision, pictures: Tensor, classes: Tensor, gradings=GRADINGS) -> dict[str, Accuracy]:
     """For every (n, power): the mean over the four corners that the grid may be crowded in."""
     corners = [(down, right) for down in (False, True) for right in (False, True)]
-    return {f"{n} × {n}, power {power:g}": mean(on_grid(model, pictures, classes, graded(n, power, c)) for c in corners)
-            for n, power in gradings}
+    return {
+        f"{n} × {n}, power {power:g}": mean(on_grid(model, pictures, classes, graded(n, power, c)) for c in corners)
+        for n, power in gradings
+    }
 
 
 def on_dense_sides(model: FlowPoints, count: int = 160, seeds: int = 2, biases=BIASES) -> dict[str, Accuracy]:
     """For every (points, bias), e^{2 bias} times as dense on one side as on the other: the mean over fresh surfaces."""
-    return {f"{n} points, bias {bias:g}": mean(on_clouds(model, *surfaces.clouds(count, n, 1000 + k, bias))
-                                              for k in range(seeds)) for n, bias in biases}
+    return {
+        f"{n} points, bias {bias:g}": mean(
+            on_clouds(model, *surfaces.clouds(count, n, 1000 + k, bias)) for k in range(seeds)
+        )
+        for n, bias in biases
+    }
 
 
 def mean(found: Iterable[Accuracy]) -> Accuracy:
@@ -97,7 +103,9 @@ def heard(model: FlowVision, picture: Tensor, at: Grid, tokens: Grid) -> Tensor:
     the quadrature of `tokens`. For models without a convolution and with post-norm.
     """
     term = model.flow.depth.layers[0][0]
-    q, k, v = (torch.stack([term._split(z) for z in term.qkv(model.initial_field(picture, grid)).chunk(3, -1)])
-               for grid in (at, tokens, tokens))
+    q, k, v = (
+        torch.stack([term._split(z) for z in term.qkv(model.initial_field(picture, grid)).chunk(3, -1)])
+        for grid in (at, tokens, tokens)
+    )
     answer = attend(q[0], k[1], v[2], tokens.weights)
     return term.out(answer.transpose(-3, -2).flatten(-2))

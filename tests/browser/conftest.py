@@ -114,8 +114,14 @@ def address(tmp_path_factory):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment |= {"HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, start_new_session=True,
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     lines: Queue[str] = Queue()
     threading.Thread(target=lambda: [lines.put(line) for line in server.stdout], daemon=True).start()

@@ -75,8 +75,9 @@ def test_the_release_is_what_the_source_generates(name, tmp_path):
     shutil.copytree(ROOT / "exercises" / "source" / name, tmp_path / "source" / name)
     made = Course(tmp_path).release(name)
     stored = COURSE.notebook("release", name)
-    assert json.loads(made.read_text("utf-8")) == json.loads(stored.read_text("utf-8")), \
+    assert json.loads(made.read_text("utf-8")) == json.loads(stored.read_text("utf-8")), (
         f"exercises/release/{name} is out of date; write it with: flowlib release {name}"
+    )
     text = stored.read_text("utf-8")
     for word in ("BEGIN SOLUTION", "HIDDEN TESTS", "Rubric"):
         assert word not in text

@@ -10,8 +10,10 @@ from flowlib.notebook.check import CheckFailed
 from flowlib.notebook.exercises import Exercise, draw
 
 ROOT = Path(__file__).parents[2]
-MODULES = [import_module(f"flowlib.notebook.exercises.{file.stem}")
-           for file in sorted((ROOT / "flowlib/notebook/exercises").glob("e[0-9]*.py"))]
+MODULES = [
+    import_module(f"flowlib.notebook.exercises.{file.stem}")
+    for file in sorted((ROOT / "flowlib/notebook/exercises").glob("e[0-9]*.py"))
+]
 TASKS = [task for module in MODULES for task in vars(module).values() if isinstance(task, Exercise)]
 
 

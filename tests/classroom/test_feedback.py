@@ -14,10 +14,14 @@ from flowlib.cli import main
 
 ROOT = Path(__file__).parents[2]
 NAME = "03_another_kernel"
-WRITTEN = ("No TeX: $\\frac{1$, and TeX: $\\gamma=1$. <script>alert(1)</script><img src='http://198.51.100.1/x.png'> "
-           "$$\\begin{nothing}$$")
-UNWEIGHTED = ("def near_attend(q, k, v, weights, scale=1.0):\n    g = 1 / (1 + (torch.cdist(q, k) / scale) ** 2)\n"
-              "    return g / g.sum(-1, True) @ v")
+WRITTEN = (
+    "No TeX: $\\frac{1$, and TeX: $\\gamma=1$. <script>alert(1)</script><img src='http://198.51.100.1/x.png'> "
+    "$$\\begin{nothing}$$"
+)
+UNWEIGHTED = (
+    "def near_attend(q, k, v, weights, scale=1.0):\n    g = 1 / (1 + (torch.cdist(q, k) / scale) ** 2)\n"
+    "    return g / g.sum(-1, True) @ v"
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def course(tmp_path_factory):
     place = root / "submitted" / "ben" / NAME
     place.mkdir(parents=True)
     (place / f"{NAME}.ipynb").write_text(json.dumps(book), "utf-8")
-    result, = grade_all(made, root / "submitted", names=[NAME], isolate=False, workers=1)
+    (result,) = grade_all(made, root / "submitted", names=[NAME], isolate=False, workers=1)
     assert result.score == 3 and not result.notes
     return made
 

@@ -18,11 +18,11 @@ from flowlib.classroom.course import Course, grade_all
 from flowlib.classroom.sandbox import Limits, available
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(1800)]  # several of them run into the time that they are given
-RIGHT = '''
+RIGHT = """
 def near_attend(q, k, v, weights, scale=1.0):
     kernel = weights / (1 + (torch.cdist(q, k) / scale) ** 2)
     return kernel @ v / kernel.sum(-1, keepdim=True)
-'''
+"""
 HONEST, FIRST = 12, 3  # points of a right answer, of task 3.1 alone
 
 IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the report)
@@ -30,10 +30,17 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
     "endless loop in a function": ("def near_attend(*a, **k):\n    while True: pass", FIRST, FIRST, "without an end"),
     "sleeps": ("import time\ntime.sleep(10_000)", FIRST, FIRST, "loop without an end"),
     "ignores interrupts": (
-        "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\nwhile True: pass", FIRST, FIRST, "loop"),
+        "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\nwhile True: pass",
+        FIRST,
+        FIRST,
+        "loop",
+    ),
     "fork loop": (
         "import os, time\nfor _ in range(2000):\n    if os.fork() == 0:\n        time.sleep(60); os._exit(0)",
-        FIRST, FIRST, "processes"),
+        FIRST,
+        FIRST,
+        "processes",
+    ),
     "memory hog": (f"hog = []\nwhile True: hog.append(bytearray(50_000_000))\n{RIGHT}", FIRST, FIRST, ""),
     "memory hog in tensors": ("x = torch.ones(10**10)", FIRST, FIRST, ""),
     "sys.exit": (f"import sys\nsys.exit(0)\n{RIGHT}", FIRST, FIRST, ""),
@@ -44,56 +51,106 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
     "prints for ever": ("while True: print('x' * 10_000)", FIRST, FIRST, "loop"),
     "reads the answer key": (
         "import glob, os\nfound = [p for d in ('/', '..', os.path.expanduser('~')) for p in "
-        "glob.glob(f'{d}/**/source/**/*.ipynb', recursive=True)]\nassert found, 'no answer key'", FIRST, FIRST, ""),
+        "glob.glob(f'{d}/**/source/**/*.ipynb', recursive=True)]\nassert found, 'no answer key'",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "reads other students": (
         "import os\nfound = [f for d, _, fs in os.walk('/') for f in fs if f.endswith('.ipynb') and "
-        "'site-packages' not in d]\nassert found, 'nobody there'", FIRST, FIRST, ""),
+        "'site-packages' not in d]\nassert found, 'nobody there'",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "edits the gradebook": (
         "import os, sqlite3\nfound = [os.path.join(d, f) for d, _, fs in os.walk('/') for f in fs if f == "
         "'gradebook.db']\nassert found, 'no gradebook'\nfor f in found: sqlite3.connect(f).execute('update grade set "
-        "auto_score = 99')", FIRST, FIRST, ""),
-    "network": (
-        "import urllib.request\nurllib.request.urlopen('http://198.51.100.1/', timeout=3)", FIRST, FIRST, ""),
+        "auto_score = 99')",
+        FIRST,
+        FIRST,
+        "",
+    ),
+    "network": ("import urllib.request\nurllib.request.urlopen('http://198.51.100.1/', timeout=3)", FIRST, FIRST, ""),
     "listens": ("import socket\ns = socket.create_connection(('127.0.0.1', 22), timeout=3)", FIRST, FIRST, ""),
     "deletes files": (
         "import os, shutil\nfor d in ('/room', '/usr', '/home', '/root', os.path.dirname(torch.__file__)):\n"
-        f"    shutil.rmtree(d, ignore_errors=True)\n{RIGHT}", HONEST, HONEST, ""),
+        f"    shutil.rmtree(d, ignore_errors=True)\n{RIGHT}",
+        HONEST,
+        HONEST,
+        "",
+    ),
     "writes where flowlib lies": (
         "import flowlib, pathlib\n(pathlib.Path(flowlib.__file__).parent / 'planted.py').write_text('x')",
-        FIRST, FIRST, ""),
+        FIRST,
+        FIRST,
+        "",
+    ),
     "patches the checks": (
         "import flowlib.notebook.check as c, flowlib.notebook.exercises.base as b\n"
         "c.close = lambda *a, **k: None\nb.Exercise.check = lambda *a, **k: None\n"
-        "def near_attend(q, k, v, weights, scale=1.0): return torch.zeros(2, 5)", FIRST, FIRST, ""),
+        "def near_attend(q, k, v, weights, scale=1.0): return torch.zeros(2, 5)",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "patches torch": (
         "torch.allclose = lambda *a, **k: True\ntorch.Tensor.__eq__ = lambda *a: True\n"
-        "def near_attend(q, k, v, weights, scale=1.0): return torch.zeros(2, 5)", FIRST, FIRST, ""),
+        "def near_attend(q, k, v, weights, scale=1.0): return torch.zeros(2, 5)",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "answers with an object that equals everything": (
         "class Yes(float):\n    __eq__ = __le__ = __lt__ = __ge__ = lambda *a: True\n    shape = (2, 5)\n"
-        "def near_attend(*a, **k): return Yes()", FIRST, FIRST, ""),
+        "def near_attend(*a, **k): return Yes()",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "answers with a function": ("def near_attend(*a, **k): return near_attend", FIRST, FIRST, ""),
     "speaks for the grader": (
         "import os\nfor fd in range(3, 30):\n    try: os.write(fd, b'\\0\\0\\0\\x10{\"value\": 1234567}')\n"
-        "    except OSError: pass", FIRST, FIRST, ""),
+        "    except OSError: pass",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "floods the line": (
         "import os\nfor fd in range(3, 30):\n    try:\n        while True: os.write(fd, b'\\xff' * 65536)\n"
-        "    except OSError: pass", FIRST, FIRST, ""),
+        "    except OSError: pass",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "asks for the grader's insides": (
         "import gc\nfrom flowlib.classroom.wire import Line\n"
         "line = next(o for o in gc.get_objects() if isinstance(o, Line))\n"
-        "line.ask({'do': 'attribute', 'handle': 0, 'name': '__globals__'})", FIRST, FIRST, ""),
+        "line.ask({'do': 'attribute', 'handle': 0, 'name': '__globals__'})",
+        FIRST,
+        FIRST,
+        "",
+    ),
     "plants a sitecustomize": (
         "open('sitecustomize.py', 'w').write('raise SystemExit')\nopen('torch.py', 'w').write('x = 1')\n" + RIGHT,
-        HONEST, HONEST, ""),
+        HONEST,
+        HONEST,
+        "",
+    ),
     "looks into the grader's process": (
         "import os\npids = [p for p in os.listdir('/proc') if p.isdigit()]\n"
         "found = [p for p in pids if b'nbgrader' in open(f'/proc/{p}/cmdline', 'rb').read() or "
-        "b'pytest' in open(f'/proc/{p}/cmdline', 'rb').read()]\nassert found, 'nothing to see'", FIRST, FIRST, ""),
+        "b'pytest' in open(f'/proc/{p}/cmdline', 'rb').read()]\nassert found, 'nothing to see'",
+        FIRST,
+        FIRST,
+        "",
+    ),
 }
 
 
 def broken_files(folder: Path, honest: dict) -> dict[str, tuple[float, float, str]]:
     """Write submissions that are broken as files; name → (points at most, at least, a word of the report)."""
+
     def put(student: str, content: str | bytes | None) -> None:
         place = folder / student / "03_another_kernel"
         place.mkdir(parents=True)
@@ -227,10 +284,24 @@ def test_code(graded, student):
     judge(graded, student)
 
 
-@pytest.mark.parametrize("student", [
-    "no file", "truncated", "empty", "a picture", "some other JSON", "stripped metadata", "edited tests",
-    "duplicated cells", "tests deleted", "a thousand points", "wrong kernel", "upside down", "huge outputs",
-])
+@pytest.mark.parametrize(
+    "student",
+    [
+        "no file",
+        "truncated",
+        "empty",
+        "a picture",
+        "some other JSON",
+        "stripped metadata",
+        "edited tests",
+        "duplicated cells",
+        "tests deleted",
+        "a thousand points",
+        "wrong kernel",
+        "upside down",
+        "huge outputs",
+    ],
+)
 def test_file(graded, student):
     judge(graded, student)
 

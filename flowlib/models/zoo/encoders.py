@@ -49,12 +49,22 @@ def vit(config, p: Parameters) -> tuple[PatchEmbedding, Flow]:
 
 
 VIT = dict(
-    layer="layers", q="attention.q_proj", k="attention.k_proj", v="attention.v_proj", out="attention.o_proj",
-    up="mlp.fc1", down="mlp.fc2",
+    layer="layers",
+    q="attention.q_proj",
+    k="attention.k_proj",
+    v="attention.v_proj",
+    out="attention.o_proj",
+    up="mlp.fc1",
+    down="mlp.fc2",
 )
 VIT_BEFORE = dict(  # transformers before version 5
-    layer="encoder.layer", q="attention.attention.query", k="attention.attention.key", v="attention.attention.value",
-    out="attention.output.dense", up="intermediate.dense", down="output.dense",
+    layer="encoder.layer",
+    q="attention.attention.query",
+    k="attention.attention.key",
+    v="attention.attention.value",
+    out="attention.output.dense",
+    up="intermediate.dense",
+    down="output.dense",
 )
 
 

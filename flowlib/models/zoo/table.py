@@ -43,7 +43,12 @@ ARCHITECTURES = (
     ),
     Architecture("Macaron", "macaron", "S1 after each term", "per step", "all", "relu", "arXiv:1906.02762"),
     Architecture(
-        "nGPT", "lie", "sphere after each term", "per step", "causal, rotary, unit length", "gated silu",
+        "nGPT",
+        "lie",
+        "sphere after each term",
+        "per step",
+        "causal, rotary, unit length",
+        "gated silu",
         "arXiv:2410.01131",
     ),
 )

@@ -37,12 +37,12 @@ class Law:
 class Exercise:
     """One task: how its inputs are drawn, wrong ways that are recognised, laws that must hold, and three hints.
 
-        task = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
-        @task.wrong("unweighted", "The weights of the tokens are missing: …")
-        def _(q, k, v, weights): ...
-        @task.law("constant", "Where all tokens say the same, that must be heard: …")
-        def _(answer, generator): ...
-        task.check(my_function)
+    task = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
+    @task.wrong("unweighted", "The weights of the tokens are missing: …")
+    def _(q, k, v, weights): ...
+    @task.law("constant", "Where all tokens say the same, that must be heard: …")
+    def _(answer, generator): ...
+    task.check(my_function)
     """
 
     name: str
@@ -123,8 +123,10 @@ class Exercise:
         Raises: CheckFailed before an attempt; FileNotFoundError where there are no solutions.
         """
         if not self.tries:
-            raise CheckFailed(f"{self.name}: first an attempt. Write an answer that runs, right or wrong, and check "
-                              f"it; or take a hint().")
+            raise CheckFailed(
+                f"{self.name}: first an attempt. Write an answer that runs, right or wrong, and check "
+                f"it; or take a hint()."
+            )
         print(solution(self.name, self.cell))
 
 
@@ -139,8 +141,9 @@ def solution(task: str, cell: str) -> str:
                 if found.get("id") == cell:
                     lines = "".join(found["source"]).splitlines()
                     return "\n".join(line for line in lines if not line.strip().startswith(("### BEGIN", "### END")))
-    raise FileNotFoundError(f"the solution of {task} is not here: it lies in exercises/source of the course, which "
-                            f"your teacher keeps")
+    raise FileNotFoundError(
+        f"the solution of {task} is not here: it lies in exercises/source of the course, which your teacher keeps"
+    )
 
 
 def agrees(way: Callable, mine: Tensor, inputs: Sequence, tol: float) -> bool:

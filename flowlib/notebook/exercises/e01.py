@@ -11,25 +11,40 @@ from flowlib.notebook.check import as_tensor
 from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 by_hand = Exercise(
-    "1.1", cell="by-hand", inputs=lambda generator: (), tol=1e-6,
+    "1.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=1e-6,
     hints=(
         "Three rows: f_0 at u_0, then u_1 by Euler's step, then f_1 at u_1. Keep f_0, you need it again.",
         "The second step adds 3/4 f_1 and takes away 1/4 f_0: both halves carry Δt = 1/2.",
         "For the first token u_0 = 4, f_0 = −4, u_1 = 2, f_1 = 2 − 8 = −6.",
     ),
 )
-by_hand.wrong("Euler twice", "These are two Euler steps. The second step must remember f_0: 3/2 of the new velocity, "
-              "less 1/2 of the old one.")(lambda: [[2.0, 0, 1], [-1.0, 1, 0]])
-by_hand.wrong("plus", "You added half of the old velocity. The step looks ahead along the *change* of velocity, "
-              "f_1 + 1/2 (f_1 − f_0): the old one is taken away.")(lambda: [[2.0, 0, 1], [-3.5, 1.5, -1]])
+by_hand.wrong(
+    "Euler twice",
+    "These are two Euler steps. The second step must remember f_0: 3/2 of the new velocity, less 1/2 of the old one.",
+)(lambda: [[2.0, 0, 1], [-1.0, 1, 0]])
+by_hand.wrong(
+    "plus",
+    "You added half of the old velocity. The step looks ahead along the *change* of velocity, "
+    "f_1 + 1/2 (f_1 − f_0): the old one is taken away.",
+)(lambda: [[2.0, 0, 1], [-3.5, 1.5, -1]])
 by_hand.wrong("swapped", "The factors have changed places: 3/2 belongs to the new velocity f_1, −1/2 to the old f_0.")(
-    lambda: [[2.0, 0, 1], [0.5, -0.5, 0]])
-by_hand.wrong("old layer at the new place", "You took f_0 at u_1. What is remembered is the velocity that was seen at "
-              "u_0: nothing is evaluated twice.")(lambda: [[2.0, 0, 1], [-2.0, 1.5, -0.25]])
+    lambda: [[2.0, 0, 1], [0.5, -0.5, 0]]
+)
+by_hand.wrong(
+    "old layer at the new place",
+    "You took f_0 at u_1. What is remembered is the velocity that was seen at u_0: nothing is evaluated twice.",
+)(lambda: [[2.0, 0, 1], [-2.0, 1.5, -0.25]])
 by_hand.wrong("no Δt", "Δt = 1/2 is missing in the second step: it multiplies the whole bracket.")(
-    lambda: [[2.0, 0, 1], [-5.0, 3, -1]])
-by_hand.wrong("mean", "You took the mean of the two velocities. They lie at the start of this step and of the one "
-              "before; their mean is the velocity half a step *ago*.")(lambda: [[2.0, 0, 1], [-0.5, 0.5, 0]])
+    lambda: [[2.0, 0, 1], [-5.0, 3, -1]]
+)
+by_hand.wrong(
+    "mean",
+    "You took the mean of the two velocities. They lie at the start of this step and of the one "
+    "before; their mean is the velocity half a step *ago*.",
+)(lambda: [[2.0, 0, 1], [-0.5, 0.5, 0]])
 
 
 @by_hand.law("first", "The first step is Euler's: u_1 = u_0 + Δt f_0(u_0), with Δt = 1/2.")
@@ -37,14 +52,18 @@ def _(answer, generator):
     return bool((answer()[0] - torch.tensor([2.0, 0, 1])).abs().max() < 1e-6)
 
 
-@by_hand.law("second token", "Look at the second token: it stays at 0 in the first step, so f_0 = 0 and f_1 = 2 there. "
-             "Its second step is 1/2 · 3/2 · 2.")
+@by_hand.law(
+    "second token",
+    "Look at the second token: it stays at 0 in the first step, so f_0 = 0 and f_1 = 2 there. "
+    "Its second step is 1/2 · 3/2 · 2.",
+)
 def _(answer, generator):
     return abs(answer()[1, 1].item() - 1.5) < 1e-6
 
 
-@by_hand.law("first token", "For the first token check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with "
-             "f_0 = −4.")
+@by_hand.law(
+    "first token", "For the first token check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with f_0 = −4."
+)
 def _(answer, generator):
     return abs(answer()[1, 0].item() + 1.5) < 1e-6
 
@@ -68,7 +87,9 @@ def inputs(generator):
 
 
 step = Exercise(
-    "1.2", cell="two-step", inputs=inputs,
+    "1.2",
+    cell="two-step",
+    inputs=inputs,
     hints=(
         "One loop over the layers, and one variable that outlives a turn of the loop: the last velocity.",
         "In each turn: call the layer once, make the step, and only then put the velocity into the memory.",
@@ -91,56 +112,81 @@ def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: f[n])
 
 
-@step.wrong("plus", "You add half of the old velocity. A velocity that does not change would then push twice: the "
-            "factors must sum to 1, so it is 3/2 and −1/2.")
+@step.wrong(
+    "plus",
+    "You add half of the old velocity. A velocity that does not change would then push twice: the "
+    "factors must sum to 1, so it is 3/2 and −1/2.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] + 0.5 * f[n - 1] if n else f[n])
 
 
-@step.wrong("swapped", "The factors have changed places: 3/2 belongs to the new velocity. You walk along the old one "
-            "and away from what you see now.")
+@step.wrong(
+    "swapped",
+    "The factors have changed places: 3/2 belongs to the new velocity. You walk along the old one "
+    "and away from what you see now.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n - 1] - 0.5 * f[n] if n else f[n])
 
 
-@step.wrong("mean", "You take the mean of the last two velocities. It belongs half a step *before* u_n; what is wanted "
-            "belongs half a step after it.")
+@step.wrong(
+    "mean",
+    "You take the mean of the last two velocities. It belongs half a step *before* u_n; what is wanted "
+    "belongs half a step after it.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: (f[n] + f[n - 1]) / 2 if n else f[n])
 
 
-@step.wrong("2 and −1", "2f_n − f_{n−1} looks ahead by a whole step: that is the velocity at the *end* of it. A step "
-            "is well served by the velocity in its middle, half a step ahead.")
+@step.wrong(
+    "2 and −1",
+    "2f_n − f_{n−1} looks ahead by a whole step: that is the velocity at the *end* of it. A step "
+    "is well served by the velocity in its middle, half a step ahead.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 2 * f[n] - f[n - 1] if n else f[n])
 
 
-@step.wrong("no first step", "In the first step you have 3/2 f_0 and nothing to take away. There is no memory yet: "
-            "that step is Euler's.")
+@step.wrong(
+    "no first step",
+    "In the first step you have 3/2 f_0 and nothing to take away. There is no memory yet: that step is Euler's.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - (0.5 * f[n - 1] if n else 0))
 
 
-@step.wrong("memory stands still", "The memory is never renewed: every step takes away half of f_0. Put the new "
-            "velocity into it at the end of each turn.")
+@step.wrong(
+    "memory stands still",
+    "The memory is never renewed: every step takes away half of f_0. Put the new "
+    "velocity into it at the end of each turn.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * f[0] if n else f[n])
 
 
-@step.wrong("last layer asked again", "You ask layer n−1 again, at the new place u_n. What must be remembered is the "
-            "velocity that it had at u_{n−1}. It costs no second evaluation.")
+@step.wrong(
+    "last layer asked again",
+    "You ask layer n−1 again, at the new place u_n. What must be remembered is the "
+    "velocity that it had at u_{n−1}. It costs no second evaluation.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n - 1](u[n]) if n else f[n])
 
 
-@step.wrong("this layer at the last place", "You ask layer n at the last place as well. What must be remembered is "
-            "the velocity that layer n−1 had there.")
+@step.wrong(
+    "this layer at the last place",
+    "You ask layer n at the last place as well. What must be remembered is the velocity that layer n−1 had there.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n](u[n - 1]) if n else f[n])
 
 
-@step.wrong("Heun", "This is Heun's method, which looks at both ends of each step and asks a layer twice. Here the "
-            "second look is the memory.")
+@step.wrong(
+    "Heun",
+    "This is Heun's method, which looks at both ends of each step and asks a layer twice. Here the "
+    "second look is the memory.",
+)
 def _(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: (f[n] + layers[n](u[n] + dt * f[n])) / 2)
 
@@ -171,6 +217,7 @@ def _(answer, generator):
         def velocity(u):
             asked[n] += 1
             return layer(u)
+
         return velocity
 
     answer(u, [counted(n, layer) for n, layer in enumerate(layers)], dt)
@@ -201,8 +248,11 @@ def _(answer, generator):
     return abs(went - 1.5) < 1e-6 or f"Yours goes {went:.4g} Δt."
 
 
-@step.law("forgets", "A velocity is remembered for one step, not longer: if the first layer says 1 and three others "
-          "say 0, the way is 1 − 1/2 of Δt.")
+@step.law(
+    "forgets",
+    "A velocity is remembered for one step, not longer: if the first layer says 1 and three others "
+    "say 0, the way is 1 − 1/2 of Δt.",
+)
 def _(answer, generator):
     went = pushes(answer, 1.0, 0.0, 0.0, 0.0)
     return abs(went - 0.5) < 1e-6 or f"Yours goes {went:.4g} Δt."
@@ -225,7 +275,9 @@ def error_inputs(generator):
 
 
 error = Exercise(
-    "1.3", cell="path-error", inputs=error_inputs,
+    "1.3",
+    cell="path-error",
+    inputs=error_inputs,
     hints=(
         "Build a list of N layers, each a function of u, and hand it to two_step with Δt = 1/N.",
         "Layer n is u ↦ path(n/N) @ tanh(u). Take care that each one keeps its own n: lambda u, n=n: …, or a function "
@@ -237,16 +289,21 @@ error = Exercise(
 
 @error.wrong("Euler", "This is the error of Euler's steps. Send the layers through your two_step.")
 def _(N, path, u0, end):
-    return (march(u0, [lambda u, n=n: path(n / N) @ u.tanh() for n in range(N)], 1 / N, lambda n, u, f: f[n])
-            - end).norm()
+    return (
+        march(u0, [lambda u, n=n: path(n / N) @ u.tanh() for n in range(N)], 1 / N, lambda n, u, f: f[n]) - end
+    ).norm()
 
 
-@error.law("length", "The error is the length of the vector u_N − end, one number. On a path of zeros nothing moves, "
-           "so with u_0 − end = (3, −4) it is 5.")
+@error.law(
+    "length",
+    "The error is the length of the vector u_N − end, one number. On a path of zeros nothing moves, "
+    "so with u_0 − end = (3, −4) it is 5.",
+)
 def _(answer, generator):
     end = torch.zeros(2, dtype=torch.float64)
-    value = as_tensor(answer(4, lambda s: torch.zeros(2, 2, dtype=torch.float64), end + torch.tensor([3.0, -4]), end),
-                      "the error")
+    value = as_tensor(
+        answer(4, lambda s: torch.zeros(2, 2, dtype=torch.float64), end + torch.tensor([3.0, -4]), end), "the error"
+    )
     return value.numel() == 1 and abs(value.item() - 5) < 1e-6 or f"Yours is {value.tolist()}."
 
 
@@ -261,13 +318,16 @@ def _(answer, generator):
 
     answer(N, noted, u0, end)
     if len(asked) > 1 and len(set(asked)) == 1:
-        return (f"All of yours are at s = {asked[0]:g}: a lambda looks n up when it is called, and by then the loop is "
-                f"over. Write lambda u, n=n: …")
+        return (
+            f"All of yours are at s = {asked[0]:g}: a lambda looks n up when it is called, and by then the loop is "
+            f"over. Write lambda u, n=n: …"
+        )
     return set(asked) == {round(n / N, 6) for n in range(N)} or f"With N = {N} yours are at {sorted(set(asked))}."
 
 
-@error.law("velocity", "The velocity is W tanh(u): through one layer u_0 comes to u_0 + W(0) tanh(u_0), and yours "
-           "does not.")
+@error.law(
+    "velocity", "The velocity is W tanh(u): through one layer u_0 comes to u_0 + W(0) tanh(u_0), and yours does not."
+)
 def _(answer, generator):
     path, u0 = smooth_path(generator)
     return as_tensor(answer(1, path, u0, u0 + path(0.0) @ u0.tanh()), "the error").abs().max().item() < 1e-5
@@ -285,8 +345,9 @@ def _(answer, generator):
 
 
 rest = Exercise(
-    "1.4", cell="left-over", inputs=lambda generator: (
-        0.2 + 0.5 * torch.rand((), generator=generator, dtype=torch.float64).item(), 7),
+    "1.4",
+    cell="left-over",
+    inputs=lambda generator: (0.2 + 0.5 * torch.rand((), generator=generator, dtype=torch.float64).item(), 7),
     hints=(
         "All N layers are the same function, u ↦ −λu. Hand N of them to two_step.",
         "[layer] * N is a list of N layers.",
@@ -315,8 +376,10 @@ def _(answer, generator):
 @rest.law("at 1", "At λ = 1 the steps jump between 1/3 and −1/3 in the end: 1/3 must be left after many layers.")
 def _(answer, generator):
     values = [float(as_tensor(answer(1.0, N), "left_over")) for N in (60, 61)]
-    return all(abs(v - 1 / 3) < 1e-5 for v in values) or f"Yours leaves {values[0]:.4g} after 60 and {values[1]:.4g} " \
-        f"after 61."
+    return (
+        all(abs(v - 1 / 3) < 1e-5 for v in values)
+        or f"Yours leaves {values[0]:.4g} after 60 and {values[1]:.4g} after 61."
+    )
 
 
 @rest.law("threshold", "Below λ = 1 the steps come to rest, above they grow.")

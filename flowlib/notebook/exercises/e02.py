@@ -13,30 +13,44 @@ from flowlib.notebook.check import as_tensor
 from flowlib.notebook.exercises.base import Exercise, three_numbers
 
 by_hand = Exercise(
-    "2.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "2.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "Three equations for three numbers: what do the weights give for 1, for x and for x², and what must it be?",
         "w0 + w1 + w2 = 3, w1 + 3 w2 = 9/2, and for x²: w1 + 9 w2 = 9.",
         "Take the second equation from the third: 6 w2 = 9/2.",
     ),
 )
-by_hand.wrong("trapezoid", "These are the trapezoidal weights, half the gap on either side. They are exact for 1 and "
-              "x; for x² they give 10.5, and it must be 9.")(lambda: [0.5, 1.5, 1.0])
-by_hand.wrong("equal gaps", "These are Simpson's weights for equal gaps. The middle token stands at 1, not at 1.5: for "
-              "x you get 3.5, and it must be 4.5.")(lambda: [0.5, 2.0, 0.5])
-by_hand.wrong("all alike", "All tokens count alike here. That is right for the field 1, and for x it gives 4 in place "
-              "of 4.5.")(lambda: [1.0, 1.0, 1.0])
+by_hand.wrong(
+    "trapezoid",
+    "These are the trapezoidal weights, half the gap on either side. They are exact for 1 and "
+    "x; for x² they give 10.5, and it must be 9.",
+)(lambda: [0.5, 1.5, 1.0])
+by_hand.wrong(
+    "equal gaps",
+    "These are Simpson's weights for equal gaps. The middle token stands at 1, not at 1.5: for "
+    "x you get 3.5, and it must be 4.5.",
+)(lambda: [0.5, 2.0, 0.5])
+by_hand.wrong(
+    "all alike", "All tokens count alike here. That is right for the field 1, and for x it gives 4 in place of 4.5."
+)(lambda: [1.0, 1.0, 1.0])
 by_hand.wrong("mirrored", "These are the weights of tokens at 0, 2, 3: from the wrong end.")(lambda: [0.75, 2.25, 0.0])
 by_hand.wrong("mean", "These sum to 1. Weights have the unit of dx: they sum to the length of the river, 3.")(
-    lambda: [0.0, 0.75, 0.25])
-by_hand.wrong("first and last", "The middle token has no share. Ends alone are exact for 1 and x, but for x² they give "
-              "13.5 in place of 9.")(lambda: [1.5, 0.0, 1.5])
+    lambda: [0.0, 0.75, 0.25]
+)
+by_hand.wrong(
+    "first and last",
+    "The middle token has no share. Ends alone are exact for 1 and x, but for x² they give 13.5 in place of 9.",
+)(lambda: [1.5, 0.0, 1.5])
 
 
 def _moment(k, must):
     def holds(answer, generator):
         came = (as_tensor(answer(), "weights") * torch.tensor([0.0, 1, 3]).double() ** k).sum().item()
-        return abs(came - must) < 0.02 * 3 ** k or f"Yours give {came:.4g}."
+        return abs(came - must) < 0.02 * 3**k or f"Yours give {came:.4g}."
+
     return holds
 
 
@@ -60,7 +74,9 @@ def inputs(generator):
 
 
 rule = Exercise(
-    "2.2", cell="simpson-weights", inputs=inputs,
+    "2.2",
+    cell="simpson-weights",
+    inputs=inputs,
     hints=(
         "First the weights of one panel, as a function of its two gaps. Then a loop over panels: 0, 2, 4, …",
         "With z = x − x0 the panel's equations have the rows (1, 1, 1), z, z² and the right sides H, H²/2, H³/3, where "
@@ -94,20 +110,29 @@ def turned(a, b):
     return tuple(reversed(backwards(a, b)))
 
 
-@rule.wrong("trapezoid", "These are the trapezoidal weights, half the gap on either side: exact for straight lines "
-            "only. A parabola needs all three tokens of a panel at once.")
+@rule.wrong(
+    "trapezoid",
+    "These are the trapezoidal weights, half the gap on either side: exact for straight lines "
+    "only. A parabola needs all three tokens of a panel at once.",
+)
 def _(x):
     return panels(x, lambda a, b: (a / 2, (a + b) / 2, b / 2))
 
 
-@rule.wrong("equal gaps in a panel", "Your panel is H/6 · (1, 4, 1), which is right for equal gaps only. Solve the "
-            "three equations with the gaps as they are.")
+@rule.wrong(
+    "equal gaps in a panel",
+    "Your panel is H/6 · (1, 4, 1), which is right for equal gaps only. Solve the "
+    "three equations with the gaps as they are.",
+)
 def _(x):
     return panels(x, even)
 
 
-@rule.wrong("textbook", "These are h/3 · (1, 4, 2, …, 4, 1) with one h for all: the textbook's rule, for equal "
-            "spacing. Here the gaps differ.")
+@rule.wrong(
+    "textbook",
+    "These are h/3 · (1, 4, 2, …, 4, 1) with one h for all: the textbook's rule, for equal "
+    "spacing. Here the gaps differ.",
+)
 def _(x):
     return pattern(x, 4.0, 2.0)
 
@@ -119,50 +144,70 @@ def pattern(x, odd, inner, end=1.0):
     return w * (x[-1] - x[0]) / (len(x) - 1) / 3
 
 
-@rule.wrong("4 and 2 swapped", "The middle of each panel must weigh most. You gave the 4 to the points between two "
-            "panels, and you took one spacing for all.")
+@rule.wrong(
+    "4 and 2 swapped",
+    "The middle of each panel must weigh most. You gave the 4 to the points between two "
+    "panels, and you took one spacing for all.",
+)
 def _(x):
     return pattern(x, 2.0, 4.0)
 
 
-@rule.wrong("gaps swapped", "The two gaps of each panel have changed places. If the second gap is the longer one, it "
-            "is the *last* token that must count more.")
+@rule.wrong(
+    "gaps swapped",
+    "The two gaps of each panel have changed places. If the second gap is the longer one, it "
+    "is the *last* token that must count more.",
+)
 def _(x):
     return panels(x, backwards)
 
 
-@rule.wrong("overwritten", "A point between two panels belongs to both. Yours has the weight of the later one only: "
-            "add (+=), do not assign.")
+@rule.wrong(
+    "overwritten",
+    "A point between two panels belongs to both. Yours has the weight of the later one only: add (+=), do not assign.",
+)
 def _(x):
     return panels(x, turned, add=False)
 
 
-@rule.wrong("overlapping panels", "Your panels begin at every point, so nearly every stretch is counted twice. The "
-            "next panel begins where the last one ends: 0, 2, 4, …")
+@rule.wrong(
+    "overlapping panels",
+    "Your panels begin at every point, so nearly every stretch is counted twice. The "
+    "next panel begins where the last one ends: 0, 2, 4, …",
+)
 def _(x):
     return panels(x, turned, stride=1)
 
 
-@rule.wrong("mean", "Your weights sum to 1, so they give the mean of the field. Weights have the unit of dx and sum to "
-            "the length of the domain.")
+@rule.wrong(
+    "mean",
+    "Your weights sum to 1, so they give the mean of the field. Weights have the unit of dx and sum to "
+    "the length of the domain.",
+)
 def _(x):
     return panels(x, turned) / (x[-1] - x[0])
 
 
-@rule.wrong("factor 3", "All weights are three times too large: for the field 1 they must give the length of the "
-            "domain.")
+@rule.wrong(
+    "factor 3", "All weights are three times too large: for the field 1 they must give the length of the domain."
+)
 def _(x):
     return panels(x, turned) * 3
 
 
-@rule.wrong("factor 2", "All weights are twice as large as they must be: for the field 1 they must give the length of "
-            "the domain.")
+@rule.wrong(
+    "factor 2",
+    "All weights are twice as large as they must be: for the field 1 they must give the length of the domain.",
+)
 def _(x):
     return panels(x, turned) * 2
 
 
-@rule.wrong("no negative weights", "You set negative weights to 0. The demand can ask for them, and then they belong "
-            "to the rule: 2.5 asks what to think of it.")
+@rule.wrong(
+    "no negative weights",
+    "You set negative weights to 0. The demand can ask for them, and then they belong "
+    "to the rule: 2.5 asks what to think of it.",
+)
 def _(x):
     return panels(x, turned).clamp(min=0)
 
@@ -192,8 +237,11 @@ def _exact(k):
         z = x - x[0]  # 0 … H
         came = (as_tensor(answer(x), "the weights") * z**k).sum().item()
         must = z[-1].item() ** (k + 1) / (k + 1)
-        return abs(came - must) < 1e-6 * max(1, must) or f"With x measured from the first point, yours give " \
-            f"{came:.5g} and not {must:.5g}."
+        return (
+            abs(came - must) < 1e-6 * max(1, must)
+            or f"With x measured from the first point, yours give {came:.5g} and not {must:.5g}."
+        )
+
     return holds
 
 
@@ -220,8 +268,10 @@ def _(answer, generator):
     return bool((whole - both).abs().max() < 1e-6)
 
 
-@rule.law("even number", "An even number of points cannot be cut into panels of three, and one point is no panel: "
-          "raise a ValueError there.")
+@rule.law(
+    "even number",
+    "An even number of points cannot be cut into panels of three, and one point is no panel: raise a ValueError there.",
+)
 def _(answer, generator):
     (x,) = inputs(generator)
     for n in (8, 4, 2, 1):
@@ -243,8 +293,14 @@ def smooth(x):
 SMOOTH = (math.exp(1.5) - 1) / 1.5
 MIDPOINT, SIMPSON = "midpoint", "simpson"
 error = Exercise(
-    "2.3", cell="rule-error", inputs=lambda generator: (
-        SIMPSON, 9, lambda x: (3 * x).cos(), torch.rand((), generator=generator, dtype=torch.float64).item()),
+    "2.3",
+    cell="rule-error",
+    inputs=lambda generator: (
+        SIMPSON,
+        9,
+        lambda x: (3 * x).cos(),
+        torch.rand((), generator=generator, dtype=torch.float64).item(),
+    ),
     hints=(
         "Make points and weights for each rule. Then the rest is one line: the weighted sum of f(x), less exact.",
         "Simpson's points: torch.linspace(0, 1, n, dtype=torch.float64). Midpoint's: Grid.uniform(n).",
@@ -268,8 +324,10 @@ def _(rule, n, f, exact):
     return abs(f(Grid.uniform(n, "trapezoid").x).mean().item() - exact)
 
 
-@error.law("the integral itself", "The error is the distance from exact: if exact is moved far away, the error must be "
-           "about as large.")
+@error.law(
+    "the integral itself",
+    "The error is the distance from exact: if exact is moved far away, the error must be about as large.",
+)
 def _(answer, generator):
     values = [float(as_tensor(answer(r, 9, smooth, SMOOTH - 100), "the error")) for r in (MIDPOINT, SIMPSON)]
     return all(abs(v - 100) < 1 for v in values) or f"Moved by 100, yours is {values[0]:.4g} and {values[1]:.4g}."
@@ -289,8 +347,11 @@ def _(answer, generator):
 @error.law("order 4", "Simpson's rule has order 4 on a smooth field: 16 times smaller at twice as many gaps.")
 def _(answer, generator):
     a, b = (float(answer(SIMPSON, n, smooth, SMOOTH)) for n in (21, 41))
-    return abs(a / max(b, 1e-300) - 16) < 1.5 or f"From 20 to 40 gaps yours changes by a factor of {a / b:.2f}. Are " \
+    return (
+        abs(a / max(b, 1e-300) - 16) < 1.5
+        or f"From 20 to 40 gaps yours changes by a factor of {a / b:.2f}. Are "
         f"points and weights in float64, and are both ends included?"
+    )
 
 
 @error.law("cubic", "Simpson's rule is exact for x³ at equal spacing, up to rounding in float64.")
@@ -303,8 +364,7 @@ def _(answer, generator):
     places = (0.2 + 0.6 * torch.rand(60, generator=generator, dtype=torch.float64)).tolist()
 
     def rms(n):
-        errors = [float(answer(SIMPSON, n, lambda x, c=c: (x - c).abs(), (c * c + (1 - c) ** 2) / 2))
-                  for c in places]
+        errors = [float(answer(SIMPSON, n, lambda x, c=c: (x - c).abs(), (c * c + (1 - c) ** 2) / 2)) for c in places]
         return math.sqrt(sum(e * e for e in errors) / len(errors))
 
     p = math.log(rms(17) / max(rms(129), 1e-300), 8)

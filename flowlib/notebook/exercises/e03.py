@@ -18,21 +18,31 @@ def inputs(generator):
 
 
 by_hand = Exercise(
-    "3.1", cell="shares", inputs=lambda generator: (), tol=6e-3,
+    "3.1",
+    cell="shares",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "Write three rows: the distance from 0 to each key, κ of it, and κ times the weight of that key.",
         "κ is 1, 1/2 and 1/10. A key's share is its own κ·w, divided by the sum of all three.",
         "The sum is 1/4 + 1/8 + 1/20 = 0.425. Divide 1/4, 1/8 and 1/20 by it.",
     ),
 )
-by_hand.wrong("unweighted", "These are the shares of three equal tokens. The third one stands for as much of Ω as the "
-              "two others together: multiply κ by the weight, above and below.")(lambda: [0.625, 0.3125, 0.0625])
-by_hand.wrong("not normalised", "These are κ times weight. What is heard is an average, so the three shares must sum "
-              "to 1: divide by their sum.")(lambda: [0.25, 0.125, 0.05])
-by_hand.wrong("not squared", "You took |q − k| instead of its square: at the distance 3 the kernel is "
-              "1/(1 + 9).")(lambda: [0.5, 0.25, 0.25])
+by_hand.wrong(
+    "unweighted",
+    "These are the shares of three equal tokens. The third one stands for as much of Ω as the "
+    "two others together: multiply κ by the weight, above and below.",
+)(lambda: [0.625, 0.3125, 0.0625])
+by_hand.wrong(
+    "not normalised",
+    "These are κ times weight. What is heard is an average, so the three shares must sum to 1: divide by their sum.",
+)(lambda: [0.25, 0.125, 0.05])
+by_hand.wrong("not squared", "You took |q − k| instead of its square: at the distance 3 the kernel is 1/(1 + 9).")(
+    lambda: [0.5, 0.25, 0.25]
+)
 by_hand.wrong("weights alone", "These are the weights: the shares if every key were equally near.")(
-    lambda: [0.25, 0.25, 0.5])
+    lambda: [0.25, 0.25, 0.5]
+)
 
 
 @by_hand.law("sum", "The shares must sum to 1.")
@@ -46,8 +56,11 @@ def _(answer, generator):
     return first > second > third
 
 
-@by_hand.law("kernel times weight", "The shares must stand to each other as κ times weight of their keys. Yours do "
-             "not: write κ·w for each key once more.")
+@by_hand.law(
+    "kernel times weight",
+    "The shares must stand to each other as κ times weight of their keys. Yours do "
+    "not: write κ·w for each key once more.",
+)
 def _(answer, generator):
     first, second, third = answer()
     right = abs(first - 2 * second) < 0.02 and abs(first - 5 * third) < 0.035
@@ -61,7 +74,9 @@ def check_shares(shares) -> None:
 
 
 attend = Exercise(
-    "3.2", cell="near-attend", inputs=inputs,
+    "3.2",
+    cell="near-attend",
+    inputs=inputs,
     hints=(
         "Three steps, and a shape beside each: all squared distances (query, key); the kernel times the weights "
         "(query, key); the average of v (query, value).",
@@ -81,32 +96,44 @@ def nearness(q, k, scale):
     return 1 / (1 + (torch.cdist(q, k) / scale) ** 2)
 
 
-@attend.wrong("unweighted", "The weights of the tokens are missing. A sum over tokens is an integral only where each "
-              "token counts with the length that it stands for.")
+@attend.wrong(
+    "unweighted",
+    "The weights of the tokens are missing. A sum over tokens is an integral only where each "
+    "token counts with the length that it stands for.",
+)
 def _(q, k, v, weights, scale):
     return heard(nearness(q, k, scale), v)
 
 
-@attend.wrong("weights above only", "The weights stand in the numerator and not in the sum that you divide by: then "
-              "the shares of a row do not sum to 1.")
+@attend.wrong(
+    "weights above only",
+    "The weights stand in the numerator and not in the sum that you divide by: then "
+    "the shares of a row do not sum to 1.",
+)
 def _(q, k, v, weights, scale):
     return heard(nearness(q, k, scale), v, weights, 1.0)
 
 
-@attend.wrong("weights below only", "The weights stand in the sum that you divide by, but not in the numerator: both "
-              "integrals need them.")
+@attend.wrong(
+    "weights below only",
+    "The weights stand in the sum that you divide by, but not in the numerator: both integrals need them.",
+)
 def _(q, k, v, weights, scale):
     return heard(nearness(q, k, scale), v, 1.0, weights)
 
 
-@attend.wrong("wrong axis", "You normalised over the queries: each column sums to 1. It is the *listener* who hears "
-              "an average: normalise over the keys, the last axis.")
+@attend.wrong(
+    "wrong axis",
+    "You normalised over the queries: each column sums to 1. It is the *listener* who hears "
+    "an average: normalise over the keys, the last axis.",
+)
 def _(q, k, v, weights, scale):
     return heard(nearness(q, k, scale), v, weights, axis=-2)
 
 
-@attend.wrong("not normalised", "The result grows with the number of tokens: ∫ γ dx̃ = 1 is missing. Divide each row "
-              "by its sum.")
+@attend.wrong(
+    "not normalised", "The result grows with the number of tokens: ∫ γ dx̃ = 1 is missing. Divide each row by its sum."
+)
 def _(q, k, v, weights, scale):
     return nearness(q, k, scale) * weights @ v
 
@@ -116,8 +143,10 @@ def _(q, k, v, weights, scale):
     return heard(1 / (1 + torch.cdist(q, k) / scale), v, weights)
 
 
-@attend.wrong("scale not squared", "The distance is squared, the scale is not: s has the unit of a distance, so it is "
-              "|q − k|²/s².")
+@attend.wrong(
+    "scale not squared",
+    "The distance is squared, the scale is not: s has the unit of a distance, so it is |q − k|²/s².",
+)
 def _(q, k, v, weights, scale):
     return heard(1 / (1 + torch.cdist(q, k) ** 2 / scale), v, weights)
 
@@ -127,14 +156,20 @@ def _(q, k, v, weights, scale):
     return heard(nearness(q, k, 1.0), v, weights)
 
 
-@attend.wrong("softmax on top", "You put the kernel through a softmax as well. It is positive already: multiply by "
-              "the weights and divide by the sum.")
+@attend.wrong(
+    "softmax on top",
+    "You put the kernel through a softmax as well. It is positive already: multiply by "
+    "the weights and divide by the sum.",
+)
 def _(q, k, v, weights, scale):
     return heard(nearness(q, k, scale).exp(), v, weights)
 
 
-@attend.wrong("dot product", "This kernel asks how *far* q and k are from each other, not what their product is: use "
-              "|q − k|², as torch.cdist gives it.")
+@attend.wrong(
+    "dot product",
+    "This kernel asks how *far* q and k are from each other, not what their product is: use "
+    "|q − k|², as torch.cdist gives it.",
+)
 def _(q, k, v, weights, scale):
     return heard(1 / (1 + (q @ k.mT / scale) ** 2), v, weights)
 
@@ -158,8 +193,11 @@ def _(answer, generator):
     return bool((as_tensor(answer(q, k, same, weights, scale), "the result") - 7).abs().max() < 1e-9)
 
 
-@attend.law("split", "Split a token into two at the same place, with half of its weight each: nothing that is heard "
-            "may change. With your function it does.")
+@attend.law(
+    "split",
+    "Split a token into two at the same place, with half of its weight each: nothing that is heard "
+    "may change. With your function it does.",
+)
 def _(answer, generator):
     q, k, v, weights, scale = inputs(generator)
     one = as_tensor(answer(q, k, v, weights, scale), "the result")
@@ -168,8 +206,11 @@ def _(answer, generator):
     return bool((one - two).abs().max() < 1e-9)
 
 
-@attend.law("two keys", "Two equal tokens, one at the listener's own place and one at the distance s: κ is 1 and 1/2, "
-            "so the shares are 2/3 and 1/3.")
+@attend.law(
+    "two keys",
+    "Two equal tokens, one at the listener's own place and one at the distance s: κ is 1 and 1/2, "
+    "so the shares are 2/3 and 1/3.",
+)
 def _(answer, generator):
     _, _, _, _, scale = inputs(generator)
     q = torch.zeros(1, 1, dtype=torch.float64)
@@ -188,7 +229,10 @@ def _(answer, generator):
 
 
 error = Exercise(
-    "3.3", cell="operator-error", inputs=lambda generator: (), tol=1e-9,
+    "3.3",
+    cell="operator-error",
+    inputs=lambda generator: (),
+    tol=1e-9,
     hints=(
         "Make the grid, put q, k and v of its points into your function, and compare with the same on a much finer "
         "grid of Gauss points.",

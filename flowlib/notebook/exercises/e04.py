@@ -25,7 +25,10 @@ def stack(*tokens):
 
 
 by_hand = Exercise(
-    "4.1", cell="nearest", inputs=lambda generator: (), tol=6e-3,
+    "4.1",
+    cell="nearest",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "Write three numbers beside each token: its mean, its deviations from the mean, and the root of their mean "
         "square.",
@@ -33,21 +36,31 @@ by_hand = Exercise(
         "For the first token the deviations are (5, −1, −1, −3). Shrink them until their spread is 1.5, and add 1.",
     ),
 )
-by_hand.wrong("layer norm", "The second token had the spread 1 and has 1.5 now. That is layer norm, which stretches as "
-              "well. Here 1 is allowed: at most 1.5.")(
-    lambda: stack(*(LEVEL + MOST * (v - v.mean()) / spread(v) for v in FIELD[:2]), FIELD[2] * 0 + 1))
-by_hand.wrong("unbiased", "For the spread of the first token you divided 36 by 3. Nothing is estimated here: divide by "
-              "the number of features, 4.")(
-    lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / FIELD[0].std(), FIELD[1] - 4, FIELD[2] - 6))
-by_hand.wrong("only where too large", "You changed only the token whose spread is too large. S asks for the mean as "
-              "well: it must be 1 in all three.")(lambda: stack(LEVEL + (FIELD[0] - 4) / 2, FIELD[1], FIELD[2]))
+by_hand.wrong(
+    "layer norm",
+    "The second token had the spread 1 and has 1.5 now. That is layer norm, which stretches as "
+    "well. Here 1 is allowed: at most 1.5.",
+)(lambda: stack(*(LEVEL + MOST * (v - v.mean()) / spread(v) for v in FIELD[:2]), FIELD[2] * 0 + 1))
+by_hand.wrong(
+    "unbiased",
+    "For the spread of the first token you divided 36 by 3. Nothing is estimated here: divide by "
+    "the number of features, 4.",
+)(lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / FIELD[0].std(), FIELD[1] - 4, FIELD[2] - 6))
+by_hand.wrong(
+    "only where too large",
+    "You changed only the token whose spread is too large. S asks for the mean as well: it must be 1 in all three.",
+)(lambda: stack(LEVEL + (FIELD[0] - 4) / 2, FIELD[1], FIELD[2]))
 by_hand.wrong("σ1 forgotten", "These tokens have mean 0. S asks for mean 1.")(
-    lambda: stack((FIELD[0] - 4) / 2, FIELD[1] - 5, FIELD[2] - 7))
+    lambda: stack((FIELD[0] - 4) / 2, FIELD[1] - 5, FIELD[2] - 7)
+)
 by_hand.wrong("variance", "You divided by the variance, 9. The spread is its root, 3.")(
-    lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / 9, FIELD[1] - 4, FIELD[2] - 6))
-by_hand.wrong("features cut off", "You cut off each feature by itself where it is more than 1.5 from the mean. σ2 "
-              "bounds the spread of the whole token: shrink all its deviations by one factor.")(
-    lambda: stack(LEVEL + (FIELD[0] - 4).clamp(-MOST, MOST), FIELD[1] - 4, FIELD[2] - 6))
+    lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / 9, FIELD[1] - 4, FIELD[2] - 6)
+)
+by_hand.wrong(
+    "features cut off",
+    "You cut off each feature by itself where it is more than 1.5 from the mean. σ2 "
+    "bounds the spread of the whole token: shrink all its deviations by one factor.",
+)(lambda: stack(LEVEL + (FIELD[0] - 4).clamp(-MOST, MOST), FIELD[1] - 4, FIELD[2] - 6))
 
 
 def _given(answer):
@@ -60,14 +73,18 @@ def _(answer, generator):
     return bool(off.max() < 6e-3) or f"Look at token {int(off.argmax()) + 1}."
 
 
-@by_hand.law("constant", "The third token is constant. Without its mean nothing is left of it, so there is nothing to "
-             "shrink.")
+@by_hand.law(
+    "constant", "The third token is constant. Without its mean nothing is left of it, so there is nothing to shrink."
+)
 def _(answer, generator):
     return bool(spread(_given(answer)[2]) < 6e-3)
 
 
-@by_hand.law("inside", "The second token has a spread that S allows. Going straight down to the plane brings it into "
-             "S, and no way is shorter: its deviations from the mean stay as they are.")
+@by_hand.law(
+    "inside",
+    "The second token has a spread that S allows. Going straight down to the plane brings it into "
+    "S, and no way is shorter: its deviations from the mean stay as they are.",
+)
 def _(answer, generator):
     return bool((_given(answer)[1] - LEVEL - FIELD[1] + 5).abs().max() < 6e-3)
 
@@ -101,7 +118,9 @@ def inputs(generator):
 
 
 project = Exercise(
-    "4.2", cell="at-most", inputs=inputs,
+    "4.2",
+    cell="at-most",
+    inputs=inputs,
     hints=(
         "Two legs, as in the chapter: down to the plane (set the mean), then along the ray (set the spread). Which "
         "tokens need the second one?",
@@ -118,43 +137,63 @@ def rays(v, mean, std, s=None, at_most=1.0, at_least=0.0, m=None):
     return mean + factor.clamp(at_least, at_most) * (v - (v.mean(-1, keepdim=True) if m is None else m))
 
 
-project.wrong("layer norm", "This is layer norm: tokens inside S are stretched until their spread is σ2. A smaller "
-               "spread is allowed here, and going out to the rim is a detour.")(
-    lambda v, mean, std: rays(v, mean, std, at_most=math.inf))
-project.wrong("mean kept inside", "Tokens with little spread stay where they are, mean and all. S has two conditions: "
-               "whatever the spread, the mean must become σ1.")(
-    lambda v, mean, std: torch.where(spread(v, True) <= std, v, rays(v, mean, std, at_most=math.inf)))
+project.wrong(
+    "layer norm",
+    "This is layer norm: tokens inside S are stretched until their spread is σ2. A smaller "
+    "spread is allowed here, and going out to the rim is a detour.",
+)(lambda v, mean, std: rays(v, mean, std, at_most=math.inf))
+project.wrong(
+    "mean kept inside",
+    "Tokens with little spread stay where they are, mean and all. S has two conditions: "
+    "whatever the spread, the mean must become σ1.",
+)(lambda v, mean, std: torch.where(spread(v, True) <= std, v, rays(v, mean, std, at_most=math.inf)))
 project.wrong("mean kept", "The spread is right, but each token keeps its own mean. S asks for the mean σ1.")(
-    lambda v, mean, std: rays(v, v.mean(-1, keepdim=True), std))
+    lambda v, mean, std: rays(v, v.mean(-1, keepdim=True), std)
+)
 project.wrong("σ1 forgotten", "The mean is removed, and σ1 is not put in its place.")(
-    lambda v, mean, std: rays(v, 0.0, std))
-project.wrong("unbiased", "The spread is divided by d − 1. It belongs to this one token and estimates nothing: divide "
-               "by d (`correction=0`).")(
-    lambda v, mean, std: rays(v, mean, std, v.std(-1, keepdim=True)))
+    lambda v, mean, std: rays(v, 0.0, std)
+)
+project.wrong(
+    "unbiased",
+    "The spread is divided by d − 1. It belongs to this one token and estimates nothing: divide by d (`correction=0`).",
+)(lambda v, mean, std: rays(v, mean, std, v.std(-1, keepdim=True)))
 project.wrong("variance", "You compare with the variance and divide by it. The spread is its root.")(
-    lambda v, mean, std: rays(v, mean, std, spread(v, True) ** 2))
-project.wrong("norm", "You took the length |v − m|, the root of the *sum* of squares. The spread is the root of their "
-               "mean: it is √d times smaller.")(
-    lambda v, mean, std: rays(v, mean, std, (v - v.mean(-1, keepdim=True)).norm(dim=-1, keepdim=True)))
-project.wrong("spread about σ1", "The spread is measured from σ1 while the token still has its own mean, so a token "
-               "with another mean seems wide. First the mean, then the spread: in the other order it ends too near to "
-               "the centre.")(
-    lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt()))
-project.wrong("features cut off", "Each feature is cut off by itself. σ2 bounds the spread of the token: the nearest "
-               "point keeps the shape, so one factor multiplies all deviations.")(
-    lambda v, mean, std: mean + (v - v.mean(-1, keepdim=True)).clamp(-std, std))
-project.wrong("at least", "This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the "
-               "comparison round.")(
-    lambda v, mean, std: rays(v, mean, std, at_most=math.inf, at_least=1.0))
-project.wrong("over the tokens", "Mean and spread are taken over the tokens. A constraint of term II hears one token "
-               "at a time: take them over the features, the last axis.")(
-    lambda v, mean, std: rays(v.mT, mean, std).mT)
-project.wrong("one spread for all", "One spread is taken for the whole field. Each token has its own: use dim=-1 and "
-               "keepdim=True.")(
-    lambda v, mean, std: rays(v, mean, std, spread(v).square().mean().sqrt()))
-project.wrong("ball without a mean", "The mean is not set at all: you shrink v − σ1 as if S were a ball. S is a disc "
-               "in the plane of the tokens with mean σ1.")(
-    lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt(), m=mean))
+    lambda v, mean, std: rays(v, mean, std, spread(v, True) ** 2)
+)
+project.wrong(
+    "norm",
+    "You took the length |v − m|, the root of the *sum* of squares. The spread is the root of their "
+    "mean: it is √d times smaller.",
+)(lambda v, mean, std: rays(v, mean, std, (v - v.mean(-1, keepdim=True)).norm(dim=-1, keepdim=True)))
+project.wrong(
+    "spread about σ1",
+    "The spread is measured from σ1 while the token still has its own mean, so a token "
+    "with another mean seems wide. First the mean, then the spread: in the other order it ends too near to "
+    "the centre.",
+)(lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt()))
+project.wrong(
+    "features cut off",
+    "Each feature is cut off by itself. σ2 bounds the spread of the token: the nearest "
+    "point keeps the shape, so one factor multiplies all deviations.",
+)(lambda v, mean, std: mean + (v - v.mean(-1, keepdim=True)).clamp(-std, std))
+project.wrong(
+    "at least",
+    "This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the comparison round.",
+)(lambda v, mean, std: rays(v, mean, std, at_most=math.inf, at_least=1.0))
+project.wrong(
+    "over the tokens",
+    "Mean and spread are taken over the tokens. A constraint of term II hears one token "
+    "at a time: take them over the features, the last axis.",
+)(lambda v, mean, std: rays(v.mT, mean, std).mT)
+project.wrong(
+    "one spread for all",
+    "One spread is taken for the whole field. Each token has its own: use dim=-1 and keepdim=True.",
+)(lambda v, mean, std: rays(v, mean, std, spread(v).square().mean().sqrt()))
+project.wrong(
+    "ball without a mean",
+    "The mean is not set at all: you shrink v − σ1 as if S were a ball. S is a disc "
+    "in the plane of the tokens with mean σ1.",
+)(lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt(), m=mean))
 
 
 def _far(a, b) -> float:
@@ -193,8 +232,9 @@ def _(answer, generator):
     return bool(spread(u).max() < std + 1e-5) or f"Yours has a spread of {spread(u).max():.3f}, and σ2 is {std:.3f}."
 
 
-@project.law("idempotent", "A projection leaves the points of S where they are. Projecting twice must be projecting "
-             "once.")
+@project.law(
+    "idempotent", "A projection leaves the points of S where they are. Projecting twice must be projecting once."
+)
 def _(answer, generator):
     v, mean, std = inputs(generator)
     once = _of(answer, v, mean, std)
@@ -211,8 +251,11 @@ def _(answer, generator):
     return bool(gap.abs().max() < 1e-5) or f"Token {worst} goes {gap[worst].item():.2g} further than it has to."
 
 
-@project.law("no scale", "Nothing in S has a size of its own: v, σ1 and σ2 a thousand times smaller must give a result "
-             "a thousand times smaller. Is there an ε in your formula?")
+@project.law(
+    "no scale",
+    "Nothing in S has a size of its own: v, σ1 and σ2 a thousand times smaller must give a result "
+    "a thousand times smaller. Is there an ε in your formula?",
+)
 def _(answer, generator):
     v, mean, std = inputs(generator)
     small = _of(answer, v / 1000, mean / 1000, std / 1000)
@@ -229,7 +272,9 @@ def winds(generator):
 
 
 river = Exercise(
-    "4.3", cell="river", inputs=winds,
+    "4.3",
+    cell="river",
+    inputs=winds,
     hints=(
         "Free flight changes a and leaves b. At which a does it end?",
         "The rim is met at a = √(σ2² − b²), at the time t0 = (√(σ2² − b²) − a)/c. Where t ≤ t0 you are done.",
@@ -253,8 +298,11 @@ def _(t, a, b, c, std):
     return [a + c * t, b]
 
 
-@river.wrong("sticks", "The token sticks where it lands. The normal cone there takes away the part of the wind that "
-             "points out of S, and not the part along the rim: the token slides.")
+@river.wrong(
+    "sticks",
+    "The token sticks where it lands. The normal cone there takes away the part of the wind that "
+    "points out of S, and not the part along the rim: the token slides.",
+)
 def _(t, a, b, c, std):
     return [_landing(b, std), b]
 
@@ -264,8 +312,11 @@ def _(t, a, b, c, std):
     return [min(a + c * t, std), b]
 
 
-@river.wrong("one projection", "You let the token fly all the way and project once, at the end. The constraint holds "
-             "at every moment, not only at the last one.")
+@river.wrong(
+    "one projection",
+    "You let the token fly all the way and project once, at the end. The constraint holds "
+    "at every moment, not only at the last one.",
+)
 def _(t, a, b, c, std):
     r = math.hypot(a + c * t, b)
     return [(a + c * t) * std / r, b * std / r]
@@ -276,14 +327,18 @@ def _(t, a, b, c, std):
     return _slide(t, _landing(b, std), b, c, std)
 
 
-@river.wrong("starts on the rim", "You take the angle of the start and let it slide at once, as on the circle of layer "
-             "norm. The token starts inside, and flies first.")
+@river.wrong(
+    "starts on the rim",
+    "You take the angle of the start and let it slide at once, as on the circle of layer "
+    "norm. The token starts inside, and flies first.",
+)
 def _(t, a, b, c, std):
     return _slide(t, a, b, c, std)
 
 
-@river.wrong("rate c", "The angle turns at the rate c/σ2, not c: on a wider circle the same wind takes longer to turn "
-             "a token.")
+@river.wrong(
+    "rate c", "The angle turns at the rate c/σ2, not c: on a wider circle the same wind takes longer to turn a token."
+)
 def _(t, a, b, c, std):
     return _slide(t - (_landing(b, std) - a) / c, _landing(b, std), b, c, std, rate=c)
 
@@ -300,13 +355,16 @@ def _place(answer, *args):
     return place
 
 
-@river.law("free flight", "Before it meets the rim the token flies freely, to (a + ct, b): inside, S takes nothing "
-           "away.")
+@river.law(
+    "free flight", "Before it meets the rim the token flies freely, to (a + ct, b): inside, S takes nothing away."
+)
 def _(answer, generator):
     _, a, b, c, std = winds(generator)
     t0 = (_landing(b, std) - a) / c
-    return all(_far(_place(answer, z * t0, a, b, c, std), torch.tensor([a + c * z * t0, b]).double()) < 1e-5
-               for z in (0.3, 0.9))
+    return all(
+        _far(_place(answer, z * t0, a, b, c, std), torch.tensor([a + c * z * t0, b]).double()) < 1e-5
+        for z in (0.3, 0.9)
+    )
 
 
 @river.law("on the rim", "After t0 the token must be on the rim, at the distance σ2 from the centre.")
@@ -338,7 +396,10 @@ def _(answer, generator):
 
 
 error = Exercise(
-    "4.3", cell="steps-error", inputs=lambda generator: (), tol=1e-9,
+    "4.3",
+    cell="steps-error",
+    inputs=lambda generator: (),
+    tol=1e-9,
     hints=(
         "Start with u = a E + b K. Then n times: a step of length 1/n with the wind c E, and at_most with σ1 = 0.",
         "The river's two numbers make the token river(…)[0] E + river(…)[1] K.",
@@ -354,9 +415,12 @@ def _number(answer, *args):
     return value.item()
 
 
-@error.law("free flight", "A weak wind does not bring the token to the rim within t = 1. Then an Euler step is exact, "
-           "and the error must be 0. Does your step stretch a token that is inside, as layer norm does? Are there n "
-           "steps of 1/n?")
+@error.law(
+    "free flight",
+    "A weak wind does not bring the token to the rim within t = 1. Then an Euler step is exact, "
+    "and the error must be 0. Does your step stretch a token that is inside, as layer norm does? Are there n "
+    "steps of 1/n?",
+)
 def _(answer, generator):
     _, a, b, _, std = winds(generator)
     got = _number(answer, 10, a, b, 0.4 * (_landing(b, std) - a), std)
@@ -372,13 +436,15 @@ def _(answer, generator):
     return abs(ratio - 2) < 0.3 or f"From 64 to 128 steps yours is divided by {ratio:.2f}.{why}"
 
 
-@error.law("one step", "One step from the top of the rim, (0, σ2), lands at (c, σ2), and is then projected along its "
-           "ray.")
+@error.law(
+    "one step", "One step from the top of the rim, (0, σ2), lands at (c, σ2), and is then projected along its ray."
+)
 def _(answer, generator):
     _, _, _, c, std = winds(generator)
     turned = math.atan2(std, c) - 2 * math.atan(math.exp(-c / std))
     must, got = 2 * std * abs(math.sin(turned / 2)), _number(answer, 1, 0.0, std, c, std)
     if abs(got - 3**0.5 * must) < 1e-5:
-        return ("Your distance is √3 times too large: it is the length of the difference, not the root of its mean "
-                "square.")
+        return (
+            "Your distance is √3 times too large: it is the length of the difference, not the root of its mean square."
+        )
     return abs(got - must) < 1e-5 or f"From the river it is then {must:.4f} away, yours says {got:.4f}."

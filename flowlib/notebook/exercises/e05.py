@@ -11,7 +11,10 @@ from flowlib.notebook.check import as_tensor
 from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 by_hand = Exercise(
-    "5.1", cell="by-hand", inputs=lambda generator: (), tol=1e-6,
+    "5.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=1e-6,
     hints=(
         "For each token draw the cost ½(u − v)² + |u| over u: a parabola with a roof-shaped price on it.",
         "For u > 0 the slope of the cost is u − v + 1, for u < 0 it is u − v − 1. Where is it 0, and is that place on "
@@ -22,21 +25,32 @@ by_hand = Exercise(
 )
 GOOD = [2.5, 0.125, 1.5]
 by_hand.wrong("ReLU", "These are ReLU's places. Its price is a wall at 0; the price |u| is the same on either side.")(
-    lambda: [[3.0, 0, 0], GOOD])
-by_hand.wrong("one side", "A negative token moves towards 0 as well: −2 goes to −1. What you did is a ReLU that opens "
-              "at 1.")(lambda: [[2.0, 0, 0], GOOD])
-by_hand.wrong("all moved", "You moved every token by 1 towards 0, and −1/2 went past it. Beyond 0 the price rises "
-              "again: it must stay there.")(lambda: [[2.0, 0.5, -1], GOOD])
-by_hand.wrong("hard", "You kept the tokens beyond the threshold as they are. There a step towards 0 still pays, until "
-              "the parabola is as steep as the price.")(lambda: [[3.0, 0, -2], GOOD])
+    lambda: [[3.0, 0, 0], GOOD]
+)
+by_hand.wrong(
+    "one side", "A negative token moves towards 0 as well: −2 goes to −1. What you did is a ReLU that opens at 1."
+)(lambda: [[2.0, 0, 0], GOOD])
+by_hand.wrong(
+    "all moved",
+    "You moved every token by 1 towards 0, and −1/2 went past it. Beyond 0 the price rises again: it must stay there.",
+)(lambda: [[2.0, 0.5, -1], GOOD])
+by_hand.wrong(
+    "hard",
+    "You kept the tokens beyond the threshold as they are. There a step towards 0 still pays, until "
+    "the parabola is as steep as the price.",
+)(lambda: [[3.0, 0, -2], GOOD])
 by_hand.wrong("twice", "You moved by 2. The ½ in front of the square makes its slope u − v, so the way is λ = 1.")(
-    lambda: [[1.0, 0, 0], GOOD])
+    lambda: [[1.0, 0, 0], GOOD]
+)
 by_hand.wrong("half", "Halving is what the price ½u² does. For |u| the slope of the price is the same at every u > 0.")(
-    lambda: [[1.5, -0.25, -1], GOOD])
+    lambda: [[1.5, -0.25, -1], GOOD]
+)
 
 
-@by_hand.law("places", "One of the three places is no best bargain. Compare the cost ½(u − v)² + |u| with that of a "
-             "place beside it.")
+@by_hand.law(
+    "places",
+    "One of the three places is no best bargain. Compare the cost ½(u − v)² + |u| with that of a place beside it.",
+)
 def _(answer, generator):
     u, v = answer()[0], torch.tensor([3, -0.5, -2]).double()
     return bool(((u - v).square() / 2 + u.abs() <= torch.tensor(GOOD).double() + 1e-5).all())
@@ -61,7 +75,10 @@ def inputs(generator):
 
 
 sieve = Exercise(
-    "5.2", cell="sieve", inputs=inputs, tol=1e-5,
+    "5.2",
+    cell="sieve",
+    inputs=inputs,
+    tol=1e-5,
     hints=(
         "Forget the walls first: three zones of v, as in 5.1, with λ in place of 1.",
         "Then the walls. The cost is a convex function of one number: where its lowest point is shut out, the best "
@@ -76,8 +93,11 @@ def soft(v, way):
     return v - v.clamp(-way, way)
 
 
-@sieve.wrong("walls first", "You go to the walls first and pay the price afterwards. Far out that ends inside of the "
-             "wall, where a step outwards would pay. First the price, then the wall.")
+@sieve.wrong(
+    "walls first",
+    "You go to the walls first and pay the price afterwards. Far out that ends inside of the "
+    "wall, where a step outwards would pay. First the price, then the wall.",
+)
 def _(v, price, low, high):
     return soft(v.clamp(low, high), price)
 
@@ -92,20 +112,26 @@ def _(v, price, low, high):
     return soft(v, price)
 
 
-@sieve.wrong("hard", "What lies beyond the threshold stays as it is with you. It must move towards 0 by λ: up to there "
-             "a step pays.")
+@sieve.wrong(
+    "hard",
+    "What lies beyond the threshold stays as it is with you. It must move towards 0 by λ: up to there a step pays.",
+)
 def _(v, price, low, high):
     return F.hardshrink(v, price).clamp(low, high)
 
 
-@sieve.wrong("one side", "Negative features are set to 0. That is a shifted ReLU; the price |u| is the same on either "
-             "side.")
+@sieve.wrong(
+    "one side", "Negative features are set to 0. That is a shifted ReLU; the price |u| is the same on either side."
+)
 def _(v, price, low, high):
     return (v - price).clamp(min=0).clamp(low, high)
 
 
-@sieve.wrong("past 0", "Small features go past 0 and come out with the other sign. Beyond 0 the price rises again: "
-             "|v| ≤ λ must give exactly 0.")
+@sieve.wrong(
+    "past 0",
+    "Small features go past 0 and come out with the other sign. Beyond 0 the price rises again: "
+    "|v| ≤ λ must give exactly 0.",
+)
 def _(v, price, low, high):
     return (v - price * v.sign()).clamp(low, high)
 
@@ -125,27 +151,35 @@ def _(v, price, low, high):
     return soft(v, 2 * price).clamp(low, high)
 
 
-@sieve.wrong("rubber", "v/(1 + λ) is the proximal map of ½λu². It makes all features smaller by a factor and sets none "
-             "to 0.")
+@sieve.wrong(
+    "rubber", "v/(1 + λ) is the proximal map of ½λu². It makes all features smaller by a factor and sets none to 0."
+)
 def _(v, price, low, high):
     return (v / (1 + price)).clamp(low, high)
 
 
-@sieve.wrong("token", "You made the whole token shorter by λ: that is the price λ times the length of the token. Here "
-             "each feature pays for itself.")
+@sieve.wrong(
+    "token",
+    "You made the whole token shorter by λ: that is the price λ times the length of the token. Here "
+    "each feature pays for itself.",
+)
 def _(v, price, low, high):
     return (v * (1 - price / v.norm(dim=-1, keepdim=True)).clamp(min=0)).clamp(low, high)
 
 
-@sieve.wrong("outside to 0", "What lies outside of the walls is set to 0. The nearest allowed place is the wall "
-             "itself.")
+@sieve.wrong(
+    "outside to 0", "What lies outside of the walls is set to 0. The nearest allowed place is the wall itself."
+)
 def _(v, price, low, high):
     u = soft(v, price)
     return torch.where((u >= low) & (u <= high), u, 0.0)
 
 
-@sieve.wrong("walls on v", "Features beyond a wall go to it at once. Pay the price first: after the step towards 0 a "
-             "feature just beyond the wall may be inside of it.")
+@sieve.wrong(
+    "walls on v",
+    "Features beyond a wall go to it at once. Pay the price first: after the step towards 0 a "
+    "feature just beyond the wall may be inside of it.",
+)
 def _(v, price, low, high):
     u = torch.where(v > high, high, soft(v, price))
     return torch.where(v < low, low, u).clamp(low, high)
@@ -175,8 +209,10 @@ def _(answer, generator):
         worse = (u - v).square() / 2 + price * u.abs() - best
         if worse.max() > 1e-6:
             k = worse.argmax()
-            return f"With v = {v.flatten()[k]:.3f}, λ = {price:.3f} and walls at {low:.2f} and {high:.2f} yours goes " \
+            return (
+                f"With v = {v.flatten()[k]:.3f}, λ = {price:.3f} and walls at {low:.2f} and {high:.2f} yours goes "
                 f"to {u.flatten()[k]:.3f}; {places[at.flatten()[k]]:.3f} costs less."
+            )
     return True
 
 
@@ -194,7 +230,10 @@ def settle_inputs(generator):
 
 
 settle = Exercise(
-    "5.3", cell="settle", inputs=settle_inputs, tol=1e-5,
+    "5.3",
+    cell="settle",
+    inputs=settle_inputs,
+    tol=1e-5,
     hints=(
         "A loop over N steps of length Δt = T/N, two lines in it: an Euler step of c − u, then the sieve.",
         "The price must be paid for a time Δt only: hand λΔt to the sieve.",
@@ -209,8 +248,9 @@ def march(v, wind, dt, steps, after):
     return v
 
 
-@settle.wrong("whole price", "The sieve acts whole in each step, however short: λ in place of λΔt. A price is paid per "
-              "time.")
+@settle.wrong(
+    "whole price", "The sieve acts whole in each step, however short: λ in place of λΔt. A price is paid per time."
+)
 def _(v, wind, price, T, N):
     return march(v, wind, T / N, N, lambda u: soft(u, price))
 
@@ -240,8 +280,10 @@ def _(v, wind, price, T, N):
     return soft(march(v, wind, T / N, N, lambda u: u), price * T)
 
 
-@settle.wrong("velocity", "You put −λ sign(u) into the velocity. Near 0 such a step jumps from side to side; the sieve "
-              "stops there.")
+@settle.wrong(
+    "velocity",
+    "You put −λ sign(u) into the velocity. Near 0 such a step jumps from side to side; the sieve stops there.",
+)
 def _(v, wind, price, T, N):
     for _ in range(N):
         v = v + T / N * (wind - v - price * v.sign())
@@ -259,8 +301,11 @@ def _(answer, generator):
     return bool((as_tensor(answer(v, 0.5, 1.0, 4.0, 40), "the result") == 0).all())
 
 
-@settle.law("order 1", "The error must fall like N⁻¹. A feature from 2, with c = 1 and λ = 1/2, tends to 1/2: at T it "
-            "is at 1/2 + 3/2 e^(−T).")
+@settle.law(
+    "order 1",
+    "The error must fall like N⁻¹. A feature from 2, with c = 1 and λ = 1/2, tends to 1/2: at T it "
+    "is at 1/2 + 3/2 e^(−T).",
+)
 def _(answer, generator):
     v, T = torch.tensor([2.0], dtype=torch.float64), 1.5
     exact = 0.5 + 1.5 * torch.tensor(-T, dtype=torch.float64).exp()
@@ -275,7 +320,10 @@ def turn_inputs(generator):
 
 
 turn = Exercise(
-    "5.4", cell="asymmetry", inputs=turn_inputs, tol=1e-3,
+    "5.4",
+    cell="asymmetry",
+    inputs=turn_inputs,
+    tol=1e-3,
     hints=(
         "Move one feature of v by a small h, and see how all results answer: that is a column of J.",
         "Column j: (f(v + h e_j) − f(v − h e_j)) / 2h, with h = 1e-5 in float64.",
@@ -305,8 +353,11 @@ def _(f, v):
     return v.new_zeros(())
 
 
-@turn.wrong("half", "Half of it: each h must be counted once. A central difference f(v+h) − f(v−h) is divided by 2h, a "
-            "one-sided one by h.")
+@turn.wrong(
+    "half",
+    "Half of it: each h must be counted once. A central difference f(v+h) − f(v−h) is divided by 2h, a "
+    "one-sided one by h.",
+)
 def _(f, v):
     J = slopes(f, v)
     return (J - J.T).abs().max() / 2
@@ -330,8 +381,9 @@ def _(answer, generator):
     return value.numel() == 1 and value.item() >= 0
 
 
-@turn.law("wheel", "The map (a, b) ↦ (−b, a) turns by a right angle: J has 1 and −1 off the diagonal, so the answer "
-          "is 2.")
+@turn.law(
+    "wheel", "The map (a, b) ↦ (−b, a) turns by a right angle: J has 1 and −1 off the diagonal, so the answer is 2."
+)
 def _(answer, generator):
     value = float(answer(lambda v: torch.stack([-v[1], v[0]]).detach(), draw(generator, 2)))
     return abs(value - 2) < 1e-3 or f"Yours is {value:.4g}."

@@ -23,7 +23,10 @@ def walk(path, h=0.5):
 
 
 by_hand = Exercise(
-    "6.1", cell="arrive", inputs=lambda generator: (), tol=6e-3,
+    "6.1",
+    cell="arrive",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "Write the path of a token as a row of five points: the start, and one after each substep. A changes the first "
         "number only, B the second only.",
@@ -32,40 +35,57 @@ by_hand = Exercise(
     ),
 )
 by_hand.wrong("Lie", "You took A, B and again A, B: that is Lie splitting. In the second step B comes first.")(
-    lambda: walk("ABAB"))
+    lambda: walk("ABAB")
+)
 by_hand.wrong("starts with B", "You began with B. The first step is A then B, the second B then A.")(
-    lambda: walk("BAAB"))
-by_hand.wrong("always B first", "You took B, A and again B, A. The first step is A then B, and only the second is "
-              "turned round.")(lambda: walk("BABA"))
+    lambda: walk("BAAB")
+)
+by_hand.wrong(
+    "always B first", "You took B, A and again B, A. The first step is A then B, and only the second is turned round."
+)(lambda: walk("BABA"))
 by_hand.wrong("one step", "That is one step. There are two of them, four substeps in all.")(lambda: walk("AB"))
 by_hand.wrong("step of 1", "You took h = 1 in each substep. Two steps of 1/2 lead to t = 1.")(lambda: walk("ABBA", 1.0))
-by_hand.wrong("quarter", "You took h = 1/4 in each substep, as if both together had to take Δt. Each term acts for the "
-              "whole Δt = 1/2.")(lambda: walk("ABBA", 0.25))
-by_hand.wrong("at once", "Both substeps of a step started from the same numbers: that is additive splitting. The "
-              "second substep starts where the first one arrived.")(
-    lambda: TOKENS @ torch.linalg.matrix_power(torch.eye(2, dtype=torch.float64) + (A + B).T / 2, 2))
+by_hand.wrong(
+    "quarter",
+    "You took h = 1/4 in each substep, as if both together had to take Δt. Each term acts for the whole Δt = 1/2.",
+)(lambda: walk("ABBA", 0.25))
+by_hand.wrong(
+    "at once",
+    "Both substeps of a step started from the same numbers: that is additive splitting. The "
+    "second substep starts where the first one arrived.",
+)(lambda: TOKENS @ torch.linalg.matrix_power(torch.eye(2, dtype=torch.float64) + (A + B).T / 2, 2))
 by_hand.wrong("one B", "B acted once, for 1/2, between the two A. There are two of it in a row, one from each step.")(
-    lambda: walk("ABA"))
+    lambda: walk("ABA")
+)
 by_hand.wrong("the river", "That is where the river arrives. The scheme arrives beside it.")(
-    lambda: TOKENS @ torch.linalg.matrix_exp(A + B).T)
+    lambda: TOKENS @ torch.linalg.matrix_exp(A + B).T
+)
 
 
-@by_hand.law("linear", "The substeps are linear. Where the third token starts at twice the first minus the second, it "
-             "must arrive there.")
+@by_hand.law(
+    "linear",
+    "The substeps are linear. Where the third token starts at twice the first minus the second, it must arrive there.",
+)
 def _(answer, generator):
     first, second, third = as_tensor(answer(), "arrive")
     return bool((2 * first - second - third).abs().max() < 2e-2)
 
 
-@by_hand.law("area", "Every substep keeps areas. Your first two tokens span another area than at the start: look at "
-             "the signs, and whether each substep used the newest numbers.")
+@by_hand.law(
+    "area",
+    "Every substep keeps areas. Your first two tokens span another area than at the start: look at "
+    "the signs, and whether each substep used the newest numbers.",
+)
 def _(answer, generator):
     first, second, _ = as_tensor(answer(), "arrive")
     return abs(first[0] * second[1] - first[1] * second[0] - 1).item() < 2e-2
 
 
-@by_hand.law("back", "The path A, B, B, A is its own mirror image. Walked from the end with h = −1/2 it must lead back "
-             "to the start; yours does not. Write down the point after each substep.")
+@by_hand.law(
+    "back",
+    "The path A, B, B, A is its own mirror image. Walked from the end with h = −1/2 it must lead back "
+    "to the start; yours does not. Write down the point after each substep.",
+)
 def _(answer, generator):
     u = as_tensor(answer(), "arrive")
     for matrix in (A, B, B, A):
@@ -90,7 +110,9 @@ def inputs(generator):
 
 
 turns = Exercise(
-    "6.2", cell="turns", inputs=inputs,
+    "6.2",
+    cell="turns",
+    inputs=inputs,
     hints=(
         "Two loops: over the steps, and inside over the substeps. Which of the two decides in what order?",
         "Count the steps from 0: an even one takes the list as it is, an odd one takes it backwards.",
@@ -119,45 +141,75 @@ def rows(substeps, dt, steps, backward):
 
 def named(scheme):
     """The wrong way of taking a scheme of the library in every step."""
+
     def way(substeps, u, dt, steps):
         for _ in range(steps):
             u = SCHEMES[scheme].step(in_place(substeps), u, dt)
         return u
+
     return way
 
 
 turns.wrong("Lie", "The order never changes: this is Lie splitting. Every second step must be taken backwards.")(
-    named("lie"))
-turns.wrong("Strang", "You take half steps there and back in every step: this is Strang splitting. Here nothing is "
-            "halved, and the way back is the next step.")(
-    named("strang"))
-turns.wrong("symmetrised", "You take the mean of both orders in every step: symmetrised splitting, at twice the cost. "
-            "Here a step has one order.")(
-    named("symmetrised"))
-turns.wrong("additive", "All substeps of a step start from the same u: additive splitting. Then there is no order that "
-            "could change. Each substep starts where the last one arrived.")(named("additive"))
-turns.wrong("always backwards", "Every step is taken backwards. Only every second one is: check what `k % 2` says, and "
-            "that it is the step that is counted.")(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: True)))
-turns.wrong("backwards first", "The first step is taken backwards. It goes in the order of the list; the second one is "
-            "turned round.")(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k % 2 == 0)))
+    named("lie")
+)
+turns.wrong(
+    "Strang",
+    "You take half steps there and back in every step: this is Strang splitting. Here nothing is "
+    "halved, and the way back is the next step.",
+)(named("strang"))
+turns.wrong(
+    "symmetrised",
+    "You take the mean of both orders in every step: symmetrised splitting, at twice the cost. "
+    "Here a step has one order.",
+)(named("symmetrised"))
+turns.wrong(
+    "additive",
+    "All substeps of a step start from the same u: additive splitting. Then there is no order that "
+    "could change. Each substep starts where the last one arrived.",
+)(named("additive"))
+turns.wrong(
+    "always backwards",
+    "Every step is taken backwards. Only every second one is: check what `k % 2` says, and "
+    "that it is the step that is counted.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: True)))
+turns.wrong(
+    "backwards first",
+    "The first step is taken backwards. It goes in the order of the list; the second one is turned round.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k % 2 == 0)))
 turns.wrong("first half there", "You take all steps there, and then all steps back. The turn is in every second step.")(
-    lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k >= n // 2)))
-turns.wrong("one term per step", "In each step only one substep acts, and the terms take turns: each gets a part of "
-            "the time. In a step each term must act for the whole Δt.")(
-    lambda s, u, dt, n: through(s, u, [(k % len(s), dt) for k in range(n)]))
-turns.wrong("handed on", "You move the first substep to the end of the list each time: A B C, then B C A. The second "
-            "step is the mirror image: C B A.")(
-    lambda s, u, dt, n: through(s, u, [((i + k) % len(s), dt) for k in range(n) for i in range(len(s))]))
-turns.wrong("twice the time", "Each of your steps goes there *and* back, so the river flows for twice the time. There "
-            "and back are two steps.")(lambda s, u, dt, n: through(s, u, rows(s, dt, 2 * n, lambda k: k % 2)))
-turns.wrong("half the time", "The order is right, and each substep has Δt/2, as if there and back were one step. Each "
-            "term acts for Δt in each step.")(lambda s, u, dt, n: through(s, u, rows(s, dt / 2, n, lambda k: k % 2)))
-turns.wrong("odd step lost", "One step is lost where their number is odd: you count pairs. The last step then goes "
-            "there, and not back.")(lambda s, u, dt, n: through(s, u, rows(s, dt, n - n % 2, lambda k: k % 2)))
+    lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k >= n // 2))
+)
+turns.wrong(
+    "one term per step",
+    "In each step only one substep acts, and the terms take turns: each gets a part of "
+    "the time. In a step each term must act for the whole Δt.",
+)(lambda s, u, dt, n: through(s, u, [(k % len(s), dt) for k in range(n)]))
+turns.wrong(
+    "handed on",
+    "You move the first substep to the end of the list each time: A B C, then B C A. The second "
+    "step is the mirror image: C B A.",
+)(lambda s, u, dt, n: through(s, u, [((i + k) % len(s), dt) for k in range(n) for i in range(len(s))]))
+turns.wrong(
+    "twice the time",
+    "Each of your steps goes there *and* back, so the river flows for twice the time. There and back are two steps.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, 2 * n, lambda k: k % 2)))
+turns.wrong(
+    "half the time",
+    "The order is right, and each substep has Δt/2, as if there and back were one step. Each "
+    "term acts for Δt in each step.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt / 2, n, lambda k: k % 2)))
+turns.wrong(
+    "odd step lost",
+    "One step is lost where their number is odd: you count pairs. The last step then goes there, and not back.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, n - n % 2, lambda k: k % 2)))
 
 
-@turns.wrong("merged", "You merge two equal substeps into one of 2Δt. That is right for exact substeps only, and these "
-             "are not: Φ(2Δt) is not Φ(Δt)Φ(Δt).")
+@turns.wrong(
+    "merged",
+    "You merge two equal substeps into one of 2Δt. That is right for exact substeps only, and these "
+    "are not: Φ(2Δt) is not Φ(Δt)Φ(Δt).",
+)
 def _(substeps, u, dt, steps):
     merged = []
     for i, h in rows(substeps, dt, steps, lambda k: k % 2):
@@ -173,14 +225,18 @@ def record(answer, n, steps, dt=0.25):
         def taken(u, h):
             seen.append((i, float(h)))
             return u + h
+
         return taken
 
     end = as_tensor(answer([substep(i) for i in range(n)], torch.zeros(2, dtype=torch.float64), dt, steps), "turns")
     return seen, end
 
 
-@turns.law("time", "In each step each term acts for Δt. With the terms u' = 1 the result must grow by Δt for each of "
-           "them and each step.")
+@turns.law(
+    "time",
+    "In each step each term acts for Δt. With the terms u' = 1 the result must grow by Δt for each of "
+    "them and each step.",
+)
 def _(answer, generator):
     _, end = record(answer, 3, 4)
     right = end.shape == (2,) and bool((end - 3.0).abs().max() < 1e-6)
@@ -201,8 +257,10 @@ def _(answer, generator):
     return [i for i, _ in record(answer, 4, 3)[0]][:4] == [0, 1, 2, 3]
 
 
-@turns.law("turn", "Where two steps meet, the same substep stands on both sides: the last one of a step is the first "
-           "one of the next.")
+@turns.law(
+    "turn",
+    "Where two steps meet, the same substep stands on both sides: the last one of a step is the first one of the next.",
+)
 def _(answer, generator):
     seen = [i for i, _ in record(answer, 4, 5)[0]]
     return all(seen[4 * k - 1] == seen[4 * k] for k in range(1, 5)) or f"Yours takes {seen[:8]} …"
@@ -214,8 +272,11 @@ def _(answer, generator):
     return seen == seen[::-1] or f"Yours takes {seen}."
 
 
-@turns.law("list", "Called twice with the same list, your function gives two results: it turns the list itself round. "
-           "Take a reversed copy.")
+@turns.law(
+    "list",
+    "Called twice with the same list, your function gives two results: it turns the list itself round. "
+    "Take a reversed copy.",
+)
 def _(answer, generator):
     substeps, u, dt, _ = inputs(generator)
     once, again = (as_tensor(answer(substeps, u.clone(), dt, 2 + k), "turns") for k in (1, 1))
@@ -228,7 +289,10 @@ def matrices(generator):
 
 
 error = Exercise(
-    "6.3", cell="turns-error", inputs=matrices, tol=1e-9,
+    "6.3",
+    cell="turns-error",
+    inputs=matrices,
+    tol=1e-9,
     hints=(
         "Make two functions (v, h) ↦ Φ(h) v, one for A and one for B, and give them to your turns in a list.",
         "The step is 1/steps. The truth is torch.linalg.matrix_exp(A + B) @ u. The distance is the norm of the "
@@ -247,15 +311,26 @@ def _away(end, P, Q, u):
 
 
 error.wrong("Lie", "This is the error of Lie splitting. Is it your turns that takes the steps?")(
-    lambda P, Q, u, n, kind: _away(named("lie")(_flows(P, Q), u, 1 / n, n), P, Q, u))
+    lambda P, Q, u, n, kind: _away(named("lie")(_flows(P, Q), u, 1 / n, n), P, Q, u)
+)
 error.wrong("Strang", "This is the error of Strang splitting. Is it your turns that takes the steps?")(
-    lambda P, Q, u, n, kind: _away(named("strang")(_flows(P, Q), u, 1 / n, n), P, Q, u))
+    lambda P, Q, u, n, kind: _away(named("strang")(_flows(P, Q), u, 1 / n, n), P, Q, u)
+)
 error.wrong("B first", "B is the first in your list, and A the second.")(
-    lambda P, Q, u, n, kind: _away(through(_flows(Q, P), u, rows([P, Q], 1 / n, n, lambda k: k % 2)), P, Q, u))
-error.wrong("product", "You compare with e^B e^A u. Together the terms flow as e^(A+B), and that is not the "
-            "product where AB ≠ BA: the difference is what splitting costs.")(
-    lambda P, Q, u, n, kind: _away(through(_flows(P, Q), u, rows([P, Q], 1 / n, n, lambda k: k % 2)), 0 * P, 0 * Q,
-                                   torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u))
+    lambda P, Q, u, n, kind: _away(through(_flows(Q, P), u, rows([P, Q], 1 / n, n, lambda k: k % 2)), P, Q, u)
+)
+error.wrong(
+    "product",
+    "You compare with e^B e^A u. Together the terms flow as e^(A+B), and that is not the "
+    "product where AB ≠ BA: the difference is what splitting costs.",
+)(
+    lambda P, Q, u, n, kind: _away(
+        through(_flows(P, Q), u, rows([P, Q], 1 / n, n, lambda k: k % 2)),
+        0 * P,
+        0 * Q,
+        torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u,
+    )
+)
 
 
 def _error(answer, *args):
@@ -265,8 +340,11 @@ def _error(answer, *args):
     return value.item()
 
 
-@error.law("nothing", "Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix, "
-           "torch.linalg.matrix_exp, that you take?")
+@error.law(
+    "nothing",
+    "Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix, "
+    "torch.linalg.matrix_exp, that you take?",
+)
 def _(answer, generator):
     none = torch.zeros(2, 2, dtype=torch.float64)
     u = torch.ones(2, dtype=torch.float64)

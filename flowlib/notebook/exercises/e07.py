@@ -22,21 +22,31 @@ def uniform(generator, low: float, high: float) -> float:
 
 
 loss = Exercise(
-    "7.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "7.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "The loss is the mean of −log p over the three letters, with the natural logarithm.",
         "−log(1/2) = log 2, −log(1/4) = 2 log 2, −log(1/8) = 3 log 2, and log 2 = 0.693. Take the mean.",
         "The mean is 2 log 2. The perplexity is e to the loss, and e^(2 log 2) needs no calculator.",
     ),
 )
-loss.wrong("bits", "You took the logarithm to the base 2, so this loss is in bits. A nat goes with e: multiply by "
-           "log 2 = 0.693.")(lambda: 2.0)
-loss.wrong("sum", "You added up −log p of the three letters. The loss is their mean: a long text is not worse for "
-           "being long.")(lambda: 6 * LOG2)
-loss.wrong("mean first", "You took the logarithm of the mean probability. It is the mean of the logarithms: one bad "
-           "surprise costs more than the others gain.")(lambda: -math.log(7 / 24))
+loss.wrong(
+    "bits",
+    "You took the logarithm to the base 2, so this loss is in bits. A nat goes with e: multiply by log 2 = 0.693.",
+)(lambda: 2.0)
+loss.wrong(
+    "sum", "You added up −log p of the three letters. The loss is their mean: a long text is not worse for being long."
+)(lambda: 6 * LOG2)
+loss.wrong(
+    "mean first",
+    "You took the logarithm of the mean probability. It is the mean of the logarithms: one bad "
+    "surprise costs more than the others gain.",
+)(lambda: -math.log(7 / 24))
 loss.wrong("sign", "The minus is missing: the logarithm of a probability is negative, and a loss is not.")(
-    lambda: -2 * LOG2)
+    lambda: -2 * LOG2
+)
 
 
 @loss.law("loss", "The three probabilities multiplied are e to −3 times the loss. Yours are not.")
@@ -45,12 +55,19 @@ def _(answer, generator):
 
 
 perplexity = Exercise("7.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3, hints=loss.hints)
-perplexity.wrong("with 2", "Your loss is right. The perplexity turns *that* logarithm around, so it is e to the loss, "
-                 "not 2 to the loss.")(lambda: 2 ** (2 * LOG2))
-perplexity.wrong("mean of 1/p", "Your loss is right. The perplexity is not the mean of 2, 4 and 8: it is e to the "
-                 "loss, their geometric mean.")(lambda: 14 / 3)
-perplexity.wrong("product", "Your loss is right. 64 is how many texts of three letters the model hesitates between; "
-                 "for one letter it is the third root.")(lambda: 64.0)
+perplexity.wrong(
+    "with 2",
+    "Your loss is right. The perplexity turns *that* logarithm around, so it is e to the loss, not 2 to the loss.",
+)(lambda: 2 ** (2 * LOG2))
+perplexity.wrong(
+    "mean of 1/p",
+    "Your loss is right. The perplexity is not the mean of 2, 4 and 8: it is e to the loss, their geometric mean.",
+)(lambda: 14 / 3)
+perplexity.wrong(
+    "product",
+    "Your loss is right. 64 is how many texts of three letters the model hesitates between; "
+    "for one letter it is the third root.",
+)(lambda: 64.0)
 
 
 @perplexity.law("loss", "The perplexity must be e to the loss.")
@@ -59,24 +76,35 @@ def _(answer, generator):
 
 
 after_two = Exercise(
-    "7.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "7.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "The mean of 0, 0 and 6 is 2. Look at how far each token is from it: −2, −2, 4.",
         "A step of length Δt moves a token by Δt times (mean − token). The mean stays where it is.",
         "The step of length 1/2 takes half of each distance away, the step of length 1/4 a quarter of what is left.",
     ),
 )
-after_two.wrong("one step", "A quarter of each distance is left: so it is after one step of length 3/4, or after two "
-                "of length 1/2. These are two, of 1/2 and 1/4, and the second starts where the first has ended.")(
-    lambda: (1.5, 1.5, 3.0))
+after_two.wrong(
+    "one step",
+    "A quarter of each distance is left: so it is after one step of length 3/4, or after two "
+    "of length 1/2. These are two, of 1/2 and 1/4, and the second starts where the first has ended.",
+)(lambda: (1.5, 1.5, 3.0))
 after_two.wrong("first step only", "This is where the tokens are after the first step. The second one is missing.")(
-    lambda: (1.0, 1.0, 4.0))
-after_two.wrong("depths", "You made steps of 1/2 and 3/4: those are the depths at which they end. The second goes from "
-                "1/2 to 3/4, so its length is 1/4.")(lambda: (1.75, 1.75, 2.5))
+    lambda: (1.0, 1.0, 4.0)
+)
+after_two.wrong(
+    "depths",
+    "You made steps of 1/2 and 3/4: those are the depths at which they end. The second goes from "
+    "1/2 to 3/4, so its length is 1/4.",
+)(lambda: (1.75, 1.75, 2.5))
 after_two.wrong("away", "Your tokens flee from the mean: the velocity is mean − u, not u − mean.")(
-    lambda: (-1.75, -1.75, 9.5))
+    lambda: (-1.75, -1.75, 9.5)
+)
 after_two.wrong("river", "This is the river itself, e^(−3/4) of each distance. Asked is where two steps end.")(
-    lambda: tuple(2 + math.exp(-0.75) * z for z in (-2, -2, 4)))
+    lambda: tuple(2 + math.exp(-0.75) * z for z in (-2, -2, 4))
+)
 
 
 @after_two.law("mean", "All hear the mean equally loud, so it stays at 2. Yours has moved.")
@@ -84,8 +112,11 @@ def _(answer, generator):
     return abs(sum(answer()) - 6) < 0.02
 
 
-@after_two.law("distances", "The step of length 1/2 must take half of each distance to the mean away, the step of "
-               "length 1/4 a quarter of what is left.")
+@after_two.law(
+    "distances",
+    "The step of length 1/2 must take half of each distance to the mean away, the step of "
+    "length 1/4 a quarter of what is left.",
+)
 def _(answer, generator):
     return all(abs((z - 2) / 0.75 / 0.5 - start) < 0.03 for z, start in zip(answer(), (-2, -2, 4)))
 
@@ -113,8 +144,12 @@ class Loudness:
 
 def loudness(generator) -> Loudness:
     """Loud at one depth, and quiet elsewhere."""
-    return Loudness(uniform(generator, 0.1, 0.3), uniform(generator, 3, 5), uniform(generator, 0.8, 3.2),
-                    uniform(generator, 0.3, 0.5))
+    return Loudness(
+        uniform(generator, 0.1, 0.3),
+        uniform(generator, 3, 5),
+        uniform(generator, 0.8, 3.2),
+        uniform(generator, 0.3, 0.5),
+    )
 
 
 def rivers(generator):
@@ -126,7 +161,9 @@ def rivers(generator):
 
 
 march = Exercise(
-    "7.2", cell="march", inputs=rivers,
+    "7.2",
+    cell="march",
+    inputs=rivers,
     hints=(
         "A loop over neighbouring depths: for start, end in zip(depths[:-1], depths[1:]). Δt is end − start.",
         "What all hear is one row for the whole field: Σ_j w_j u_j, shape (feature,), which is weights @ u.",
@@ -154,36 +191,55 @@ def counted(z):
     return [z[-1] * (k + 0.5) / (len(z) - 1) for k in range(len(z) - 1)]
 
 
-march.wrong("loudness of the start", "You took the loudness at the beginning of each step. As in chapter 07, a step "
-            "uses the parameters of its middle.")(lambda u, w, g, z: marched(u, w, steps(z, g, 0.0)))
-march.wrong("loudness of the end", "You took the loudness at the end of each step. As in chapter 07, a step uses the "
-            "parameters of its middle.")(lambda u, w, g, z: marched(u, w, steps(z, g, 1.0)))
-march.wrong("counted middles", "Step k takes its loudness at (k + ½)T/N in your answer. That is the middle of an "
-            "*equal* step; these are uneven, and the middle is that of the two depths.")(
-    lambda u, w, g, z: marched(u, w, zip(z.diff(), map(g, counted(z)))))
+march.wrong(
+    "loudness of the start",
+    "You took the loudness at the beginning of each step. As in chapter 07, a step uses the parameters of its middle.",
+)(lambda u, w, g, z: marched(u, w, steps(z, g, 0.0)))
+march.wrong(
+    "loudness of the end",
+    "You took the loudness at the end of each step. As in chapter 07, a step uses the parameters of its middle.",
+)(lambda u, w, g, z: marched(u, w, steps(z, g, 1.0)))
+march.wrong(
+    "counted middles",
+    "Step k takes its loudness at (k + ½)T/N in your answer. That is the middle of an "
+    "*equal* step; these are uneven, and the middle is that of the two depths.",
+)(lambda u, w, g, z: marched(u, w, zip(z.diff(), map(g, counted(z)))))
 march.wrong("equal lengths", "All your steps have the length T/N. The depths say how long each one is.")(
-    lambda u, w, g, z: marched(u, w, [(z[-1] / (len(z) - 1), loud) for _, loud in steps(z, g)]))
-march.wrong("depth for length", "You used the depth at which a step ends as its length. The length is the difference "
-            "of two neighbouring depths.")(
-    lambda u, w, g, z: marched(u, w, [(b, loud) for b, (_, loud) in zip(z[1:], steps(z, g))]))
-march.wrong("unweighted", "The tokens hear the plain mean in your answer. A mean over the domain is an integral: each "
-            "token counts with its weight.")(
-    lambda u, w, g, z: marched(u, torch.full_like(w, 1 / len(w)), steps(z, g)))
+    lambda u, w, g, z: marched(u, w, [(z[-1] / (len(z) - 1), loud) for _, loud in steps(z, g)])
+)
+march.wrong(
+    "depth for length",
+    "You used the depth at which a step ends as its length. The length is the difference of two neighbouring depths.",
+)(lambda u, w, g, z: marched(u, w, [(b, loud) for b, (_, loud) in zip(z[1:], steps(z, g))]))
+march.wrong(
+    "unweighted",
+    "The tokens hear the plain mean in your answer. A mean over the domain is an integral: each "
+    "token counts with its weight.",
+)(lambda u, w, g, z: marched(u, torch.full_like(w, 1 / len(w)), steps(z, g)))
 march.wrong("away", "Your tokens flee from the mean. The velocity is g (mean − u), towards it.")(
-    lambda u, w, g, z: marched(u, w, steps(z, g), sign=-1.0))
+    lambda u, w, g, z: marched(u, w, steps(z, g), sign=-1.0)
+)
 march.wrong("no own part", "The − u is missing: the mean is added to each token, and nothing holds it back.")(
-    lambda u, w, g, z: marched(u, w, steps(z, g), own=0.0))
-march.wrong("all from the start", "All your steps take the velocity of the first field. Each step starts from where "
-            "the one before has ended.")(lambda u, w, g, z: marched(u, w, steps(z, g), frozen=True))
+    lambda u, w, g, z: marched(u, w, steps(z, g), own=0.0)
+)
+march.wrong(
+    "all from the start",
+    "All your steps take the velocity of the first field. Each step starts from where the one before has ended.",
+)(lambda u, w, g, z: marched(u, w, steps(z, g), frozen=True))
 march.wrong("last step missing", "The last step is missing: N + 1 depths are N steps.")(
-    lambda u, w, g, z: marched(u, w, steps(z, g)[:-1]))
-march.wrong("exponential", "You multiplied by e^(−gΔt), which is exact where g does not change. This task asks for the "
-            "step of a Transformer, u + Δt·velocity, with its error.")(
-    lambda u, w, g, z: marched(u, w, [(1.0, 1 - (-dt * loud).exp()) for dt, loud in steps(z, g)]))
+    lambda u, w, g, z: marched(u, w, steps(z, g)[:-1])
+)
+march.wrong(
+    "exponential",
+    "You multiplied by e^(−gΔt), which is exact where g does not change. This task asks for the "
+    "step of a Transformer, u + Δt·velocity, with its error.",
+)(lambda u, w, g, z: marched(u, w, [(1.0, 1 - (-dt * loud).exp()) for dt, loud in steps(z, g)]))
 
 
-@march.wrong("over the features", "You averaged over the features of a token. What is heard is the mean over the "
-             "*tokens*, for each feature.")
+@march.wrong(
+    "over the features",
+    "You averaged over the features of a token. What is heard is the mean over the *tokens*, for each feature.",
+)
 def _(u, weights, loud, depths):
     for dt, g in steps(depths, loud):
         u = u + dt * g * (u.mean(-1, keepdim=True) - u)
@@ -239,7 +295,9 @@ def needs(generator):
 
 
 by_need = Exercise(
-    "7.2", cell="by-need", inputs=needs,
+    "7.2",
+    cell="by-need",
+    inputs=needs,
     hints=(
         "How much has been needed up to the edge of each cell? That is a cumulated sum with a 0 in front; divide by "
         "the last entry.",
@@ -275,24 +333,38 @@ def even(n):
 
 
 by_need.wrong("equal", "These are equal steps: the need is not used.")(lambda need, n, T: T * even(n))
-by_need.wrong("long where needed", "Your steps are long where much is needed. A step is *short* there: cumulate the "
-              "need itself, not 1/need.")(lambda need, n, T: turned(1 / need, n, T))
-by_need.wrong("not turned around", "You read off how much has been needed at equal depths. It is the other way round: "
-              "the shares are equal, and the depths are what you look for.")(
-    lambda need, n, T: T * read_off(T * even(n), *cumulated(need, T)))
+by_need.wrong(
+    "long where needed",
+    "Your steps are long where much is needed. A step is *short* there: cumulate the need itself, not 1/need.",
+)(lambda need, n, T: turned(1 / need, n, T))
+by_need.wrong(
+    "not turned around",
+    "You read off how much has been needed at equal depths. It is the other way round: "
+    "the shares are equal, and the depths are what you look for.",
+)(lambda need, n, T: T * read_off(T * even(n), *cumulated(need, T)))
 by_need.wrong("no horizon", "Your depths end at 1. The river ends at T, `horizon`.")(
-    lambda need, n, T: turned(need, n, 1.0))
-by_need.wrong("no zero in front", "Your curve begins with the whole first cell, and not at t = 0, where nothing has "
-              "been needed yet: put a 0 in front of the cumulated sum.")(lambda need, n, T: turned(need, n, T, 1))
+    lambda need, n, T: turned(need, n, 1.0)
+)
+by_need.wrong(
+    "no zero in front",
+    "Your curve begins with the whole first cell, and not at t = 0, where nothing has "
+    "been needed yet: put a 0 in front of the cumulated sum.",
+)(lambda need, n, T: turned(need, n, T, 1))
 by_need.wrong("n depths", "You return n depths, and so n − 1 steps. A fence of n pieces has n + 1 posts.")(
-    lambda need, n, T: turned(need, n - 1, T))
-by_need.wrong("square root", "You took the square root of the need. This function is given the density of steps as it "
-              "is: the root belongs to 7.4, where the density comes from an error.")(
-    lambda need, n, T: turned(need.sqrt(), n, T))
+    lambda need, n, T: turned(need, n - 1, T)
+)
+by_need.wrong(
+    "square root",
+    "You took the square root of the need. This function is given the density of steps as it "
+    "is: the root belongs to 7.4, where the density comes from an error.",
+)(lambda need, n, T: turned(need.sqrt(), n, T))
 
 
-@by_need.wrong("whole cells", "Your depths all lie on edges of cells. The n-th part of the need may be reached within "
-               "a cell: go on along the straight line.")
+@by_need.wrong(
+    "whole cells",
+    "Your depths all lie on edges of cells. The n-th part of the need may be reached within "
+    "a cell: go on along the straight line.",
+)
 def _(need, n, horizon):
     edges, shares = cumulated(need, horizon)
     return edges[torch.searchsorted(shares, even(n) - 1e-9).clamp(max=len(need))]
@@ -320,7 +392,9 @@ def _(answer, generator):
 
 
 gain = Exercise(
-    "7.3", cell="gain", inputs=lambda generator: (),
+    "7.3",
+    cell="gain",
+    inputs=lambda generator: (),
     hints=(
         "Three fields: where the river ends, n equal steps, and n steps by need. Two errors, one ratio.",
         "The mean stays, and the river ends at mean + (u − mean)·e^(−G) with G = ∫g dt: T times the mean of g over the "
@@ -339,15 +413,19 @@ def gained(answer, generator, n, loud) -> float:
     return value.item()
 
 
-@gain.law("constant", "Where the loudness is the same at every depth, the steps by need *are* the equal ones, and the "
-          "gain is 1.")
+@gain.law(
+    "constant",
+    "Where the loudness is the same at every depth, the steps by need *are* the equal ones, and the gain is 1.",
+)
 def _(answer, generator):
     found = gained(answer, generator, 16, Loudness(0.8, 0.0, 1.0, 1.0))
     return abs(found - 1) < 1e-3 or f"Yours is {found:.3f}."
 
 
-@gain.law("upside down", "Steps by need must have the smaller error, so the gain is above 1. Is your ratio upside "
-          "down, or your need?")
+@gain.law(
+    "upside down",
+    "Steps by need must have the smaller error, so the gain is above 1. Is your ratio upside down, or your need?",
+)
 def _(answer, generator):
     return gained(answer, generator, 200, loudness(generator)) > 1
 

@@ -12,7 +12,10 @@ from flowlib.notebook.check import CheckFailed, as_tensor
 from flowlib.notebook.exercises.base import Exercise, draw, three_numbers
 
 by_hand = Exercise(
-    "8.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "8.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "Draw the line from 0 to 1 and the three tokens. Where do you stop being nearer to the first than to "
         "the second?",
@@ -21,18 +24,34 @@ by_hand = Exercise(
     ),
 )
 HAND = {
-    "equal": ([1 / 3, 1 / 3, 1 / 3], "You gave each token the same weight. The first two lie close together and share "
-              "the left part of Ω; the third has much room of its own."),
-    "open ends": ([0.1, 0.4, 0.3], "The outer cells reach to the ends of Ω: what lies left of the first token is "
-                  "nearest to it, and must belong to somebody. Yours sum to 0.8."),
-    "gap to the next": ([0.2, 0.6, 0.1], "You gave a token all of the gap to its right. The half of it that is farther "
-                        "from it is nearer to the next one."),
-    "gap to the one before": ([0.1, 0.2, 0.6], "You gave a token all of the gap to its left. The half of it that is "
-                              "farther from it is nearer to the one before."),
-    "whole gaps": ([0.2, 0.8, 0.6], "You counted whole gaps on both sides. Each gap is shared by two tokens: "
-                                    "half to each."),
-    "places": ([0.1, 0.3, 0.9], "These are the places of the tokens. A weight is the *length* that a token "
-                                "stands for."),
+    "equal": (
+        [1 / 3, 1 / 3, 1 / 3],
+        "You gave each token the same weight. The first two lie close together and share "
+        "the left part of Ω; the third has much room of its own.",
+    ),
+    "open ends": (
+        [0.1, 0.4, 0.3],
+        "The outer cells reach to the ends of Ω: what lies left of the first token is "
+        "nearest to it, and must belong to somebody. Yours sum to 0.8.",
+    ),
+    "gap to the next": (
+        [0.2, 0.6, 0.1],
+        "You gave a token all of the gap to its right. The half of it that is farther "
+        "from it is nearer to the next one.",
+    ),
+    "gap to the one before": (
+        [0.1, 0.2, 0.6],
+        "You gave a token all of the gap to its left. The half of it that is "
+        "farther from it is nearer to the one before.",
+    ),
+    "whole gaps": (
+        [0.2, 0.8, 0.6],
+        "You counted whole gaps on both sides. Each gap is shared by two tokens: half to each.",
+    ),
+    "places": (
+        [0.1, 0.3, 0.9],
+        "These are the places of the tokens. A weight is the *length* that a token stands for.",
+    ),
 }
 by_hand.wrong_numbers(HAND)
 
@@ -42,21 +61,28 @@ def _(answer, generator):
     return abs(sum(answer()) - 1) < 0.01
 
 
-@by_hand.law("borders", "The first border between two cells must lie halfway between 0.1 and 0.3, the second halfway "
-             "between 0.3 and 0.9.")
+@by_hand.law(
+    "borders",
+    "The first border between two cells must lie halfway between 0.1 and 0.3, the second halfway between 0.3 and 0.9.",
+)
 def _(answer, generator):
     first, second, third = answer()
     return abs(2 * first - 0.4) < 0.02 and abs(2 * third - 0.8) < 0.02
 
 
 by_hand_mean = Exercise(
-    "8.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "8.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=("The mean is Σ w u / Σ w.", "The weights sum to 1 already.", "Three products: each weight times its u."),
 )
-by_hand_mean.wrong("unweighted", "The weights are right, and not used: 5 is the mean over the *tokens*, not over "
-                   "Ω.")(lambda: 5.0)
-by_hand_mean.wrong("divided by three", "You divided Σ w u by the number of tokens as well. The weights sum to 1: "
-                   "Σ w u is the mean.")(lambda: 4 / 3)
+by_hand_mean.wrong("unweighted", "The weights are right, and not used: 5 is the mean over the *tokens*, not over Ω.")(
+    lambda: 5.0
+)
+by_hand_mean.wrong(
+    "divided by three", "You divided Σ w u by the number of tokens as well. The weights sum to 1: Σ w u is the mean."
+)(lambda: 4 / 3)
 
 
 @by_hand_mean.law("mean", "The mean must be Σ w u: one weight times u for each token, added.")
@@ -82,7 +108,9 @@ def places(generator):
 
 
 cells = Exercise(
-    "8.2", cell="cells", inputs=places,
+    "8.2",
+    cell="cells",
+    inputs=places,
     hints=(
         "Sort the tokens. Then the borders of the cells are a, the middles between neighbours, and b.",
         "borders.diff() gives the lengths, in sorted order. If order = x.argsort(), the i-th of them belongs to token "
@@ -105,8 +133,11 @@ def by_gaps(x, a, b, first, left, right, last):
     return torch.zeros_like(x).scatter(0, order, lengths)
 
 
-@cells.wrong("not sorted", "You took the token before and after in the *list* for the neighbours. The tokens come in "
-             "any order: a neighbour is the nearest to the left or right on the line.")
+@cells.wrong(
+    "not sorted",
+    "You took the token before and after in the *list* for the neighbours. The tokens come in "
+    "any order: a neighbour is the nearest to the left or right on the line.",
+)
 def _(x, a, b):
     ends = torch.cat([x.new_tensor([a]), (x[1:] + x[:-1]) / 2, x.new_tensor([b])])
     return ends.diff()
@@ -117,30 +148,45 @@ def in_order(x, a, b):
     return torch.cat([x.new_tensor([a]), (x[1:] + x[:-1]) / 2, x.new_tensor([b])]).diff()
 
 
-cells.wrong("sorted order", "The lengths are right, and in sorted order: they stand beside the wrong tokens. Put each "
-            "back to where its token stands in x.")(in_order)
+cells.wrong(
+    "sorted order",
+    "The lengths are right, and in sorted order: they stand beside the wrong tokens. Put each "
+    "back to where its token stands in x.",
+)(in_order)
 
 
-@cells.wrong("order twice", "The lengths are right, and permuted the wrong way. If order = x.argsort(), the i-th "
-             "length belongs to token order[i]: write result[order] = lengths, not lengths[order].")
+@cells.wrong(
+    "order twice",
+    "The lengths are right, and permuted the wrong way. If order = x.argsort(), the i-th "
+    "length belongs to token order[i]: write result[order] = lengths, not lengths[order].",
+)
 def _(x, a, b):
     return in_order(x, a, b)[x.argsort()]
 
 
-@cells.wrong("open ends", "The outer cells must reach to a and b: all that lies beyond the last token is nearest to "
-             "it. Yours end at the tokens themselves, and Ω is not covered.")
+@cells.wrong(
+    "open ends",
+    "The outer cells must reach to a and b: all that lies beyond the last token is nearest to "
+    "it. Yours end at the tokens themselves, and Ω is not covered.",
+)
 def _(x, a, b):
     return by_gaps(x, a, b, 0, 0.5, 0.5, 0)
 
 
-@cells.wrong("half ends", "You halved the pieces at the two ends as well. A gap between two tokens is shared by two; "
-             "the piece from a to the first token belongs to that token alone.")
+@cells.wrong(
+    "half ends",
+    "You halved the pieces at the two ends as well. A gap between two tokens is shared by two; "
+    "the piece from a to the first token belongs to that token alone.",
+)
 def _(x, a, b):
     return by_gaps(x, a, b, 0.5, 0.5, 0.5, 0.5)
 
 
-@cells.wrong("mirrored ends", "You gave the outer tokens as much on the outer side as on the inner one. Their cells "
-             "end at a and at b, wherever these are.")
+@cells.wrong(
+    "mirrored ends",
+    "You gave the outer tokens as much on the outer side as on the inner one. Their cells "
+    "end at a and at b, wherever these are.",
+)
 def _(x, a, b):
     order = x.argsort()
     gaps, lengths = x[order].diff(), by_gaps(x, a, b, 0, 0.5, 0.5, 0)
@@ -154,8 +200,9 @@ def _(x, a, b):
     return by_gaps(x, a, b, 0, 0, 1, 1)
 
 
-@cells.wrong("gap to the one before", "You gave a token all of the gap to its left. Half of it is nearer to the token "
-             "before.")
+@cells.wrong(
+    "gap to the one before", "You gave a token all of the gap to its left. Half of it is nearer to the token before."
+)
 def _(x, a, b):
     return by_gaps(x, a, b, 1, 1, 0, 0)
 
@@ -216,8 +263,11 @@ def _(answer, generator):
     return bool((3 * one - two).abs().max() < 1e-5)
 
 
-@cells.law("shared", "Put a second token onto the place of one: the two must share its cell in equal parts, and no "
-           "other length may change.")
+@cells.law(
+    "shared",
+    "Put a second token onto the place of one: the two must share its cell in equal parts, and no "
+    "other length may change.",
+)
 def _(answer, generator):
     x, a, b = places(generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(torch.cat([x, x[3:4]]), a, b), "cells")
@@ -235,7 +285,9 @@ def cloud(generator):
 
 
 neighbours = Exercise(
-    "8.3", cell="near-weights", inputs=cloud,
+    "8.3",
+    cell="near-weights",
+    inputs=cloud,
     hints=(
         "First all distances between tokens, (token, token). Then one number from each row.",
         "torch.cdist(points, points) has zeros on its diagonal: in a sorted row, the token itself comes first.",
@@ -253,37 +305,65 @@ def shares(z):
 
 
 NEAR = {  # one thing in each of them is wrong
-    "itself": ("A token was counted as its own nearest neighbour, at the distance 0: you are one neighbour short.",
-               lambda d, k, m, space: shares(d[:, k - 1] ** m)),
-    "one too many": ("You went one neighbour too far. In a sorted row the token itself is entry 0, so the k-th "
-                     "neighbour is entry k.", lambda d, k, m, space: shares(d[:, k + 1] ** m)),
-    "no power": ("You weigh by the distance itself. A token stands for an *area*: twice the distance means four times "
-                 "the area. Take r to the power m.", lambda d, k, m, space: shares(d[:, k])),
-    "power of the space": ("You took the number of coordinates for the dimension. The tokens lie on a surface: around "
-                           "each there is an area, not a volume. The power is m.",
-                           lambda d, k, m, space: shares(d[:, k] ** space)),
-    "power twice": ("The power is 2m here: was the distance squared before it was raised to m?",
-                    lambda d, k, m, space: shares(d[:, k] ** (2 * m))),
-    "density": ("This is the density: large where tokens crowd. A weight is its inverse: who has few neighbours stands "
-                "for much.", lambda d, k, m, space: shares(d[:, k] ** -m)),
-    "not normalised": ("The weights must sum to 1: divide by the sum over all tokens.",
-                       lambda d, k, m, space: d[:, k] ** m),
-    "largest": ("Divide by the sum of all r^m, not by the largest.",
-                lambda d, k, m, space: d[:, k] ** m / (d[:, k] ** m).max()),
-    "sum before power": ("You normalised the distances and then raised them to m: after that they do not sum to 1. "
-                         "First the power, then the sum.", lambda d, k, m, space: shares(d[:, k]) ** m),
-    "mean distance": ("You took the mean distance of the k nearest. Asked is the distance of the k-th alone.",
-                      lambda d, k, m, space: shares(d[:, 1 : k + 1].mean(-1) ** m)),
-    "farthest": ("You took the k-th *farthest* token. How far the others are says nothing about the crowd "
-                 "around a token.",
-                 lambda d, k, m, space: shares(d[:, -k] ** m)),
+    "itself": (
+        "A token was counted as its own nearest neighbour, at the distance 0: you are one neighbour short.",
+        lambda d, k, m, space: shares(d[:, k - 1] ** m),
+    ),
+    "one too many": (
+        "You went one neighbour too far. In a sorted row the token itself is entry 0, so the k-th "
+        "neighbour is entry k.",
+        lambda d, k, m, space: shares(d[:, k + 1] ** m),
+    ),
+    "no power": (
+        "You weigh by the distance itself. A token stands for an *area*: twice the distance means four times "
+        "the area. Take r to the power m.",
+        lambda d, k, m, space: shares(d[:, k]),
+    ),
+    "power of the space": (
+        "You took the number of coordinates for the dimension. The tokens lie on a surface: around "
+        "each there is an area, not a volume. The power is m.",
+        lambda d, k, m, space: shares(d[:, k] ** space),
+    ),
+    "power twice": (
+        "The power is 2m here: was the distance squared before it was raised to m?",
+        lambda d, k, m, space: shares(d[:, k] ** (2 * m)),
+    ),
+    "density": (
+        "This is the density: large where tokens crowd. A weight is its inverse: who has few neighbours stands "
+        "for much.",
+        lambda d, k, m, space: shares(d[:, k] ** -m),
+    ),
+    "not normalised": (
+        "The weights must sum to 1: divide by the sum over all tokens.",
+        lambda d, k, m, space: d[:, k] ** m,
+    ),
+    "largest": (
+        "Divide by the sum of all r^m, not by the largest.",
+        lambda d, k, m, space: d[:, k] ** m / (d[:, k] ** m).max(),
+    ),
+    "sum before power": (
+        "You normalised the distances and then raised them to m: after that they do not sum to 1. "
+        "First the power, then the sum.",
+        lambda d, k, m, space: shares(d[:, k]) ** m,
+    ),
+    "mean distance": (
+        "You took the mean distance of the k nearest. Asked is the distance of the k-th alone.",
+        lambda d, k, m, space: shares(d[:, 1 : k + 1].mean(-1) ** m),
+    ),
+    "farthest": (
+        "You took the k-th *farthest* token. How far the others are says nothing about the crowd around a token.",
+        lambda d, k, m, space: shares(d[:, -k] ** m),
+    ),
     "nearest": ("You took the nearest neighbour, whatever k is.", lambda d, k, m, space: shares(d[:, 1] ** m)),
-    "softmax": ("You put r^m through a softmax. It is an area already: divide it by its sum.",
-                lambda d, k, m, space: (d[:, k] ** m).softmax(-1)),
+    "softmax": (
+        "You put r^m through a softmax. It is an area already: divide it by its sum.",
+        lambda d, k, m, space: (d[:, k] ** m).softmax(-1),
+    ),
 }
 for name, (sentence, way) in NEAR.items():
     neighbours.wrong(name, sentence)(
-        lambda points, k, m, way=way: way(sorted_distances(points), k, m, points.shape[-1]))
+        lambda points, k, m, way=way: way(sorted_distances(points), k, m, points.shape[-1])
+    )
 
 
 @neighbours.law("sum", "The weights are one number for each token, and sum to 1.")
@@ -299,8 +379,9 @@ def _(answer, generator):
     return bool((mine - 1 / 9).abs().max() < 1e-6)
 
 
-@neighbours.law("moved", "Turn the cloud, shift it or make it ten times as large: weights that sum to 1 may not "
-                         "change.")
+@neighbours.law(
+    "moved", "Turn the cloud, shift it or make it ten times as large: weights that sum to 1 may not change."
+)
 def _(answer, generator):
     points, k, m = cloud(generator)
     turn = torch.linalg.qr(draw(generator, 3, 3)).Q
@@ -316,17 +397,25 @@ def _(answer, generator):
     return bool((one[new] - two).abs().max() < 1e-6)
 
 
-@neighbours.law("three", "Three tokens of a line, at 0, 1 and 3, with k = 1: the distances are 1, 1 and 2, so for a "
-                "curve (m = 1) the weights are ¼, ¼, ½, and for m = 2 they are 1/6, 1/6, 4/6.")
+@neighbours.law(
+    "three",
+    "Three tokens of a line, at 0, 1 and 3, with k = 1: the distances are 1, 1 and 2, so for a "
+    "curve (m = 1) the weights are ¼, ¼, ½, and for m = 2 they are 1/6, 1/6, 4/6.",
+)
 def _(answer, generator):
     line = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
     found = [as_tensor(answer(line, 1, m), "near_weights")[2].item() for m in (1, 2)]
-    return abs(found[0] - 0.5) < 1e-6 and abs(found[1] - 2 / 3) < 1e-6 or \
-        f"Yours gives the third {found[0]:.3f} and {found[1]:.3f}."
+    return (
+        abs(found[0] - 0.5) < 1e-6
+        and abs(found[1] - 2 / 3) < 1e-6
+        or f"Yours gives the third {found[0]:.3f} and {found[1]:.3f}."
+    )
 
 
 rates = Exercise(
-    "8.4", cell="typical-error", inputs=lambda generator: (),
+    "8.4",
+    cell="typical-error",
+    inputs=lambda generator: (),
     hints=(
         "Write one draw first: tokens, weights, the mean Σ w u / Σ w, its distance from e − 1. Then a loop around it.",
         "x = torch.rand(n, dtype=torch.float64) ** p. Equal weights are ones; cells(x, 0.0, 1.0) are the others.",
@@ -346,18 +435,24 @@ def order_of(answer, p: float, weighted: bool) -> float:
     return math.log(measured(answer, 32, p, weighted) / measured(answer, 256, p, weighted), 8)
 
 
-@rates.law("equal and uneven", "With equal weights and p = 3 the error must stay: the sum converges to the mean over "
-           "another density.")
+@rates.law(
+    "equal and uneven",
+    "With equal weights and p = 3 the error must stay: the sum converges to the mean over another density.",
+)
 def _(answer, generator):
     fine = measured(answer, 256, 3, False)
     if fine > 1:
-        return f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of " \
-               f"weights?"
+        return (
+            f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of weights?"
+        )
     return 0.3 < fine < 0.45 or f"Yours is {fine:.1e} at 256 tokens. Is p used, and are the weights equal?"
 
 
-@rates.law("equal and even", "With equal weights and p = 1 the mean is one of independent draws, of order ½: four "
-           "times the tokens, half the error.")
+@rates.law(
+    "equal and even",
+    "With equal weights and p = 1 the mean is one of independent draws, of order ½: four "
+    "times the tokens, half the error.",
+)
 def _(answer, generator):
     found = order_of(answer, 1, False)
     if found > 1.5:

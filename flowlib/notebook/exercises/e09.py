@@ -30,7 +30,10 @@ def march(u, count, beta, dt):
 
 
 by_hand = Exercise(
-    "9.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "9.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "Write u, v after one step first: three means each. u does not change.",
         "v is (15, 9, 6) after step 1. Put one of these three numbers into (3, 3, 3), and take the mean of all three.",
@@ -38,35 +41,52 @@ by_hand = Exercise(
     ),
 )
 HAND = {
-    "begun": ([7, 3, 2], "You put in the tokens of v as they *began*. A patch after the first step takes v as it is "
-              "then: (15, 9, 6)."),
-    "patched at 0": ([31 / 3, 3, 8 / 3], "You patched the beginning. Let both take one step first, then patch, then "
-                     "one step more."),
-    "patched at the end": ([3, 3, 10], "You patched after the second step. After the first one there is still a step "
-                           "in which the last token hears the others."),
+    "begun": (
+        [7, 3, 2],
+        "You put in the tokens of v as they *began*. A patch after the first step takes v as it is then: (15, 9, 6).",
+    ),
+    "patched at 0": (
+        [31 / 3, 3, 8 / 3],
+        "You patched the beginning. Let both take one step first, then patch, then one step more.",
+    ),
+    "patched at the end": (
+        [3, 3, 10],
+        "You patched after the second step. After the first one there is still a step "
+        "in which the last token hears the others.",
+    ),
     "no mask": ([4, 4, 4], "You let every token hear all three. A token hears itself and those *before* it."),
     "the other way": ([6, 8, 9], "You patched u into v. It is a token of v that is put into u."),
     "no step": ([3, 3, 6], "You patched after the first step, and stopped there: the second step is missing."),
-    "differences": ([4, 2, 1], "These are the changes that the patches make. `ends` asks where the last token *is*: "
-                    "add where it would be without a patch."),
+    "differences": (
+        [4, 2, 1],
+        "These are the changes that the patches make. `ends` asks where the last token *is*: "
+        "add where it would be without a patch.",
+    ),
 }
 by_hand.wrong_numbers(HAND)
 
 
-@by_hand.law("linear", "With β = 0 the flow is linear: the changes that the three patches make must sum to that of "
-             "all, from 3 to 10.")
+@by_hand.law(
+    "linear",
+    "With β = 0 the flow is linear: the changes that the three patches make must sum to that of all, from 3 to 10.",
+)
 def _(answer, generator):
     return abs(sum(answer()) - 3 * 3 - 7) < 0.05
 
 
-@by_hand.law("one of three", "In the second step the last token takes the mean of three: a patch moves it by a third "
-             "of what it changed.")
+@by_hand.law(
+    "one of three",
+    "In the second step the last token takes the mean of three: a patch moves it by a third of what it changed.",
+)
 def _(answer, generator):
     return all(abs(3 * (end - 3) - (there - 3)) < 0.05 for end, there in zip(answer(), (15, 9, 6)))
 
 
 by_hand_shares = Exercise(
-    "9.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "9.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "A share is what the patch changed, divided by what there is to change.",
         "The last token of u ends at 3, that of v at 10.",
@@ -74,14 +94,21 @@ by_hand_shares = Exercise(
     ),
 )
 HAND_SHARES = {
-    "not subtracted": ([7 / 10, 5 / 10, 4 / 10], "You divided the ends by v's end. A share is of a *difference*: take "
-                       "off u's end above and below. Without a patch nothing is restored."),
-    "only above": ([4 / 10, 2 / 10, 1 / 10], "The changes are right. Divide them by the difference of the two ends, "
-                   "10 − 3, and not by v's end."),
+    "not subtracted": (
+        [7 / 10, 5 / 10, 4 / 10],
+        "You divided the ends by v's end. A share is of a *difference*: take "
+        "off u's end above and below. Without a patch nothing is restored.",
+    ),
+    "only above": (
+        [4 / 10, 2 / 10, 1 / 10],
+        "The changes are right. Divide them by the difference of the two ends, 10 − 3, and not by v's end.",
+    ),
     "changes": ([4, 2, 1], "These are the changes. Shares are what is left after a division by the whole change, 7."),
     "what is missing": ([3 / 7, 5 / 7, 6 / 7], "This is the share that is still missing after the patch."),
-    "first difference": ([4 / 3, 2 / 3, 1 / 3], "You divided by the difference of the last tokens after step 1. Asked "
-                         "is that at the end."),
+    "first difference": (
+        [4 / 3, 2 / 3, 1 / 3],
+        "You divided by the difference of the last tokens after step 1. Asked is that at the end.",
+    ),
 }
 by_hand_shares.wrong_numbers(HAND_SHARES)
 
@@ -91,8 +118,10 @@ def _(answer, generator):
     return abs(sum(answer()) - 1) < 0.02
 
 
-@by_hand_shares.law("in proportion", "The first patch changes the last token twice as much as the second, and four "
-                    "times as much as the third.")
+@by_hand_shares.law(
+    "in proportion",
+    "The first patch changes the last token twice as much as the second, and four times as much as the third.",
+)
 def _(answer, generator):
     first, second, third = answer()
     return abs(first - 2 * second) < 0.02 and abs(second - 2 * third) < 0.02
@@ -112,7 +141,9 @@ def pair(generator):
 
 
 patch = Exercise(
-    "9.2", cell="patched", inputs=pair,
+    "9.2",
+    cell="patched",
+    inputs=pair,
     hints=(
         "Three parts: steps of both fields, one replacement, steps of one field.",
         "step(u, beta, dt) gives a new field. Before the patch there are `at` of them, after it `steps − at`.",
@@ -145,44 +176,74 @@ def at_depth(u, v, at, beta, dt):
 
 
 PATCH = {  # one thing in each of them is wrong
-    "v as it began": ("You put in the tokens of v as they *began*. A patch takes v as it is at the depth of the patch: "
-                      "v must flow, too.", lambda u, v, c, at, n, b, dt:
-                      march(swapped(march(u, at, b, dt), v, c), n - at, b, dt)),
-    "v as it ends": ("You put in the tokens of v as they *end*. A patch takes v as it is at the depth of the patch.",
-                     lambda u, v, c, at, n, b, dt:
-                     march(swapped(march(u, at, b, dt), march(v, n, b, dt), c), n - at, b, dt)),
-    "at the beginning": ("You patched before the first step. Let both fields take `at` steps first.",
-                         lambda u, v, c, at, n, b, dt: march(swapped(u, v, c), n, b, dt)),
-    "at the end": ("You patched after the last step. There nobody hears the patched tokens any more.",
-                   lambda u, v, c, at, n, b, dt: swapped(*at_depth(u, v, n, b, dt), c)),
-    "one step late": ("Your patch comes one step too late: after `at` steps, and not in or after the next one.",
-                      lambda u, v, c, at, n, b, dt:
-                      march(swapped(*at_depth(u, v, at + 1, b, dt), c), n - at - 1, b, dt)),
-    "one step early": ("Your patch comes one step too early: both fields take `at` steps before it.",
-                       lambda u, v, c, at, n, b, dt:
-                       march(swapped(*at_depth(u, v, at - 1, b, dt), c), n - at + 1, b, dt)),
-    "one step short": ("The field has taken one step less than `steps` in all. After the patch there are steps − at.",
-                       lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), c), n - at - 1, b, dt)),
-    "all steps again": ("After the patch you took `steps` more steps. `at` of them had been taken before.",
-                        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), c), n, b, dt)),
-    "no steps after": ("Nothing flows after the patch. Its effect on the others comes in the steps − at steps that "
-                       "remain.", lambda u, v, c, at, n, b, dt: swapped(*at_depth(u, v, at, b, dt), c)),
-    "the other way": ("You put tokens of u into v. It is u that goes on, with tokens of v in it.",
-                      lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(v, u, at, b, dt), c), n - at, b, dt)),
-    "the others": ("You replaced all tokens *but* those of the list.", lambda u, v, c, at, n, b, dt:
-                   march(swapped(*at_depth(u, v, at, b, dt), others(u, c)), n - at, b, dt)),
-    "held": ("You put the tokens of v in again at every later depth. A patch is made once; after it, the tokens flow "
-             "with all others.", held),
-    "added": ("You added the tokens of v to those of u. A patch *replaces* them.", lambda u, v, c, at, n, b, dt:
-              march(swapped(march(u, at, b, dt), sum(at_depth(u, v, at, b, dt)), c), n - at, b, dt)),
-    "nothing patched": ("This is u(T): the patch has no effect. Does the field with the patch in it take the "
-                        "next step?",
-                        lambda u, v, c, at, n, b, dt: march(u, n, b, dt)),
-    "β forgotten": ("β is not used: with β = 0 your answer would be right.", lambda u, v, c, at, n, b, dt:
-                    march(swapped(*at_depth(u, v, at, 0.0, dt), c), n - at, 0.0, dt)),
-    "features": ("The list names tokens, and you replaced *features*: u[tokens], and not u[:, tokens].",
-                 lambda u, v, c, at, n, b, dt: march(swapped(*(z.mT for z in at_depth(u, v, at, b, dt)), [1]).mT,
-                                                     n - at, b, dt)),
+    "v as it began": (
+        "You put in the tokens of v as they *began*. A patch takes v as it is at the depth of the patch: "
+        "v must flow, too.",
+        lambda u, v, c, at, n, b, dt: march(swapped(march(u, at, b, dt), v, c), n - at, b, dt),
+    ),
+    "v as it ends": (
+        "You put in the tokens of v as they *end*. A patch takes v as it is at the depth of the patch.",
+        lambda u, v, c, at, n, b, dt: march(swapped(march(u, at, b, dt), march(v, n, b, dt), c), n - at, b, dt),
+    ),
+    "at the beginning": (
+        "You patched before the first step. Let both fields take `at` steps first.",
+        lambda u, v, c, at, n, b, dt: march(swapped(u, v, c), n, b, dt),
+    ),
+    "at the end": (
+        "You patched after the last step. There nobody hears the patched tokens any more.",
+        lambda u, v, c, at, n, b, dt: swapped(*at_depth(u, v, n, b, dt), c),
+    ),
+    "one step late": (
+        "Your patch comes one step too late: after `at` steps, and not in or after the next one.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at + 1, b, dt), c), n - at - 1, b, dt),
+    ),
+    "one step early": (
+        "Your patch comes one step too early: both fields take `at` steps before it.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at - 1, b, dt), c), n - at + 1, b, dt),
+    ),
+    "one step short": (
+        "The field has taken one step less than `steps` in all. After the patch there are steps − at.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), c), n - at - 1, b, dt),
+    ),
+    "all steps again": (
+        "After the patch you took `steps` more steps. `at` of them had been taken before.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), c), n, b, dt),
+    ),
+    "no steps after": (
+        "Nothing flows after the patch. Its effect on the others comes in the steps − at steps that remain.",
+        lambda u, v, c, at, n, b, dt: swapped(*at_depth(u, v, at, b, dt), c),
+    ),
+    "the other way": (
+        "You put tokens of u into v. It is u that goes on, with tokens of v in it.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(v, u, at, b, dt), c), n - at, b, dt),
+    ),
+    "the others": (
+        "You replaced all tokens *but* those of the list.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), others(u, c)), n - at, b, dt),
+    ),
+    "held": (
+        "You put the tokens of v in again at every later depth. A patch is made once; after it, the tokens flow "
+        "with all others.",
+        held,
+    ),
+    "added": (
+        "You added the tokens of v to those of u. A patch *replaces* them.",
+        lambda u, v, c, at, n, b, dt: march(
+            swapped(march(u, at, b, dt), sum(at_depth(u, v, at, b, dt)), c), n - at, b, dt
+        ),
+    ),
+    "nothing patched": (
+        "This is u(T): the patch has no effect. Does the field with the patch in it take the next step?",
+        lambda u, v, c, at, n, b, dt: march(u, n, b, dt),
+    ),
+    "β forgotten": (
+        "β is not used: with β = 0 your answer would be right.",
+        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, 0.0, dt), c), n - at, 0.0, dt),
+    ),
+    "features": (
+        "The list names tokens, and you replaced *features*: u[tokens], and not u[:, tokens].",
+        lambda u, v, c, at, n, b, dt: march(swapped(*(z.mT for z in at_depth(u, v, at, b, dt)), [1]).mT, n - at, b, dt),
+    ),
 }
 for name, (sentence, way) in PATCH.items():
     patch.wrong(name, sentence)(way)
@@ -205,8 +266,9 @@ def _(answer, generator):
 def _(answer, generator):
     u, v, _, _, n, beta, dt = pair(generator)
     right = march(v, n, beta, dt)
-    return all(bool((result(answer, u, v, list(range(5)), at, n, beta, dt) - right).abs().max() < 1e-6)
-               for at in (0, 3, n))
+    return all(
+        bool((result(answer, u, v, list(range(5)), at, n, beta, dt) - right).abs().max() < 1e-6) for at in (0, 3, n)
+    )
 
 
 @patch.law("at the end", "With at = steps the tokens of the list must be those of v(T), and all others those of u(T).")
@@ -237,7 +299,9 @@ def three(generator):
 
 
 shares = Exercise(
-    "9.3", cell="restored", inputs=three,
+    "9.3",
+    cell="restored",
+    inputs=three,
     hints=(
         "Two differences: what the patch made, and the whole way. Both are (token, feature).",
         "⟨a, b⟩ of each token is (a * b).sum(-1).",
@@ -251,29 +315,52 @@ def along(made, way, below):
 
 
 SHARES = {
-    "start forgotten": ("You did not take `start` off `changed`. Without a patch nothing is restored: there the share "
-                        "must be 0.", lambda c, s, g: along(c, g - s, (g - s).square().sum(-1))),
-    "from the origin": ("You measured from the origin: take `start` off all three times.",
-                        lambda c, s, g: along(c, g, g.square().sum(-1))),
-    "lengths": ("You divided two lengths. A patch can also move a token away from the goal: take the part *along* the "
-                "way, by the scalar product, which has a sign.",
-                lambda c, s, g: (c - s).norm(dim=-1) / (g - s).norm(dim=-1)),
-    "distance left": ("You took the distance that is left. A patch that moves a token sideways has made no way, and "
-                      "has undone none.", lambda c, s, g: 1 - (c - g).norm(dim=-1) / (g - s).norm(dim=-1)),
-    "cosine": ("This is the cosine. It says in which direction the patch moved, and not how far: divide by the square "
-               "of the way.", lambda c, s, g: torch.cosine_similarity(c - s, g - s, dim=-1)),
-    "not squared": ("You divided by the length of the way. With its square a patch that goes all the way has share 1.",
-                    lambda c, s, g: along(c - s, g - s, (g - s).norm(dim=-1))),
-    "one way for all": ("You divided by the way of all tokens together. Each token has its own.",
-                        lambda c, s, g: along(c - s, g - s, (g - s).square().sum())),
-    "over tokens": ("You summed over the tokens: this is a number for each feature. Sum over the features, dim −1.",
-                    lambda c, s, g: ((c - s) * (g - s)).sum(0) / (g - s).square().sum(0)),
-    "one number": ("This is one share for the whole field. Asked is one for each token.",
-                   lambda c, s, g: ((c - s) * (g - s)).sum() / (g - s).square().sum()),
-    "turned round": ("You divided by the square of what the patch made, and not by that of the whole way.",
-                     lambda c, s, g: along(c - s, g - s, (c - s).square().sum(-1))),
-    "what is left": ("This is the share that is still missing: a full patch would have 0.",
-                     lambda c, s, g: along(g - c, g - s, (g - s).square().sum(-1))),
+    "start forgotten": (
+        "You did not take `start` off `changed`. Without a patch nothing is restored: there the share must be 0.",
+        lambda c, s, g: along(c, g - s, (g - s).square().sum(-1)),
+    ),
+    "from the origin": (
+        "You measured from the origin: take `start` off all three times.",
+        lambda c, s, g: along(c, g, g.square().sum(-1)),
+    ),
+    "lengths": (
+        "You divided two lengths. A patch can also move a token away from the goal: take the part *along* the "
+        "way, by the scalar product, which has a sign.",
+        lambda c, s, g: (c - s).norm(dim=-1) / (g - s).norm(dim=-1),
+    ),
+    "distance left": (
+        "You took the distance that is left. A patch that moves a token sideways has made no way, and has undone none.",
+        lambda c, s, g: 1 - (c - g).norm(dim=-1) / (g - s).norm(dim=-1),
+    ),
+    "cosine": (
+        "This is the cosine. It says in which direction the patch moved, and not how far: divide by the square "
+        "of the way.",
+        lambda c, s, g: torch.cosine_similarity(c - s, g - s, dim=-1),
+    ),
+    "not squared": (
+        "You divided by the length of the way. With its square a patch that goes all the way has share 1.",
+        lambda c, s, g: along(c - s, g - s, (g - s).norm(dim=-1)),
+    ),
+    "one way for all": (
+        "You divided by the way of all tokens together. Each token has its own.",
+        lambda c, s, g: along(c - s, g - s, (g - s).square().sum()),
+    ),
+    "over tokens": (
+        "You summed over the tokens: this is a number for each feature. Sum over the features, dim −1.",
+        lambda c, s, g: ((c - s) * (g - s)).sum(0) / (g - s).square().sum(0),
+    ),
+    "one number": (
+        "This is one share for the whole field. Asked is one for each token.",
+        lambda c, s, g: ((c - s) * (g - s)).sum() / (g - s).square().sum(),
+    ),
+    "turned round": (
+        "You divided by the square of what the patch made, and not by that of the whole way.",
+        lambda c, s, g: along(c - s, g - s, (c - s).square().sum(-1)),
+    ),
+    "what is left": (
+        "This is the share that is still missing: a full patch would have 0.",
+        lambda c, s, g: along(g - c, g - s, (g - s).square().sum(-1)),
+    ),
 }
 for name, (sentence, way) in SHARES.items():
     shares.wrong(name, sentence)(way)
@@ -287,8 +374,11 @@ def _(answer, generator):
     return mine.shape == (4,) and bool((mine - parts).abs().max() < 1e-6)
 
 
-@shares.law("no way", "Where start and goal agree there is no way to go, and the share must be 0: yours divides 0 by 0 "
-            "or by something else that does not give 0.")
+@shares.law(
+    "no way",
+    "Where start and goal agree there is no way to go, and the share must be 0: yours divides 0 by 0 "
+    "or by something else that does not give 0.",
+)
 def _(answer, generator):
     changed, start, goal = three(generator)
     goal[1], changed[1] = start[1], start[1]
@@ -297,7 +387,9 @@ def _(answer, generator):
 
 
 parts = Exercise(
-    "9.4", cell="mismatch", inputs=lambda generator: (),
+    "9.4",
+    cell="mismatch",
+    inputs=lambda generator: (),
     hints=(
         "All you need is `patched`: with no token, with each single token, with all tokens.",
         "u(T) = patched(u, v, [], …), and v(T) = patched(u, v, all tokens, …).",

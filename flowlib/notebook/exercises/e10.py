@@ -22,7 +22,10 @@ def whole(generator, low: int, high: int) -> int:
 
 
 after_step = Exercise(
-    "10.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "10.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "The mean of 0, 0 and 6 is 2, and stays. Follow the distances −2, −2, 4: the velocity is −4 times a distance.",
         "The first stage goes h/s² = 1/8 along the velocity: a distance δ becomes δ − ½δ.",
@@ -30,16 +33,23 @@ after_step = Exercise(
         "− ½δ.",
     ),
 )
-after_step.wrong("sign only", "Each distance has changed its sign and nothing else. So does one Euler step of length "
-                 "1/2; the two stages do not, with h/s² = 1/8 and the second velocity taken at the first stage.")(
-    lambda: (4.0, 4.0, -2.0))
-after_step.wrong("two Euler steps", "All tokens are at the mean: that is two Euler steps of length 1/4. The second "
-                 "stage does not go on from the first like this, it also subtracts the start.")(lambda: (2.0, 2.0, 2.0))
+after_step.wrong(
+    "sign only",
+    "Each distance has changed its sign and nothing else. So does one Euler step of length "
+    "1/2; the two stages do not, with h/s² = 1/8 and the second velocity taken at the first stage.",
+)(lambda: (4.0, 4.0, -2.0))
+after_step.wrong(
+    "two Euler steps",
+    "All tokens are at the mean: that is two Euler steps of length 1/4. The second "
+    "stage does not go on from the first like this, it also subtracts the start.",
+)(lambda: (2.0, 2.0, 2.0))
 after_step.wrong("first stage", "This is the first stage (or the second one without − u⁰).")(lambda: (1.0, 1.0, 4.0))
 after_step.wrong("no factor 2", "In the second stage the velocity counts twice: 2h/s², not h/s².")(
-    lambda: (2.5, 2.5, 1.0))
+    lambda: (2.5, 2.5, 1.0)
+)
 after_step.wrong("river", "This is the river itself, e^(−2) of each distance. Asked is where the step ends.")(
-    lambda: tuple(2 + cmath.exp(-2).real * z for z in (-2, -2, 4)))
+    lambda: tuple(2 + cmath.exp(-2).real * z for z in (-2, -2, 4))
+)
 
 
 @after_step.law("mean", "All hear the mean equally loud, so it stays at 2. Yours has moved.")
@@ -53,7 +63,10 @@ def _(answer, generator):
 
 
 critical = Exercise(
-    "10.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3,
+    "10.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
     hints=(
         "What does one step make of a distance δ, as a function of z = −4h? A distance dies as long as that factor "
         "lies between −1 and 1.",
@@ -61,27 +74,40 @@ critical = Exercise(
         "The factors leave [−1, 1] at z = −2, −4 and −8. And z = −4h.",
     ),
 )
-critical.wrong("fastest", "At these steps the factors are 0: a distance dies at once. They break where a factor is 1 "
-               "or −1.")(lambda: (0.25, 0.5, 1.0))
-critical.wrong("halves halved", "You halved Euler's critical step for the two half steps. Each half may be as long as "
-               "a whole one was, so together they are twice as long.")(lambda: (0.5, 0.25, 2.0))
-critical.wrong("in proportion", "Two evaluations, twice the step: so it is for two half steps. The two stages do "
-               "better. Where does 1 + z + z²/8 leave [−1, 1]?")(lambda: (0.5, 1.0, 1.0))
-critical.wrong("z for h", "These are values of |z|. The step is h = |z|/4, since the rate of "
-               "a distance is −4.")(lambda: (2.0, 4.0, 8.0))
+critical.wrong(
+    "fastest", "At these steps the factors are 0: a distance dies at once. They break where a factor is 1 or −1."
+)(lambda: (0.25, 0.5, 1.0))
+critical.wrong(
+    "halves halved",
+    "You halved Euler's critical step for the two half steps. Each half may be as long as "
+    "a whole one was, so together they are twice as long.",
+)(lambda: (0.5, 0.25, 2.0))
+critical.wrong(
+    "in proportion",
+    "Two evaluations, twice the step: so it is for two half steps. The two stages do "
+    "better. Where does 1 + z + z²/8 leave [−1, 1]?",
+)(lambda: (0.5, 1.0, 1.0))
+critical.wrong("z for h", "These are values of |z|. The step is h = |z|/4, since the rate of a distance is −4.")(
+    lambda: (2.0, 4.0, 8.0)
+)
 
 
 @critical.law("edge", "At a critical step the factor is 1 or −1. Write the factors as functions of z = −4h.")
 def _(answer, generator):
-    ways = (("Euler", lambda z: 1 + z), ("two halves", lambda z: (1 + z / 2) ** 2),
-            ("two stages", lambda z: 1 + z + z**2 / 8))
+    ways = (
+        ("Euler", lambda z: 1 + z),
+        ("two halves", lambda z: (1 + z / 2) ** 2),
+        ("two stages", lambda z: 1 + z + z**2 / 8),
+    )
     for (name, way), h in zip(ways, answer()):
         factor = way(-4 * h)
         if h <= 0 or abs(abs(factor) - 1) > 0.05:
             return f"For {name} your step gives the factor {factor:.3f}."
         if abs(way(-4 * 1.05 * h)) <= 1:
-            return (f"For {name} your step gives the factor {factor:.3f}, but no distance grows in a step that is a "
-                    f"little longer: the factor must leave [−1, 1] there.")
+            return (
+                f"For {name} your step gives the factor {factor:.3f}, but no distance grows in a step that is a "
+                f"little longer: the factor must leave [−1, 1] there."
+            )
     return True
 
 
@@ -110,7 +136,9 @@ def tasks(generator):
 
 
 step = Exercise(
-    "10.2", cell="chebyshev-step", inputs=tasks,
+    "10.2",
+    cell="chebyshev-step",
+    inputs=tasks,
     hints=(
         "Two fields are enough: the last stage and the one before it. Begin with u and with the first stage.",
         "In a loop over j = 2, …, s: the new stage is 2 · last − before + (2h/s²) · velocity(last). Then the last "
@@ -138,30 +166,48 @@ def euler_steps(f, u, h, count):
 
 
 step.wrong("h/s", "You divided h by s. It is h/s²: the stages get longer from one to the next, and their sum is h.")(
-    lambda f, u, h, s: staged(f, u, h, s, share=1 / s))
+    lambda f, u, h, s: staged(f, u, h, s, share=1 / s)
+)
 step.wrong("h", "You did not divide h by s²: each stage goes the whole way.")(
-    lambda f, u, h, s: staged(f, u, h, s, share=1.0))
+    lambda f, u, h, s: staged(f, u, h, s, share=1.0)
+)
 step.wrong("no factor 2", "From the second stage on the velocity counts twice: 2h/s².")(
-    lambda f, u, h, s: staged(f, u, h, s, later=1.0))
+    lambda f, u, h, s: staged(f, u, h, s, later=1.0)
+)
 step.wrong("2 in the first", "The first stage goes h/s² along the velocity, not 2h/s²: the 2 is for the later ones.")(
-    lambda f, u, h, s: staged(f, u, h, s, first=2.0))
-step.wrong("velocity of the start", "This is one Euler step of length h, and no more. It also comes out where all "
-           "stages take the velocity at u: stage j takes it at stage j − 1.")(
-    lambda f, u, h, s: staged(f, u, h, s, at="start"))
-step.wrong("velocity of the one before", "You took the velocity at stage j − 2. It is that of stage j − 1, the last "
-           "one.")(lambda f, u, h, s: staged(f, u, h, s, at="before"))
-step.wrong("minus the start", "You subtracted u in every stage. It is stage j − 2 that is subtracted; only for j = 2 "
-           "is that u.")(lambda f, u, h, s: staged(f, u, h, s, minus="start"))
-step.wrong("nothing subtracted", "You left out 2u^(j−1) − u^(j−2) and only added to the last stage. The doubling, less "
-           "the one before, is what makes later stages longer.")(lambda f, u, h, s: staged(f, u, h, s, minus="last"))
+    lambda f, u, h, s: staged(f, u, h, s, first=2.0)
+)
+step.wrong(
+    "velocity of the start",
+    "This is one Euler step of length h, and no more. It also comes out where all "
+    "stages take the velocity at u: stage j takes it at stage j − 1.",
+)(lambda f, u, h, s: staged(f, u, h, s, at="start"))
+step.wrong(
+    "velocity of the one before", "You took the velocity at stage j − 2. It is that of stage j − 1, the last one."
+)(lambda f, u, h, s: staged(f, u, h, s, at="before"))
+step.wrong(
+    "minus the start",
+    "You subtracted u in every stage. It is stage j − 2 that is subtracted; only for j = 2 is that u.",
+)(lambda f, u, h, s: staged(f, u, h, s, minus="start"))
+step.wrong(
+    "nothing subtracted",
+    "You left out 2u^(j−1) − u^(j−2) and only added to the last stage. The doubling, less "
+    "the one before, is what makes later stages longer.",
+)(lambda f, u, h, s: staged(f, u, h, s, minus="last"))
 step.wrong("short Euler steps", "These are s Euler steps of length h/s²: they end at h/s, and not at h.")(
-    lambda f, u, h, s: euler_steps(f, u, h / s**2, s))
-step.wrong("Euler steps", "These are s Euler steps of length h/s. They cost the same, but their critical step is only "
-           "s times Euler's: that is what the stages improve on.")(lambda f, u, h, s: euler_steps(f, u, h / s, s))
+    lambda f, u, h, s: euler_steps(f, u, h / s**2, s)
+)
+step.wrong(
+    "Euler steps",
+    "These are s Euler steps of length h/s. They cost the same, but their critical step is only "
+    "s times Euler's: that is what the stages improve on.",
+)(lambda f, u, h, s: euler_steps(f, u, h / s, s))
 step.wrong("one too many", "You took s + 1 stages. The first one, before the loop, counts.")(
-    lambda f, u, h, s: staged(f, u, h, s, count=s + 1))
+    lambda f, u, h, s: staged(f, u, h, s, count=s + 1)
+)
 step.wrong("one too few", "You took s − 1 stages: the loop goes from 2 to s, and includes s.")(
-    lambda f, u, h, s: staged(f, u, h, s, count=s - 1))
+    lambda f, u, h, s: staged(f, u, h, s, count=s - 1)
+)
 
 
 def stepped(answer, f, u, h, stages) -> Tensor:
@@ -220,7 +266,9 @@ def dying(generator):
 
 
 predicted = Exercise(
-    "10.3", cell="predicted", inputs=dying,
+    "10.3",
+    cell="predicted",
+    inputs=dying,
     hints=(
         "A step multiplies a direction with the rate λ by T_s(1 + hλ/s²), and |T_s(x)| ≤ 1 for −1 ≤ x ≤ 1.",
         "So the direction dies as long as 1 + hλ/s² ≥ −1. Which of the directions is the first to break this?",
@@ -234,17 +282,25 @@ def fastest(matrix) -> float:
 
 
 predicted.wrong("Euler's", "This is Euler's critical step. With s stages a step may be much longer.")(
-    lambda m, s: 2 / fastest(m))
+    lambda m, s: 2 / fastest(m)
+)
 predicted.wrong("s Euler steps", "This is s times Euler's: what s Euler steps in a row allow. The stages allow more.")(
-    lambda m, s: 2 * s / fastest(m))
+    lambda m, s: 2 * s / fastest(m)
+)
 predicted.wrong("half", "There 1 + z/s² = 0. It breaks where it is −1, and that is twice as far.")(
-    lambda m, s: s**2 / fastest(m))
+    lambda m, s: s**2 / fastest(m)
+)
 predicted.wrong("slowest", "You took the slowest direction. The fastest dying one breaks first, and decides.")(
-    lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).abs().min().item())
-predicted.wrong("diagonal", "You read the rates off the diagonal. There they stand for a triangle; in general they are "
-                "the eigenvalues.")(lambda m, s: 2 * s**2 / m.diagonal().abs().max().item())
-predicted.wrong("norm", "You divided by the Frobenius norm, which counts all directions together. One decides, the "
-                "fastest dying one.")(lambda m, s: 2 * s**2 / m.norm().item())
+    lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).abs().min().item()
+)
+predicted.wrong(
+    "diagonal",
+    "You read the rates off the diagonal. There they stand for a triangle; in general they are the eigenvalues.",
+)(lambda m, s: 2 * s**2 / m.diagonal().abs().max().item())
+predicted.wrong(
+    "norm",
+    "You divided by the Frobenius norm, which counts all directions together. One decides, the fastest dying one.",
+)(lambda m, s: 2 * s**2 / m.norm().item())
 predicted.wrong("sign", "A step is positive: take |λ|.")(lambda m, s: -2 * s**2 / fastest(m))
 
 
@@ -277,7 +333,9 @@ def _(answer, generator):
 
 
 measured = Exercise(
-    "10.3", cell="measured", inputs=lambda generator: (),
+    "10.3",
+    cell="measured",
+    inputs=lambda generator: (),
     hints=(
         "The velocity is lambda u: u @ matrix.mT. Start from random numbers, take a few hundred steps of length h, and "
         "look whether the field is smaller than at the start.",
@@ -301,7 +359,10 @@ def _(answer, generator):
     return edge(answer, *dying(generator), 0.02, "measured(matrix, stages)")
 
 
-@measured.law("turning", "For a direction that turns while it dies, with the rates −a ± bi, your step is not where the "
-              "scheme breaks. Did you run the scheme, or a formula for real rates?")
+@measured.law(
+    "turning",
+    "For a direction that turns while it dies, with the rates −a ± bi, your step is not where the "
+    "scheme breaks. Did you run the scheme, or a formula for real rates?",
+)
 def _(answer, generator):
     return edge(answer, turning(generator), whole(generator, 2, 4), 0.02, "measured(matrix, stages)")

@@ -3,8 +3,8 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "by-hand": "u1 = torch.tensor([2.0, 0.0, 1.0])\nu2 = u1 + 0.75 * (2 - 4 * u1) + 0.25 * "
-                   "torch.tensor([4.0, 0, 2])",
-        "two-step": '''
+        "torch.tensor([4.0, 0, 2])",
+        "two-step": """
 def two_step(u, layers, dt):
     seen = []
     for layer in layers:
@@ -12,23 +12,23 @@ def two_step(u, layers, dt):
         change = seen[-1] - seen[-2] if len(seen) > 1 else torch.zeros_like(seen[0])
         u = u + dt * seen[-1] + dt / 2 * change
     return u
-''',
-        "path-error": '''
+""",
+        "path-error": """
 def path_error(N, path, u0, end):
     def layer(n):
         return lambda u: torch.einsum("ij,j->i", path(n / N), torch.tanh(u))
     u = two_step(u0, [layer(n) for n in range(N)], 1 / N)
     return torch.linalg.vector_norm(u - end)
-''',
-        "left-over": '''
+""",
+        "left-over": """
 def left_over(strength, N):
     u = two_step(torch.tensor([[1.0]], dtype=torch.float64), [lambda u: u * -strength for _ in range(N)], 1)
     return abs(float(u))
-''',
+""",
     },
     {
         "by-hand": "u1 = (2.0, 0.0, 1.0)\nu2 = (-1.5, 1.5, 0.0)",
-        "two-step": '''
+        "two-step": """
 def two_step(u, layers, dt):
     def go(u, layers, old):
         if not layers:
@@ -37,8 +37,8 @@ def two_step(u, layers, dt):
         old = new if old is None else old
         return go(u + dt * (3 * new - old) / 2, layers[1:], new)
     return go(u, layers, None)
-''',
-        "path-error": '''
+""",
+        "path-error": """
 class Layer:
     def __init__(self, matrix):
         self.matrix = matrix
@@ -50,13 +50,13 @@ class Layer:
 def path_error(N, path, u0, end):
     gone = two_step(u0, [Layer(path(s)) for s in (torch.arange(N, dtype=torch.float64) / N).tolist()], 1 / N) - end
     return gone.square().sum().sqrt().item()
-''',
-        "left-over": '''
+""",
+        "left-over": """
 def left_over(strength, N):
     def pull(u):
         return -strength * u
     return abs(two_step(1.0, N * [pull], 1.0))
-''',
+""",
     },
 ]
 
@@ -92,72 +92,152 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "2 and −1": ("two-step", _steps("2 * f - b"), "test-step", "*end*"),
     "no first step": ("two-step", _steps("1.5 * f - 0.5 * b", "1.5 * f"), "test-step", "There is no memory yet"),
     "memory stands still": (
-        "two-step", "def two_step(u, layers, dt):\n    b = layers[0](u)\n    u = u + dt * b\n"
+        "two-step",
+        "def two_step(u, layers, dt):\n    b = layers[0](u)\n    u = u + dt * b\n"
         "    for layer in layers[1:]:\n        u = u + dt * (1.5 * layer(u) - 0.5 * b)\n    return u",
-        "test-step", "never renewed"),
+        "test-step",
+        "never renewed",
+    ),
     "last layer asked again": (
-        "two-step", _steps("1.5 * f - 0.5 * layers[n - 1](u)"), "test-step", "again, at the new place"),
+        "two-step",
+        _steps("1.5 * f - 0.5 * layers[n - 1](u)"),
+        "test-step",
+        "again, at the new place",
+    ),
     "this layer at the last place": (
-        "two-step", _steps("1.5 * f - 0.5 * layer(v)"), "test-step", "at the last place as well"),
+        "two-step",
+        _steps("1.5 * f - 0.5 * layer(v)"),
+        "test-step",
+        "at the last place as well",
+    ),
     "Heun": ("two-step", _steps("(f + layer(u + dt * f)) / 2", "(f + layer(u + dt * f)) / 2"), "test-step", "Heun"),
     "midpoint from the library": (
-        "two-step", "from flowlib.flow.splitting import midpoint\n\n\ndef two_step(u, layers, dt):\n"
-        "    for layer in layers:\n        u = midpoint(layer, u, dt)\n    return u", "test-step", "midpoint method"),
+        "two-step",
+        "from flowlib.flow.splitting import midpoint\n\n\ndef two_step(u, layers, dt):\n"
+        "    for layer in layers:\n        u = midpoint(layer, u, dt)\n    return u",
+        "test-step",
+        "midpoint method",
+    ),
     "Δt on one half": ("two-step", _steps("1.5 * f - 0.5 * b / dt"), "test-step", "whole bracket"),
     "asked twice": (
-        "two-step", "def two_step(u, layers, dt):\n    v = None\n    for n, layer in enumerate(layers):\n"
+        "two-step",
+        "def two_step(u, layers, dt):\n    v = None\n    for n, layer in enumerate(layers):\n"
         "        push = layer(u) if v is None else 1.5 * layer(u) - 0.5 * layers[n - 1](v)\n"
-        "        v, u = u, u + dt * push\n    return u", "test-step", "asked once"),
+        "        v, u = u, u + dt * push\n    return u",
+        "test-step",
+        "asked once",
+    ),
     "all places": (
-        "two-step", _steps("1.5 * f - 0.5 * b").replace("    return u", "    return torch.stack([u, u])"),
-        "test-step", "field after the last layer"),
+        "two-step",
+        _steps("1.5 * f - 0.5 * b").replace("    return u", "    return torch.stack([u, u])"),
+        "test-step",
+        "field after the last layer",
+    ),
     "a step too few": (
-        "two-step", _steps("1.5 * f - 0.5 * b").replace("enumerate(layers)", "enumerate(layers[:-1])"),
-        "test-step", "once"),
+        "two-step",
+        _steps("1.5 * f - 0.5 * b").replace("enumerate(layers)", "enumerate(layers[:-1])"),
+        "test-step",
+        "once",
+    ),
     "every other layer with a new memory": (
-        "two-step", _steps("1.5 * f - 0.5 * b").replace("push, f\n", "push, f if b is None else b\n"),
-        "test-step", "never renewed"),
-    "nothing returned": ("two-step", _steps("1.5 * f - 0.5 * b").replace("return u", "pass"), "test-step",
-                         "nothing here"),
+        "two-step",
+        _steps("1.5 * f - 0.5 * b").replace("push, f\n", "push, f if b is None else b\n"),
+        "test-step",
+        "never renewed",
+    ),
+    "nothing returned": (
+        "two-step",
+        _steps("1.5 * f - 0.5 * b").replace("return u", "pass"),
+        "test-step",
+        "nothing here",
+    ),
     "three steps remembered": (
-        "two-step", "def two_step(u, layers, dt):\n    b = []\n    for layer in layers:\n        b.append(layer(u))\n"
+        "two-step",
+        "def two_step(u, layers, dt):\n    b = []\n    for layer in layers:\n        b.append(layer(u))\n"
         "        if len(b) == 1:\n            p = b[0]\n        elif len(b) == 2:\n            p = 1.5 * b[1] - "
         "0.5 * b[0]\n        else:\n            p = (23 * b[-1] - 16 * b[-2] + 5 * b[-3]) / 12\n"
-        "        u = u + dt * p\n    return u", "test-step", "for one step, not longer"),
+        "        u = u + dt * p\n    return u",
+        "test-step",
+        "for one step, not longer",
+    ),
     "late lambda": (
-        "path-error", _PATH + "layers = []\n    for n in range(N):\n        layers.append(lambda u: path(n / N) @ "
-        "u.tanh())\n    return (two_step(u0, layers, 1 / N) - end).norm().item()", "test-error", "lambda looks n up"),
+        "path-error",
+        _PATH + "layers = []\n    for n in range(N):\n        layers.append(lambda u: path(n / N) @ "
+        "u.tanh())\n    return (two_step(u0, layers, 1 / N) - end).norm().item()",
+        "test-error",
+        "lambda looks n up",
+    ),
     "order with Euler": (
-        "path-error", _PATH + "u = u0\n    for n in range(N):\n        u = u + path(n / N) @ u.tanh() / N\n"
-        "    return (u - end).norm().item()", "test-error", "error of Euler's steps"),
+        "path-error",
+        _PATH + "u = u0\n    for n in range(N):\n        u = u + path(n / N) @ u.tanh() / N\n"
+        "    return (u - end).norm().item()",
+        "test-error",
+        "error of Euler's steps",
+    ),
     "places from 1": (
-        "path-error", _PATH + "return (two_step(u0, [lambda u, m=path((n + 1) / N): m @ u.tanh() for n in range(N)], "
-        "1 / N) - end).norm()", "test-error", "s = n/N"),
+        "path-error",
+        _PATH + "return (two_step(u0, [lambda u, m=path((n + 1) / N): m @ u.tanh() for n in range(N)], "
+        "1 / N) - end).norm()",
+        "test-error",
+        "s = n/N",
+    ),
     "squared length": (
-        "path-error", _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], "
-        "1 / N) - end).square().sum()", "test-error", "length of the vector"),
+        "path-error",
+        _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], "
+        "1 / N) - end).square().sum()",
+        "test-error",
+        "length of the vector",
+    ),
     "largest entry": (
-        "path-error", _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], "
-        "1 / N) - end).abs().max()", "test-error", "length of the vector"),
+        "path-error",
+        _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], "
+        "1 / N) - end).abs().max()",
+        "test-error",
+        "length of the vector",
+    ),
     "no tanh": (
-        "path-error", _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u for n in range(N)], "
-        "1 / N) - end).norm()", "test-error", "W tanh(u)"),
+        "path-error",
+        _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u for n in range(N)], 1 / N) - end).norm()",
+        "test-error",
+        "W tanh(u)",
+    ),
     "Δt = 1": (
-        "path-error", _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], "
-        "1) - end).norm()", "test-error", "N⁻²"),
+        "path-error",
+        _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], 1) - end).norm()",
+        "test-error",
+        "N⁻²",
+    ),
     "the sign of the pull": (
-        "left-over", "def left_over(strength, N):\n    return two_step(torch.ones(()), [lambda u: strength * u] * N, "
-        "1.0).abs().item()", "test-rest", "pull towards 0"),
+        "left-over",
+        "def left_over(strength, N):\n    return two_step(torch.ones(()), [lambda u: strength * u] * N, "
+        "1.0).abs().item()",
+        "test-rest",
+        "pull towards 0",
+    ),
     "left by Euler": (
-        "left-over", "def left_over(strength, N):\n    return abs(1 - strength) ** N", "test-rest",
-        "Euler's steps leave"),
+        "left-over",
+        "def left_over(strength, N):\n    return abs(1 - strength) ** N",
+        "test-rest",
+        "Euler's steps leave",
+    ),
     "left by the flow": (
-        "left-over", "import math\n\n\ndef left_over(strength, N):\n    return math.exp(-strength * N)", "test-rest",
-        "what the *flow* leaves"),
+        "left-over",
+        "import math\n\n\ndef left_over(strength, N):\n    return math.exp(-strength * N)",
+        "test-rest",
+        "what the *flow* leaves",
+    ),
     "one layer too many": (
-        "left-over", "def left_over(strength, N):\n    return two_step(torch.ones(()).double(), "
-        "[lambda u: -strength * u] * (N + 1), 1.0).abs().item()", "test-rest", "After one layer"),
+        "left-over",
+        "def left_over(strength, N):\n    return two_step(torch.ones(()).double(), "
+        "[lambda u: -strength * u] * (N + 1), 1.0).abs().item()",
+        "test-rest",
+        "After one layer",
+    ),
     "left over, typed in": (
-        "left-over", "def left_over(strength, N):\n    return (1 - strength if N == 1 else 1 / 3 if strength == 1 else "
-        "0.0 if strength < 1 else 1e9)", "test-rest-hidden", "layers of"),
+        "left-over",
+        "def left_over(strength, N):\n    return (1 - strength if N == 1 else 1 / 3 if strength == 1 else "
+        "0.0 if strength < 1 else 1e9)",
+        "test-rest-hidden",
+        "layers of",
+    ),
 }

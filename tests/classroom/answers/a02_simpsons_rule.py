@@ -3,8 +3,8 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "by-hand": "A = torch.tensor([[1.0, 1, 1], [0, 1, 3], [0, 1, 9]])\n"
-                   "weights = torch.linalg.solve(A, torch.tensor([3.0, 4.5, 9]))",
-        "simpson-weights": '''
+        "weights = torch.linalg.solve(A, torch.tensor([3.0, 4.5, 9]))",
+        "simpson-weights": """
 def simpson_weights(x):
     if len(x) < 3 or len(x) % 2 != 1:
         raise ValueError("an odd number of points, please")
@@ -15,18 +15,18 @@ def simpson_weights(x):
         sides = torch.stack([(z[2] ** k - z[0] ** k) / k for k in (1, 2, 3)])
         weights[i : i + 3] = weights[i : i + 3] + torch.linalg.solve(rows, sides)
     return weights
-''',
-        "rule-error": '''
+""",
+        "rule-error": """
 def rule_error(rule, n, f, exact):
     if rule == "midpoint":
         return torch.abs(f((torch.arange(n) + 0.5).double() / n).mean() - exact)
     grid = Grid.uniform(n, "trapezoid")
     return torch.abs((f(grid.x) * simpson_weights(grid.x)).sum() - exact)
-''',
+""",
     },
     {
         "by-hand": "weights = (0.0, 2.25, 0.75)",
-        "simpson-weights": '''
+        "simpson-weights": """
 def simpson_weights(x):
     n = len(x)
     if n in (0, 1) or n % 2 == 0:
@@ -39,14 +39,14 @@ def simpson_weights(x):
         w[i] += (left + right) ** 3 / (6 * left * right)
         w[i + 1] += (2 * right - left) * (left + right) / (6 * right)
     return w
-''',
-        "rule-error": '''
+""",
+        "rule-error": """
 def rule_error(rule, n, f, exact):
     rules = {"simpson": lambda: (torch.arange(n).double() / (n - 1)), "midpoint": lambda: Grid.uniform(n).x}
     x = rules[rule]()
     w = torch.tensor(simpson_weights(x) if rule == "simpson" else [1 / n] * n, dtype=torch.float64)
     return float(abs(w @ f(x) - exact))
-''',
+""",
     },
 ]
 
@@ -67,8 +67,10 @@ def simpson_weights(x):
 
 
 _F, _M, _L = "H / 6 * (2 - b / a)", "H**3 / (6 * a * b)", "H / 6 * (2 - a / b)"
-_ERROR = "def rule_error(rule, n, f, exact):\n    x = torch.linspace(0, 1, n, dtype=torch.float64)\n    " \
+_ERROR = (
+    "def rule_error(rule, n, f, exact):\n    x = torch.linspace(0, 1, n, dtype=torch.float64)\n    "
     "g = Grid.uniform(n)\n    if rule == 'midpoint':\n        return abs(g.integrate(f).item() - exact)\n    "
+)
 WRONG = {  # name: (cell, answer, test that must fail, a part of what it must say)
     "2.1 trapezoid": ("by-hand", "weights = [0.5, 1.5, 1]", "test-by-hand", "trapezoidal"),
     "2.1 equal gaps": ("by-hand", "weights = [0.5, 2, 0.5]", "test-by-hand", "for equal gaps"),
@@ -79,62 +81,132 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "2.1 a slip": ("by-hand", "weights = [0.25, 2, 0.75]", "test-by-hand", "9/2"),
     "2.1 four": ("by-hand", "weights = [0, 2, 1, 0]", "test-by-hand", "three numbers"),
     "trapezoid": ("simpson-weights", _panel("a / 2", "H / 2", "b / 2"), "test-rule", "trapezoidal"),
-    "equal gaps in a panel": (
-        "simpson-weights", _panel("H / 6", "4 * H / 6", "H / 6"), "test-rule", "equal gaps only"),
+    "equal gaps in a panel": ("simpson-weights", _panel("H / 6", "4 * H / 6", "H / 6"), "test-rule", "equal gaps only"),
     "textbook": (
-        "simpson-weights", "def simpson_weights(x):\n" + _ODD + "    w = torch.ones_like(x)\n    w[1:-1:2] = 4\n"
-        "    w[2:-1:2] = 2\n    return w * (x[-1] - x[0]) / (len(x) - 1) / 3", "test-rule", "the textbook's rule"),
+        "simpson-weights",
+        "def simpson_weights(x):\n" + _ODD + "    w = torch.ones_like(x)\n    w[1:-1:2] = 4\n"
+        "    w[2:-1:2] = 2\n    return w * (x[-1] - x[0]) / (len(x) - 1) / 3",
+        "test-rule",
+        "the textbook's rule",
+    ),
     "4 and 2 swapped": (
-        "simpson-weights", "def simpson_weights(x):\n" + _ODD + "    w = torch.ones_like(x)\n    w[1:-1:2] = 2\n"
-        "    w[2:-1:2] = 4\n    return w * (x[-1] - x[0]) / (len(x) - 1) / 3", "test-rule", "must weigh most"),
+        "simpson-weights",
+        "def simpson_weights(x):\n" + _ODD + "    w = torch.ones_like(x)\n    w[1:-1:2] = 2\n"
+        "    w[2:-1:2] = 4\n    return w * (x[-1] - x[0]) / (len(x) - 1) / 3",
+        "test-rule",
+        "must weigh most",
+    ),
     "gaps swapped": ("simpson-weights", _panel(_L, _M, _F), "test-rule", "have changed places"),
     "overwritten": ("simpson-weights", _panel(_F, _M, _L, put="="), "test-rule", "do not assign"),
     "overlapping panels": ("simpson-weights", _panel(_F, _M, _L, step="1"), "test-rule", "counted twice"),
-    "mean": ("simpson-weights", _panel(_F, _M, _L).replace("return w", "return w / w.sum()"), "test-rule",
-             "the mean of the field"),
-    "factor 3": ("simpson-weights", _panel("H / 2 * (2 - b / a)", "H**3 / (2 * a * b)", "H / 2 * (2 - a / b)"),
-                 "test-rule", "three times"),
+    "mean": (
+        "simpson-weights",
+        _panel(_F, _M, _L).replace("return w", "return w / w.sum()"),
+        "test-rule",
+        "the mean of the field",
+    ),
+    "factor 3": (
+        "simpson-weights",
+        _panel("H / 2 * (2 - b / a)", "H**3 / (2 * a * b)", "H / 2 * (2 - a / b)"),
+        "test-rule",
+        "three times",
+    ),
     "factor 2": ("simpson-weights", _panel(_F, _M, _L).replace("return w", "return 2 * w"), "test-rule", "twice as"),
     "no negative weights": (
-        "simpson-weights", _panel(_F, _M, _L).replace("return w", "return w.clamp(min=0)"), "test-rule",
-        "negative weights to 0"),
+        "simpson-weights",
+        _panel(_F, _M, _L).replace("return w", "return w.clamp(min=0)"),
+        "test-rule",
+        "negative weights to 0",
+    ),
     "Grid's own weights": (
-        "simpson-weights", "def simpson_weights(x):\n" + _ODD + "    return Grid.scattered(x, measure=(x[-1] - "
-        "x[0]).item()).weights", "test-rule", "All your weights are equal"),
+        "simpson-weights",
+        "def simpson_weights(x):\n" + _ODD + "    return Grid.scattered(x, measure=(x[-1] - x[0]).item()).weights",
+        "test-rule",
+        "All your weights are equal",
+    ),
     "one panel only": (
-        "simpson-weights", _panel(_F, _M, _L).replace("range(0, len(x) - 2, 2)", "[0]"), "test-rule", "Only the first"),
+        "simpson-weights",
+        _panel(_F, _M, _L).replace("range(0, len(x) - 2, 2)", "[0]"),
+        "test-rule",
+        "Only the first",
+    ),
     "last panel forgotten": (
-        "simpson-weights", _panel(_F, _M, _L).replace("len(x) - 2, 2", "len(x) - 3, 2"), "test-rule", "field 1"),
-    "even number accepted": (
-        "simpson-weights", _panel(_F, _M, _L).replace(_ODD, ""), "test-rule", "returns weights"),
+        "simpson-weights",
+        _panel(_F, _M, _L).replace("len(x) - 2, 2", "len(x) - 3, 2"),
+        "test-rule",
+        "field 1",
+    ),
+    "even number accepted": ("simpson-weights", _panel(_F, _M, _L).replace(_ODD, ""), "test-rule", "returns weights"),
     "assert in place of ValueError": (
-        "simpson-weights", _panel(_F, _M, _L).replace(_ODD, "    assert len(x) % 2 and len(x) > 2\n"), "test-rule",
-        "raises a AssertionError"),
-    "middle from the ends": ("simpson-weights", _panel("H / 6", "2 * H / 3", "H / 6 + 0.1 * (b - a)"), "test-rule",
-                             "field 1"),
-    "straight lines exact": ("simpson-weights", _panel("a / 3", "H - a / 3 - (H**2 / 2 - a * (H - a / 3)) / b",
-                                                       "(H**2 / 2 - a * (H - a / 3)) / b"), "test-rule", "x²"),
-    "nothing returned": ("simpson-weights", _panel(_F, _M, _L).replace("return w", "pass"), "test-rule",
-                         "nothing here"),
+        "simpson-weights",
+        _panel(_F, _M, _L).replace(_ODD, "    assert len(x) % 2 and len(x) > 2\n"),
+        "test-rule",
+        "raises a AssertionError",
+    ),
+    "middle from the ends": (
+        "simpson-weights",
+        _panel("H / 6", "2 * H / 3", "H / 6 + 0.1 * (b - a)"),
+        "test-rule",
+        "field 1",
+    ),
+    "straight lines exact": (
+        "simpson-weights",
+        _panel("a / 3", "H - a / 3 - (H**2 / 2 - a * (H - a / 3)) / b", "(H**2 / 2 - a * (H - a / 3)) / b"),
+        "test-rule",
+        "x²",
+    ),
+    "nothing returned": (
+        "simpson-weights",
+        _panel(_F, _M, _L).replace("return w", "pass"),
+        "test-rule",
+        "nothing here",
+    ),
     "error of the trapezoid": (
-        "rule-error", _ERROR + "return abs(Grid.uniform(n, 'trapezoid').integrate(f).item() - exact)", "test-error",
-        "of the trapezoidal rule"),
+        "rule-error",
+        _ERROR + "return abs(Grid.uniform(n, 'trapezoid').integrate(f).item() - exact)",
+        "test-error",
+        "of the trapezoidal rule",
+    ),
     "midpoint always": (
-        "rule-error", _ERROR + "return abs(g.integrate(f).item() - exact)", "test-error", "midpoint rule's error"),
-    "mean of the readings": ("rule-error", _ERROR + "return abs(f(x).mean().item() - exact)", "test-error",
-                             "plain mean"),
+        "rule-error",
+        _ERROR + "return abs(g.integrate(f).item() - exact)",
+        "test-error",
+        "midpoint rule's error",
+    ),
+    "mean of the readings": (
+        "rule-error",
+        _ERROR + "return abs(f(x).mean().item() - exact)",
+        "test-error",
+        "plain mean",
+    ),
     "only the integral": (
-        "rule-error", _ERROR + "return (simpson_weights(x) @ f(x)).item()", "test-error", "distance from exact"),
+        "rule-error",
+        _ERROR + "return (simpson_weights(x) @ f(x)).item()",
+        "test-error",
+        "distance from exact",
+    ),
     "signed": (
-        "rule-error", _ERROR + "return (simpson_weights(x) @ f(x)).item() - exact", "test-error",
-        "never below 0"),
+        "rule-error",
+        _ERROR + "return (simpson_weights(x) @ f(x)).item() - exact",
+        "test-error",
+        "never below 0",
+    ),
     "float32": (
-        "rule-error", _ERROR + "x = x.float()\n    return abs((simpson_weights(x) @ f(x)).item() - exact)",
-        "test-error", "in float64"),
+        "rule-error",
+        _ERROR + "x = x.float()\n    return abs((simpson_weights(x) @ f(x)).item() - exact)",
+        "test-error",
+        "in float64",
+    ),
     "the midpoint's points": (
-        "rule-error", _ERROR + "return abs((simpson_weights(g.x) @ f(g.x)).item() - exact)", "test-error",
-        "both ends included"),
+        "rule-error",
+        _ERROR + "return abs((simpson_weights(g.x) @ f(g.x)).item() - exact)",
+        "test-error",
+        "both ends included",
+    ),
     "error typed in": (
-        "rule-error", "def rule_error(rule, n, f, exact):\n    return (n - 1) ** (-4.0 if rule == 'simpson' else -2.0)",
-        "test-error", "far away"),
+        "rule-error",
+        "def rule_error(rule, n, f, exact):\n    return (n - 1) ** (-4.0 if rule == 'simpson' else -2.0)",
+        "test-error",
+        "far away",
+    ),
 }

@@ -3,13 +3,13 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "shares": "numbers = torch.tensor([1 / 4, 1 / 8, 1 / 20])\nshares = numbers / numbers.sum()",
-        "near-attend": '''
+        "near-attend": """
 def near_attend(q, k, v, weights, scale=1.0):
     square = (q.unsqueeze(-2) - k.unsqueeze(-3)).square().sum(-1) / scale**2
     log = weights.log() - torch.log1p(square)
     return torch.softmax(log, -1) @ v
-''',
-        "operator-error": '''
+""",
+        "operator-error": """
 def operator_error(n, weighted):
     def hear(grid, weights):
         x = grid.x[:, None]
@@ -18,17 +18,17 @@ def operator_error(n, weighted):
     fine = Grid.gauss(200)
     weights = grid.weights if weighted else torch.ones_like(grid.weights)
     return float(abs(hear(grid, weights) - hear(fine, fine.weights)))
-''',
+""",
     },
     {
         "shares": "top = [0.25 * 1, 0.25 / 2, 0.5 / 10]\nshares = [t / sum(top) for t in top]",
-        "near-attend": '''
+        "near-attend": """
 def near_attend(q, k, v, weights, scale=1.0):
     kappa = (1 + torch.cdist(q, k).div(scale).pow(2)).reciprocal()
     above = torch.einsum("...ij,j,...jv->...iv", kappa, weights, v)
     below = torch.einsum("...ij,j->...i", kappa, weights)
     return above / below[..., None]
-''',
+""",
     },
 ]
 
@@ -46,55 +46,111 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "3.1 guessed": ("shares", "shares = [0.5, 0.3, 0.2]", "test-shares", "as 1 : 0.60 : 0.40"),
     "3.1 rounded too far": ("shares", "shares = [0.6, 0.3, 0.1]", "test-shares", "as 1 : 0.50 : 0.17"),
     "3.1 two numbers": ("shares", "shares = [0.6, 0.4]", "test-shares", "three numbers"),
-    "values as they are": ("near-attend", "def near_attend(q, k, v, weights, scale=1.0):\n    return v", "test-attend",
-                           "For 3 queries, 5 keys and 4 values yours has (5, 4)."),
-    "unweighted": ("near-attend", _HEAD + "g = 1 / (1 + (d / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
-                   "test-attend", "weights of the tokens are missing"),
+    "values as they are": (
+        "near-attend",
+        "def near_attend(q, k, v, weights, scale=1.0):\n    return v",
+        "test-attend",
+        "For 3 queries, 5 keys and 4 values yours has (5, 4).",
+    ),
+    "unweighted": (
+        "near-attend",
+        _HEAD + "g = 1 / (1 + (d / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "weights of the tokens are missing",
+    ),
     "weights above only": (
-        "near-attend", _HEAD + "g = 1 / (1 + (d / scale) ** 2)\n    return g * weights / g.sum(-1, True) @ v",
-        "test-attend", "in the numerator and not"),
+        "near-attend",
+        _HEAD + "g = 1 / (1 + (d / scale) ** 2)\n    return g * weights / g.sum(-1, True) @ v",
+        "test-attend",
+        "in the numerator and not",
+    ),
     "wrong axis": (
-        "near-attend", _HEAD + "g = weights / (1 + (d / scale) ** 2)\n    return g / g.sum(-2, True) @ v",
-        "test-attend", "over the queries"),
+        "near-attend",
+        _HEAD + "g = weights / (1 + (d / scale) ** 2)\n    return g / g.sum(-2, True) @ v",
+        "test-attend",
+        "over the queries",
+    ),
     "softmax over the wrong axis": (
-        "near-attend", _HEAD + "g = weights.log() - torch.log1p((d / scale) ** 2)\n    return g.softmax(-2) @ v",
-        "test-attend", "over the queries"),
-    "not normalised": ("near-attend", _HEAD + "return weights / (1 + (d / scale) ** 2) @ v",
-                       "test-attend", "is missing"),
+        "near-attend",
+        _HEAD + "g = weights.log() - torch.log1p((d / scale) ** 2)\n    return g.softmax(-2) @ v",
+        "test-attend",
+        "over the queries",
+    ),
+    "not normalised": (
+        "near-attend",
+        _HEAD + "return weights / (1 + (d / scale) ** 2) @ v",
+        "test-attend",
+        "is missing",
+    ),
     "not squared": (
-        "near-attend", _HEAD + "g = weights / (1 + d / scale)\n    return g / g.sum(-1, True) @ v",
-        "test-attend", "where its square must stand"),
+        "near-attend",
+        _HEAD + "g = weights / (1 + d / scale)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "where its square must stand",
+    ),
     "scale not squared": (
-        "near-attend", _HEAD + "g = weights / (1 + d ** 2 / scale)\n    return g / g.sum(-1, True) @ v",
-        "test-attend", "the scale is not"),
+        "near-attend",
+        _HEAD + "g = weights / (1 + d ** 2 / scale)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "the scale is not",
+    ),
     "scale forgotten": (
-        "near-attend", _HEAD + "g = weights / (1 + d ** 2)\n    return g / g.sum(-1, True) @ v",
-        "test-attend", "scale is not used"),
+        "near-attend",
+        _HEAD + "g = weights / (1 + d ** 2)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "scale is not used",
+    ),
     "softmax on top": (
-        "near-attend", _HEAD + "g = weights * (1 / (1 + (d / scale) ** 2)).exp()\n    return g / g.sum(-1, True) @ v",
-        "test-attend", "softmax as well"),
+        "near-attend",
+        _HEAD + "g = weights * (1 / (1 + (d / scale) ** 2)).exp()\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "softmax as well",
+    ),
     "dot product": (
-        "near-attend", _HEAD + "g = weights / (1 + (q @ k.mT / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
-        "test-attend", "not what their product is"),
+        "near-attend",
+        _HEAD + "g = weights / (1 + (q @ k.mT / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "not what their product is",
+    ),
     "weights inside": (
-        "near-attend", _HEAD + "g = 1 / (1 + (d / scale) ** 2 / weights)\n    return g / g.sum(-1, True) @ v",
-        "test-attend", "inside the kernel"),
+        "near-attend",
+        _HEAD + "g = 1 / (1 + (d / scale) ** 2 / weights)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "inside the kernel",
+    ),
     "no batch": (
-        "near-attend", "def near_attend(q, k, v, weights, scale=1.0):\n    q, k, v = (z.reshape(-1, z.shape[-1]) for z "
+        "near-attend",
+        "def near_attend(q, k, v, weights, scale=1.0):\n    q, k, v = (z.reshape(-1, z.shape[-1]) for z "
         "in (q, k, v))\n    g = 1 / (1 + (torch.cdist(q, k) / scale) ** 2)\n"
         "    w = weights.repeat(len(k) // len(weights))\n"
-        "    g = g * w\n    return g / g.sum(-1, True) @ v", "test-attend", "batch"),
+        "    g = g * w\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "batch",
+    ),
     "nothing returned": ("near-attend", _HEAD + "g = weights / (1 + (d / scale) ** 2)", "test-attend", "nothing here"),
     "dot-product attention from the library": (
-        "near-attend", "from flowlib.operators.attention import attend\n\n\ndef near_attend(q, k, v, weights, "
-        "scale=1.0):\n    return attend(q, k, v, weights)", "test-attend", "Two equal tokens"),
+        "near-attend",
+        "from flowlib.operators.attention import attend\n\n\ndef near_attend(q, k, v, weights, "
+        "scale=1.0):\n    return attend(q, k, v, weights)",
+        "test-attend",
+        "Two equal tokens",
+    ),
     "error without weights": (
-        "operator-error", _ERROR + "    return abs(h(x, torch.ones_like(x.x)) - h(f, f.weights)).item()",
-        "test-error", "n⁻²"),
+        "operator-error",
+        _ERROR + "    return abs(h(x, torch.ones_like(x.x)) - h(f, f.weights)).item()",
+        "test-error",
+        "n⁻²",
+    ),
     "error always weighted": (
-        "operator-error", _ERROR + "    return abs(h(x, x.weights) - h(f, f.weights)).item()",
-        "test-error", "must not go away"),
+        "operator-error",
+        _ERROR + "    return abs(h(x, x.weights) - h(f, f.weights)).item()",
+        "test-error",
+        "must not go away",
+    ),
     "error typed in": (
-        "operator-error", "def operator_error(n, weighted):\n    return n ** -2.0 if weighted else 0.1",
-        "test-error-hidden", "the error at"),
+        "operator-error",
+        "def operator_error(n, weighted):\n    return n ** -2.0 if weighted else 0.1",
+        "test-error-hidden",
+        "the error at",
+    ),
 }

@@ -3,19 +3,19 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "by-hand": "places = torch.tensor([2.0, 0.0, -1.0])\ncosts = (2.5, 0.13, 1.5)",
-        "sieve": '''
+        "sieve": """
 def sieve(v, price, low, high):
     moved = torch.where(v > price, v - price, torch.where(v < -price, v + price, torch.zeros_like(v)))
     return moved.minimum(torch.full_like(v, high)).maximum(torch.full_like(v, low))
-''',
-        "settle": '''
+""",
+        "settle": """
 def settle(v, wind, price, T, N):
     for _ in range(N):
         v = (1 - T / N) * v + T / N * wind
         v = sieve(v, price * T / N, -1e9, 1e9)
     return v
-''',
-        "asymmetry": '''
+""",
+        "asymmetry": """
 def asymmetry(f, v):
     d, h = len(v), 1e-6
     J = torch.zeros(d, d, dtype=torch.float64)
@@ -24,25 +24,25 @@ def asymmetry(f, v):
         w[j] += h
         J[:, j] = (f(w) - f(v)) / h
     return max(abs(J[i, j] - J[j, i]) for i in range(d) for j in range(d))
-''',
+""",
     },
     {
-        "sieve": '''
+        "sieve": """
 import torch.nn.functional as F
 
 
 def sieve(v, price, low, high):
     return F.hardtanh(F.softshrink(v, price), low, high)
-''',
-        "settle": '''
+""",
+        "settle": """
 def settle(v, wind, price, T, N):
     dt, big = T / N, float("inf")
     u = v
     for n in range(N):
         u = sieve(torch.lerp(u, torch.full_like(u, wind), dt), dt * price, -big, big)
     return u
-''',
-        "asymmetry": '''
+""",
+        "asymmetry": """
 def asymmetry(f, v):
     rows = []
     for j in range(len(v)):
@@ -50,14 +50,16 @@ def asymmetry(f, v):
         rows.append((f(v + e) - f(v - e)) / 2e-4)
     J = torch.stack(rows)
     return torch.triu(J - J.mT).abs().amax()
-''',
+""",
     },
 ]
 
 _SIEVE = "def sieve(v, price, low, high):\n    soft = v.sign() * (v.abs() - price).clamp(min=0)\n    return "
 _SETTLE = "def settle(v, wind, price, T, N):\n    dt, inf = T / N, math.inf\n    for _ in range(N):\n        "
-_J = "def asymmetry(f, v):\n    E = 1e-5 * torch.eye(len(v), dtype=torch.float64)\n" \
+_J = (
+    "def asymmetry(f, v):\n    E = 1e-5 * torch.eye(len(v), dtype=torch.float64)\n"
     "    J = torch.stack([(f(v + e) - f(v - e)) / 2e-5 for e in E], 1)\n    return "
+)
 WRONG = {  # name: (cell, answer, test that must fail, a part of what it must say)
     "5.1 ReLU": ("by-hand", "places, costs = [3, 0, 0], [2.5, 0.125, 1.5]", "test-by-hand", "ReLU's places"),
     "5.1 one side": ("by-hand", "places, costs = [2, 0, 0], [2.5, 0.125, 1.5]", "test-by-hand", "−2 goes to −1"),
@@ -65,12 +67,20 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "5.1 hard": ("by-hand", "places, costs = [3, 0, -2], [2.5, 0.125, 1.5]", "test-by-hand", "still pays"),
     "5.1 halved": ("by-hand", "places, costs = [1.5, -0.25, -1], [2.5, 0.125, 1.5]", "test-by-hand", "Halving"),
     "5.1 price only": ("by-hand", "places, costs = [2, 0, -1], [2, 0, 1]", "test-by-hand", "distance and price"),
-    "5.1 texts": ("by-hand", "places, costs = ['a', 'b', 'c'], [2.5, 0.125, 1.5]", "test-by-hand",
-                  "every entry of the list must be a number, got 'a'"),
+    "5.1 texts": (
+        "by-hand",
+        "places, costs = ['a', 'b', 'c'], [2.5, 0.125, 1.5]",
+        "test-by-hand",
+        "every entry of the list must be a number, got 'a'",
+    ),
     "5.1 one place": ("by-hand", "places, costs = 2, [2.5, 0.125, 1.5]", "test-by-hand", "three numbers"),
     "walls first": (
-        "sieve", "def sieve(v, price, low, high):\n    v = v.clamp(low, high)\n    return v.sign() * (v.abs() - "
-        "price).clamp(min=0)", "test-sieve", "First the price"),
+        "sieve",
+        "def sieve(v, price, low, high):\n    v = v.clamp(low, high)\n    return v.sign() * (v.abs() - "
+        "price).clamp(min=0)",
+        "test-sieve",
+        "First the price",
+    ),
     "walls only": ("sieve", _SIEVE + "v.clamp(low, high)", "test-sieve", "walls alone"),
     "price only": ("sieve", _SIEVE + "soft", "test-sieve", "walls are missing"),
     "hard": ("sieve", _SIEVE + "torch.where(v.abs() > price, v, 0.0).clamp(low, high)", "test-sieve", "stays as it is"),
@@ -80,34 +90,64 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "half": ("sieve", _SIEVE.replace("- price", "- price / 2") + "soft.clamp(low, high)", "test-sieve", "λ/2"),
     "twice": ("sieve", _SIEVE.replace("- price", "- 2 * price") + "soft.clamp(low, high)", "test-sieve", "2λ"),
     "rubber": ("sieve", _SIEVE + "(v / (1 + price)).clamp(low, high)", "test-sieve", "½λu²"),
-    "whole token": ("sieve", _SIEVE + "(v * (1 - price / v.norm(dim=-1, keepdim=True)).clamp(min=0)).clamp(low, high)",
-                    "test-sieve", "whole token"),
-    "outside to 0": ("sieve", _SIEVE + "torch.where((soft < low) | (soft > high), 0.0, soft)", "test-sieve",
-                     "the wall itself"),
+    "whole token": (
+        "sieve",
+        _SIEVE + "(v * (1 - price / v.norm(dim=-1, keepdim=True)).clamp(min=0)).clamp(low, high)",
+        "test-sieve",
+        "whole token",
+    ),
+    "outside to 0": (
+        "sieve",
+        _SIEVE + "torch.where((soft < low) | (soft > high), 0.0, soft)",
+        "test-sieve",
+        "the wall itself",
+    ),
     "ReLU from the library": (
-        "sieve", "from flowlib.operators import project_nonnegative\n\n\ndef sieve(v, price, low, high):\n"
-        "    return project_nonnegative(v)", "test-sieve", "outside of [low, high]"),
+        "sieve",
+        "from flowlib.operators import project_nonnegative\n\n\ndef sieve(v, price, low, high):\n"
+        "    return project_nonnegative(v)",
+        "test-sieve",
+        "outside of [low, high]",
+    ),
     "a sigmoid": ("sieve", _SIEVE + "low + (high - low) * v.sigmoid()", "test-sieve", "better bargain"),
     "nothing returned": ("sieve", _SIEVE.replace("return ", "pass"), "test-sieve", "nothing here"),
     "whole price in each step": (
-        "settle", _SETTLE + "v = sieve(v + dt * (wind - v), price, -inf, inf)\n    return v", "test-settle",
-        "acts whole"),
+        "settle",
+        _SETTLE + "v = sieve(v + dt * (wind - v), price, -inf, inf)\n    return v",
+        "test-settle",
+        "acts whole",
+    ),
     "price for all of T": (
-        "settle", _SETTLE + "v = sieve(v + dt * (wind - v), price * T, -inf, inf)\n    return v", "test-settle",
-        "whole way"),
+        "settle",
+        _SETTLE + "v = sieve(v + dt * (wind - v), price * T, -inf, inf)\n    return v",
+        "test-settle",
+        "whole way",
+    ),
     "a step of 1/N": (
-        "settle", _SETTLE.replace("T / N", "1 / N") + "v = sieve(v + dt * (wind - v), price * dt, -inf, inf)\n"
-        "    return v", "test-settle", "Δt = 1/N"),
+        "settle",
+        _SETTLE.replace("T / N", "1 / N") + "v = sieve(v + dt * (wind - v), price * dt, -inf, inf)\n    return v",
+        "test-settle",
+        "Δt = 1/N",
+    ),
     "no sieve": ("settle", _SETTLE + "v = v + dt * (wind - v)\n    return v", "test-settle", "without a sieve"),
     "sieve at the end": (
-        "settle", _SETTLE + "v = v + dt * (wind - v)\n    return sieve(v, price * T, -inf, inf)", "test-settle",
-        "acts once"),
+        "settle",
+        _SETTLE + "v = v + dt * (wind - v)\n    return sieve(v, price * T, -inf, inf)",
+        "test-settle",
+        "acts once",
+    ),
     "sign in the velocity": (
-        "settle", _SETTLE + "v = v + dt * (wind - v - price * v.sign())\n    return v", "test-settle",
-        "side to side"),
+        "settle",
+        _SETTLE + "v = v + dt * (wind - v - price * v.sign())\n    return v",
+        "test-settle",
+        "side to side",
+    ),
     "a wall at 0": (
-        "settle", _SETTLE + "v = sieve(v + dt * (wind - v), price * dt, 0.0, inf)\n    return v", "test-settle",
-        "negative was lost"),
+        "settle",
+        _SETTLE + "v = sieve(v + dt * (wind - v), price * dt, 0.0, inf)\n    return v",
+        "test-settle",
+        "negative was lost",
+    ),
     "largest slope": ("asymmetry", _J + "J.abs().max()", "test-turn", "of J itself"),
     "sum": ("asymmetry", _J + "(J + J.T).abs().max()", "test-turn", "Subtract it"),
     "h forgotten": ("asymmetry", _J.replace(" / 2e-5", "") + "(J - J.T).abs().max()", "test-turn", "not divided"),

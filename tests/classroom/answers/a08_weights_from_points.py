@@ -3,8 +3,8 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "by-hand": "borders = torch.tensor([0, 0.2, 0.6, 1])\nweights = borders.diff()\n"
-                   "mean = weights @ torch.tensor([10.0, 0, 5])",
-        "cells": '''
+        "mean = weights @ torch.tensor([10.0, 0, 5])",
+        "cells": """
 def cells(x, a, b):
     order = x.argsort()
     s = x[order]
@@ -14,44 +14,46 @@ def cells(x, a, b):
     lengths[order] = ends.diff()
     same = (x[:, None] == x[None, :]).to(x.dtype)
     return same @ lengths / same.sum(-1)
-''',
-        "near-weights": '''
+""",
+        "near-weights": """
 def near_weights(points, k, m):
     d = (points[:, None] - points[None]).square().sum(-1).sqrt()
     d.fill_diagonal_(math.inf)
     r = d.topk(k, largest=False).values.max(-1).values
     return torch.softmax(m * r.log(), 0)
-''',
-        "typical-error": '''
+""",
+        "typical-error": """
 def typical_error(n, p, weighted):
     def one():
         x = torch.rand(n) ** p
         w = cells(x, 0.0, 1.0) if weighted else torch.full((n,), 1 / n)
         return abs((w.double() @ x.double().exp()).item() - (math.e - 1))
     return sorted(one() for _ in range(200))[100]
-''',
+""",
     },
     {
         "by-hand": "weights = (0.2, 0.4, 0.4)\nmean = 4",
-        "cells": '''
+        "cells": """
 def cells(x, a, b):
     numbers = x.tolist()
     places = sorted(set(numbers))
     ends = [a] + [(p + q) / 2 for p, q in zip(places, places[1:])] + [b]
     length = {p: ends[i + 1] - ends[i] for i, p in enumerate(places)}
     return torch.tensor([length[z] / numbers.count(z) for z in numbers], dtype=torch.float64)
-''',
-        "near-weights": '''
+""",
+        "near-weights": """
 def near_weights(points, k, m):
     radius = torch.cdist(points, points).kthvalue(k + 1, -1).values
     area = radius.pow(m)
     return area.div(area.sum())
-''',
+""",
     },
 ]
 
-_SORT = "def cells(x, a, b):\n    order = x.argsort()\n    s = x[order]\n    w = torch.zeros_like(x)\n" \
-        "    A, B = x.new_tensor([a]), x.new_tensor([b])\n    m = (s[1:] + s[:-1]) / 2\n    "
+_SORT = (
+    "def cells(x, a, b):\n    order = x.argsort()\n    s = x[order]\n    w = torch.zeros_like(x)\n"
+    "    A, B = x.new_tensor([a]), x.new_tensor([b])\n    m = (s[1:] + s[:-1]) / 2\n    "
+)
 _NEAR = "def near_weights(points, k, m):\n    d = torch.cdist(points, points).sort(-1).values\n    "
 _ERROR = """
 def typical_error(n, p, weighted):
@@ -64,8 +66,11 @@ def typical_error(n, p, weighted):
 """
 
 
-def _error(power="p", weights="cells(x, 0.0, 1.0) if weighted else torch.full_like(x, 1 / n)",
-           error="abs(float(w @ x.exp()) - (math.e - 1))"):
+def _error(
+    power="p",
+    weights="cells(x, 0.0, 1.0) if weighted else torch.full_like(x, 1 / n)",
+    error="abs(float(w @ x.exp()) - (math.e - 1))",
+):
     return _ERROR.format(power=power, weights=weights, error=error)
 
 
@@ -82,65 +87,142 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "8.1 mean divided": ("by-hand", _hand([0.2, 0.4, 0.4], 1.33), "test-by-hand", "as well"),
     "8.1 other mean": ("by-hand", _hand([0.2, 0.4, 0.4], 3), "test-by-hand", "must be Σ w u"),
     "not sorted": (
-        "cells", "def cells(x, a, b):\n    m = (x[1:] + x[:-1]) / 2\n"
-        "    return torch.cat([x.new_tensor([a]), m, x.new_tensor([b])]).diff()", "test-cells", "in the *list*"),
+        "cells",
+        "def cells(x, a, b):\n    m = (x[1:] + x[:-1]) / 2\n"
+        "    return torch.cat([x.new_tensor([a]), m, x.new_tensor([b])]).diff()",
+        "test-cells",
+        "in the *list*",
+    ),
     "sorted order": ("cells", _SORT + "return torch.cat([A, m, B]).diff()", "test-cells", "in sorted order"),
     "order twice": ("cells", _SORT + "return torch.cat([A, m, B]).diff()[order]", "test-cells", "the wrong way"),
-    "open ends": ("cells", _SORT + "w[order] = torch.cat([s[:1], m, s[-1:]]).diff()\n    return w",
-                  "test-cells", "must reach to a and b"),
+    "open ends": (
+        "cells",
+        _SORT + "w[order] = torch.cat([s[:1], m, s[-1:]]).diff()\n    return w",
+        "test-cells",
+        "must reach to a and b",
+    ),
     "half ends": (
-        "cells", _SORT + "g = torch.cat([A, s, B]).diff()\n    w[order] = (g[1:] + g[:-1]) / 2\n    return w",
-        "test-cells", "two ends as well"),
+        "cells",
+        _SORT + "g = torch.cat([A, s, B]).diff()\n    w[order] = (g[1:] + g[:-1]) / 2\n    return w",
+        "test-cells",
+        "two ends as well",
+    ),
     "mirrored ends": (
-        "cells", _SORT + "w[order] = torch.cat([2 * s[:1] - m[:1], m, 2 * s[-1:] - m[-1:]]).diff()\n    return w",
-        "test-cells", "on the outer side"),
-    "gap to the next": ("cells", _SORT + "w[order] = torch.cat([s, B]).diff()\n    return w",
-                        "test-cells", "gap to its right"),
-    "gap to the one before": ("cells", _SORT + "w[order] = torch.cat([A, s]).diff()\n    return w",
-                              "test-cells", "gap to its left"),
-    "shares": ("cells", _SORT + "w[order] = torch.cat([A, m, B]).diff()\n    return w / w.sum()",
-               "test-cells", "sum to b − a"),
-    "unit interval": ("cells", _SORT + "w[order] = torch.cat([0 * A, m, 0 * B + 1]).diff()\n    return w",
-                      "test-cells", "for the interval"),
-    "equal": ("cells", "def cells(x, a, b):\n    return torch.ones_like(x) * (b - a) / len(x)",
-              "test-cells", "the same weight"),
-    "twins not shared": ("cells", _SORT + "w[order] = torch.cat([A, m, B]).diff()\n    return w",
-                         "test-cells", "in equal parts"),
+        "cells",
+        _SORT + "w[order] = torch.cat([2 * s[:1] - m[:1], m, 2 * s[-1:] - m[-1:]]).diff()\n    return w",
+        "test-cells",
+        "on the outer side",
+    ),
+    "gap to the next": (
+        "cells",
+        _SORT + "w[order] = torch.cat([s, B]).diff()\n    return w",
+        "test-cells",
+        "gap to its right",
+    ),
+    "gap to the one before": (
+        "cells",
+        _SORT + "w[order] = torch.cat([A, s]).diff()\n    return w",
+        "test-cells",
+        "gap to its left",
+    ),
+    "shares": (
+        "cells",
+        _SORT + "w[order] = torch.cat([A, m, B]).diff()\n    return w / w.sum()",
+        "test-cells",
+        "sum to b − a",
+    ),
+    "unit interval": (
+        "cells",
+        _SORT + "w[order] = torch.cat([0 * A, m, 0 * B + 1]).diff()\n    return w",
+        "test-cells",
+        "for the interval",
+    ),
+    "equal": (
+        "cells",
+        "def cells(x, a, b):\n    return torch.ones_like(x) * (b - a) / len(x)",
+        "test-cells",
+        "the same weight",
+    ),
+    "twins not shared": (
+        "cells",
+        _SORT + "w[order] = torch.cat([A, m, B]).diff()\n    return w",
+        "test-cells",
+        "in equal parts",
+    ),
     "each twin has all": (
-        "cells", "def cells(x, a, b):\n    p, i = torch.unique(x, return_inverse=True)\n    m = (p[1:] + p[:-1]) / 2\n"
+        "cells",
+        "def cells(x, a, b):\n    p, i = torch.unique(x, return_inverse=True)\n    m = (p[1:] + p[:-1]) / 2\n"
         "    return torch.cat([x.new_tensor([a]), m, x.new_tensor([b])]).diff()[i]",
-        "test-cells", "has the whole cell"),
+        "test-cells",
+        "has the whole cell",
+    ),
     "midpoints of the library": (
-        "cells", "from flowlib.fields import Grid\n\n\ndef cells(x, a, b):\n"
-        "    return Grid.uniform(len(x), domain=(a, b)).weights", "test-cells", "the same weight"),
-    "counts itself": ("near-weights", _NEAR + "r = d[:, k - 1] ** m\n    return r / r.sum()",
-                      "test-near", "own nearest neighbour"),
+        "cells",
+        "from flowlib.fields import Grid\n\n\ndef cells(x, a, b):\n"
+        "    return Grid.uniform(len(x), domain=(a, b)).weights",
+        "test-cells",
+        "the same weight",
+    ),
+    "counts itself": (
+        "near-weights",
+        _NEAR + "r = d[:, k - 1] ** m\n    return r / r.sum()",
+        "test-near",
+        "own nearest neighbour",
+    ),
     "one too many": ("near-weights", _NEAR + "r = d[:, k + 1] ** m\n    return r / r.sum()", "test-near", "too far"),
     "no power": ("near-weights", _NEAR + "return d[:, k] / d[:, k].sum()", "test-near", "stands for an *area*"),
     "power of the space": (
-        "near-weights", _NEAR + "r = d[:, k] ** points.shape[-1]\n    return r / r.sum()",
-        "test-near", "number of coordinates"),
+        "near-weights",
+        _NEAR + "r = d[:, k] ** points.shape[-1]\n    return r / r.sum()",
+        "test-near",
+        "number of coordinates",
+    ),
     "density": ("near-weights", _NEAR + "r = d[:, k] ** -m\n    return r / r.sum()", "test-near", "is the density"),
     "not normalised": ("near-weights", _NEAR + "return torch.pi * d[:, k] ** m / k", "test-near", "sum to 1"),
-    "mean distance": ("near-weights", _NEAR + "r = d[:, 1:k + 1].mean(-1) ** m\n    return r / r.sum()",
-                      "test-near", "mean distance"),
-    "farthest": ("near-weights", _NEAR + "r = d.flip(-1)[:, k - 1] ** m\n    return r / r.sum()",
-                 "test-near", "*farthest*"),
+    "mean distance": (
+        "near-weights",
+        _NEAR + "r = d[:, 1:k + 1].mean(-1) ** m\n    return r / r.sum()",
+        "test-near",
+        "mean distance",
+    ),
+    "farthest": (
+        "near-weights",
+        _NEAR + "r = d.flip(-1)[:, k - 1] ** m\n    return r / r.sum()",
+        "test-near",
+        "*farthest*",
+    ),
     "softmax": ("near-weights", _NEAR + "return (d[:, k] ** m).softmax(0)", "test-near", "a softmax"),
-    "always a surface": ("near-weights", _NEAR + "r = d[:, k] ** 2\n    return r / r.sum()",
-                         "test-near", "Three tokens of a line"),
-    "sum before power": ("near-weights", _NEAR + "return (d[:, k] / d[:, k].sum()) ** m", "test-near", "First "
-                                                                                                       "the power"),
+    "always a surface": (
+        "near-weights",
+        _NEAR + "r = d[:, k] ** 2\n    return r / r.sum()",
+        "test-near",
+        "Three tokens of a line",
+    ),
+    "sum before power": (
+        "near-weights",
+        _NEAR + "return (d[:, k] / d[:, k].sum()) ** m",
+        "test-near",
+        "First the power",
+    ),
     "never weighted": ("typical-error", _error(weights="torch.full_like(x, 1 / n)"), "test-rates", "order must be 2"),
     "always weighted": ("typical-error", _error(weights="cells(x, 0.0, 1.0)"), "test-rates", "the error must stay"),
     "p forgotten": ("typical-error", _error(power="1"), "test-rates", "Is p used"),
-    "not divided": ("typical-error", _error(weights="cells(x, 0.0, 1.0) if weighted else torch.ones_like(x)"),
-                    "test-rates", "divide by the sum"),
+    "not divided": (
+        "typical-error",
+        _error(weights="cells(x, 0.0, 1.0) if weighted else torch.ones_like(x)"),
+        "test-rates",
+        "divide by the sum",
+    ),
     "weights beside other tokens": (
-        "typical-error", _error(weights="cells(x.sort().values, 0.0, 1.0) if weighted else torch.full_like(x, 1 / n)"),
-        "test-rates", "beside its own token"),
+        "typical-error",
+        _error(weights="cells(x.sort().values, 0.0, 1.0) if weighted else torch.full_like(x, 1 / n)"),
+        "test-rates",
+        "beside its own token",
+    ),
     "rates typed in": (
-        "typical-error", "def typical_error(n, p, weighted):\n"
-        "    return n ** -2.0 if weighted else (n ** -0.5 if p == 1 else 0.38)", "test-rates-hidden", "that of "
-                                                                                                      "the grader"),
+        "typical-error",
+        "def typical_error(n, p, weighted):\n    return n ** -2.0 if weighted else (n ** -0.5 if p == 1 else 0.38)",
+        "test-rates-hidden",
+        "that of the grader",
+    ),
 }

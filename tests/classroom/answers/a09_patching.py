@@ -3,7 +3,7 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "by-hand": "ends = torch.tensor([7.0, 5, 4])\nrestored = (ends - 3) / (10 - 3)",
-        "patched": '''
+        "patched": """
 def patched(u, v, tokens, at, steps, beta, dt=0.25):
     chosen = torch.tensor([[i in tokens] for i in range(len(u))])
     for k in range(steps + 1):
@@ -12,26 +12,26 @@ def patched(u, v, tokens, at, steps, beta, dt=0.25):
         if k < steps:
             u, v = step(u, beta, dt), step(v, beta, dt)
     return u
-''',
-        "restored": '''
+""",
+        "restored": """
 def restored_shares(changed, start, goal):
     result = []
     for c, s, g in zip(changed, start, goal):
         way = g - s
         result.append(float((c - s) @ way / (way @ way)) if way.abs().max() > 0 else 0.0)
     return result
-''',
-        "mismatch": '''
+""",
+        "mismatch": """
 def mismatch(u, w, eps, at, steps, beta):
     v, n = u + eps * w, len(u)
     each = torch.stack([patched(u, v, [j], at, steps, beta) for j in range(n)]).sum(0)
     everything = patched(u, v, list(range(n)), at, steps, beta)
     return (each - (n - 1) * patched(u, v, [], at, steps, beta) - everything).abs().max()
-''',
+""",
     },
     {
         "by-hand": "ends = (7, 5, 4)\nrestored = (0.57, 0.29, 0.14)",
-        "patched": '''
+        "patched": """
 def patched(u, v, tokens, at, steps, beta, dt=0.25):
     def flow(z, count):
         for _ in range(count):
@@ -40,12 +40,12 @@ def patched(u, v, tokens, at, steps, beta, dt=0.25):
         return z
     mixed = [flow(v, at)[i] if i in tokens else row for i, row in enumerate(flow(u, at))]
     return flow(torch.stack(mixed), steps - at)
-''',
-        "restored": '''
+""",
+        "restored": """
 def restored_shares(changed, start, goal):
     return torch.nan_to_num(torch.einsum("tf,tf->t", changed - start, goal - start)
                             / torch.einsum("tf,tf->t", goal - start, goal - start), nan=0.0)
-''',
+""",
     },
 ]
 
@@ -84,59 +84,125 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "9.1 not subtracted": ("by-hand", _hand([7, 5, 4], [0.7, 0.5, 0.4]), "test-by-hand", "of a *difference*"),
     "9.1 what is missing": ("by-hand", _hand([7, 5, 4], [0.43, 0.71, 0.86]), "test-by-hand", "still missing"),
     "9.1 equal shares": ("by-hand", _hand([7, 5, 4], [0.333, 0.333, 0.333]), "test-by-hand", "twice as much"),
-    "as it began": ("patched", _patch("a[tokens] = v[tokens]\n    return flow(a, steps - at)"),
-                    "test-patched", "as they *began*"),
-    "as it ends": ("patched", _patch("a[tokens] = flow(v, steps)[tokens]\n    return flow(a, steps - at)"),
-                   "test-patched", "as they *end*"),
+    "as it began": (
+        "patched",
+        _patch("a[tokens] = v[tokens]\n    return flow(a, steps - at)"),
+        "test-patched",
+        "as they *began*",
+    ),
+    "as it ends": (
+        "patched",
+        _patch("a[tokens] = flow(v, steps)[tokens]\n    return flow(a, steps - at)"),
+        "test-patched",
+        "as they *end*",
+    ),
     "at the beginning": (
-        "patched", _patch("z = u.clone()\n    z[tokens] = v[tokens]\n    return flow(z, steps)"),
-        "test-patched", "before the first step"),
+        "patched",
+        _patch("z = u.clone()\n    z[tokens] = v[tokens]\n    return flow(z, steps)"),
+        "test-patched",
+        "before the first step",
+    ),
     "at the end": (
-        "patched", _patch("z = flow(u, steps).clone()\n    z[tokens] = flow(v, steps)[tokens]\n    return z"),
-        "test-patched", "after the last step"),
+        "patched",
+        _patch("z = flow(u, steps).clone()\n    z[tokens] = flow(v, steps)[tokens]\n    return z"),
+        "test-patched",
+        "after the last step",
+    ),
     "one step late": (
-        "patched", _patch("a, b = flow(a, 1), flow(b, 1)\n    a[tokens] = b[tokens]\n    return flow(a, steps - "
-                          "at - 1)"),
-        "test-patched", "too late"),
-    "one step short": ("patched", _patch("a[tokens] = b[tokens]\n    return flow(a, steps - at - 1)"),
-                       "test-patched", "one step less"),
-    "all steps again": ("patched", _patch("a[tokens] = b[tokens]\n    return flow(a, steps)"),
-                        "test-patched", "more steps"),
+        "patched",
+        _patch("a, b = flow(a, 1), flow(b, 1)\n    a[tokens] = b[tokens]\n    return flow(a, steps - at - 1)"),
+        "test-patched",
+        "too late",
+    ),
+    "one step short": (
+        "patched",
+        _patch("a[tokens] = b[tokens]\n    return flow(a, steps - at - 1)"),
+        "test-patched",
+        "one step less",
+    ),
+    "all steps again": (
+        "patched",
+        _patch("a[tokens] = b[tokens]\n    return flow(a, steps)"),
+        "test-patched",
+        "more steps",
+    ),
     "no steps after": ("patched", _patch("a[tokens] = b[tokens]\n    return a"), "test-patched", "Nothing flows after"),
-    "the other way": ("patched", _patch("b[tokens] = a[tokens]\n    return flow(b, steps - at)"),
-                      "test-patched", "tokens of u into v"),
-    "features": ("patched", _patch("a[:, [1]] = b[:, [1]]\n    return flow(a, steps - at)"),
-                 "test-patched", "replaced *features*"),
+    "the other way": (
+        "patched",
+        _patch("b[tokens] = a[tokens]\n    return flow(b, steps - at)"),
+        "test-patched",
+        "tokens of u into v",
+    ),
+    "features": (
+        "patched",
+        _patch("a[:, [1]] = b[:, [1]]\n    return flow(a, steps - at)"),
+        "test-patched",
+        "replaced *features*",
+    ),
     "held": (
-        "patched", _patch("for _ in range(steps - at):\n        a[tokens] = b[tokens]\n        a, b = flow(a, "
-                          "1), flow(b, 1)"
-                          "\n    a[tokens] = b[tokens]\n    return a"), "test-patched", "at every later depth"),
-    "added": ("patched", _patch("a[tokens] += b[tokens]\n    return flow(a, steps - at)"),
-              "test-patched", "*replaces*"),
-    "nothing patched": ("patched", _patch("a[tokens].copy_(b[tokens])\n    return flow(a, steps - at)"),
-                        "test-patched", "has no effect"),
+        "patched",
+        _patch(
+            "for _ in range(steps - at):\n        a[tokens] = b[tokens]\n        a, b = flow(a, "
+            "1), flow(b, 1)"
+            "\n    a[tokens] = b[tokens]\n    return a"
+        ),
+        "test-patched",
+        "at every later depth",
+    ),
+    "added": (
+        "patched",
+        _patch("a[tokens] += b[tokens]\n    return flow(a, steps - at)"),
+        "test-patched",
+        "*replaces*",
+    ),
+    "nothing patched": (
+        "patched",
+        _patch("a[tokens].copy_(b[tokens])\n    return flow(a, steps - at)"),
+        "test-patched",
+        "has no effect",
+    ),
     "start forgotten": ("restored", _SHARE + "(changed * b).sum(-1) / (b * b).sum(-1)", "test-restored", "`start` off"),
     "lengths": ("restored", _SHARE + "a.norm(dim=-1) / b.norm(dim=-1)", "test-restored", "two lengths"),
     "cosine": ("restored", _SHARE + "torch.cosine_similarity(a, b, dim=-1)", "test-restored", "is the cosine"),
     "not squared": ("restored", _SHARE + "(a * b).sum(-1) / b.norm(dim=-1)", "test-restored", "With its square"),
-    "one way for all": ("restored", _SHARE + "(a * b).sum(-1) / (b * b).sum()",
-                        "test-restored", "Each token has its own"),
+    "one way for all": (
+        "restored",
+        _SHARE + "(a * b).sum(-1) / (b * b).sum()",
+        "test-restored",
+        "Each token has its own",
+    ),
     "over tokens": ("restored", _SHARE + "(a * b).sum(0) / (b * b).sum(0)", "test-restored", "for each feature"),
     "one number": ("restored", _SHARE + "(a * b).sum() / (b * b).sum()", "test-restored", "for the whole field"),
     "0 / 0": ("restored", _SHARE + "(a * b).sum(-1) / (b * b).sum(-1)", "test-restored", "no way to go"),
     "start kept": (
-        "mismatch", _MISS + "    return (sum(patched(u, v, [j], at, steps, beta) for j in range(n)) - "
-                            "goal).abs().max()",
-        "test-mismatch", "off every p(T)"),
+        "mismatch",
+        _MISS + "    return (sum(patched(u, v, [j], at, steps, beta) for j in range(n)) - goal).abs().max()",
+        "test-mismatch",
+        "off every p(T)",
+    ),
     "relative": (
-        "mismatch", _MISS + f"    return ({_ONE} - goal + start).abs().max() / (goal - start).abs().max().clamp(1e-30)",
-        "test-mismatch", "has order 1"),
+        "mismatch",
+        _MISS + f"    return ({_ONE} - goal + start).abs().max() / (goal - start).abs().max().clamp(1e-30)",
+        "test-mismatch",
+        "has order 1",
+    ),
     "at forgotten": (
-        "mismatch", _MISS.replace("[], at", "[], 0").replace("(n)), at", "(n)), 0")
-        + f"    return ({_ONE.replace('at,', '0,')} - goal + start).abs().max()", "test-mismatch", "Is `at` used"),
+        "mismatch",
+        _MISS.replace("[], at", "[], 0").replace("(n)), at", "(n)), 0")
+        + f"    return ({_ONE.replace('at,', '0,')} - goal + start).abs().max()",
+        "test-mismatch",
+        "Is `at` used",
+    ),
     "one token short": (
-        "mismatch", _MISS + f"    return ({_ONE.replace('range(n)', 'range(n - 1)')} - goal + start).abs().max()",
-        "test-mismatch", "every token patched once"),
-    "order typed in": ("mismatch", "def mismatch(u, w, eps, at, steps, beta):\n"
-                       "    return eps ** 2 * beta * (steps - at)", "test-mismatch-hidden", "the mismatch of"),
+        "mismatch",
+        _MISS + f"    return ({_ONE.replace('range(n)', 'range(n - 1)')} - goal + start).abs().max()",
+        "test-mismatch",
+        "every token patched once",
+    ),
+    "order typed in": (
+        "mismatch",
+        "def mismatch(u, w, eps, at, steps, beta):\n    return eps ** 2 * beta * (steps - at)",
+        "test-mismatch-hidden",
+        "the mismatch of",
+    ),
 }

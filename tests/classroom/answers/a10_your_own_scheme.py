@@ -3,7 +3,7 @@
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
         "by-hand": "after = torch.tensor([3.0, 3.0, 0.0])\nsteps = (2 / 4, 2 * 2 / 4, 2 * 2**2 / 4)",
-        "chebyshev-step": '''
+        "chebyshev-step": """
 def chebyshev_step(velocity, u, h, stages):
     all_stages = [u]
     for j in range(1, stages + 1):
@@ -13,13 +13,13 @@ def chebyshev_step(velocity, u, h, stages):
         else:
             all_stages.append(2 * all_stages[-1] - all_stages[-2] + 2 * h * f / stages**2)
     return all_stages[stages]
-''',
-        "predicted": '''
+""",
+        "predicted": """
 def predicted(matrix, stages):
     rates = stability.rates(lambda u: matrix @ u, torch.zeros(len(matrix), dtype=torch.float64))
     return min(2.0 * stages * stages / abs(rate) for rate in rates.tolist())
-''',
-        "measured": '''
+""",
+        "measured": """
 def measured(matrix, stages):
     n = len(matrix)
     def radius(h):
@@ -33,11 +33,11 @@ def measured(matrix, stages):
         middle = (low + high) / 2
         low, high = (middle, high) if radius(middle) <= 1 else (low, middle)
     return low
-''',
+""",
     },
     {
         "by-hand": "R = 1 - 2 + 4 / 8\nafter = [2 + R * d for d in (-2, -2, 4)]\nsteps = [0.5, 1.0, 2.0]",
-        "chebyshev-step": '''
+        "chebyshev-step": """
 def chebyshev_step(velocity, u, h, stages):
     way, share = torch.zeros_like(u), h / stages**2  # how far the last stage went beyond the one before
     last = u
@@ -45,12 +45,12 @@ def chebyshev_step(velocity, u, h, stages):
         way = way + (1 if j == 0 else 2) * share * velocity(last)
         last = last + way
     return last
-''',
-        "predicted": '''
+""",
+        "predicted": """
 def predicted(matrix, stages):
     eigenvalues, _ = torch.linalg.eig(matrix)
     return stages**2 * stability.critical_step(-eigenvalues.abs().max())
-''',
+""",
     },
 ]
 
@@ -59,7 +59,7 @@ _STEP = """def chebyshev_step(velocity, u, h, stages):
     before, last = u, u + k * velocity(u)
     """
 _LOOP = "for _ in range(stages - 1):\n        before, last = last, "
-_LINES = 'def predicted(matrix, stages):\n    rates = torch.linalg.eigvalsh(matrix)\n    return '
+_LINES = "def predicted(matrix, stages):\n    rates = torch.linalg.eigvalsh(matrix)\n    return "
 _MEASURED = "def measured(matrix, stages):\n    "
 
 
@@ -85,46 +85,93 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "10.1 z for h": ("by-hand", _hand(steps="[2, 4, 8]"), "test-by-hand", "values of |z|"),
     "10.1 other steps": ("by-hand", _hand(steps="[0.5, 1, 4]"), "test-by-hand", "two stages your step gives"),
     "10.1 past the lowest factor": (
-        "by-hand", _hand(steps="[0.5, 1, 1.1]"), "test-by-hand", "must leave [−1, 1] there"),
+        "by-hand",
+        _hand(steps="[0.5, 1, 1.1]"),
+        "test-by-hand",
+        "must leave [−1, 1] there",
+    ),
     "10.1 before the lowest factor": (
-        "by-hand", _hand(steps="[0.5, 1, 0.9]"), "test-by-hand", "must leave [−1, 1] there"),
+        "by-hand",
+        _hand(steps="[0.5, 1, 0.9]"),
+        "test-by-hand",
+        "must leave [−1, 1] there",
+    ),
     "10.1 two numbers": ("by-hand", _hand(steps="[0.5, 1]"), "test-by-hand", "three numbers"),
-    "h over s": ("chebyshev-step", _step("2 * last - before + 2 * k * velocity(last)").replace("stages**2", "stages"),
-                 "test-step", "divided h by s"),
-    "h whole": ("chebyshev-step", _step("2 * last - before + 2 * k * velocity(last)").replace("h / stages**2", "h"),
-                "test-step", "did not divide"),
+    "h over s": (
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(last)").replace("stages**2", "stages"),
+        "test-step",
+        "divided h by s",
+    ),
+    "h whole": (
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(last)").replace("h / stages**2", "h"),
+        "test-step",
+        "did not divide",
+    ),
     "no factor 2": ("chebyshev-step", _step("2 * last - before + k * velocity(last)"), "test-step", "counts twice"),
     "2 in the first": (
-        "chebyshev-step", _step("2 * last - before + 2 * k * velocity(last)").replace("u + k", "u + 2 * k"),
-        "test-step", "for the later ones"),
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(last)").replace("u + k", "u + 2 * k"),
+        "test-step",
+        "for the later ones",
+    ),
     "velocity of the start": (
-        "chebyshev-step", _step("2 * last - before + 2 * k * velocity(u)"), "test-step", "one Euler step"),
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(u)"),
+        "test-step",
+        "one Euler step",
+    ),
     "one Euler step": (
-        "chebyshev-step", "def chebyshev_step(velocity, u, h, stages):\n    return u + h * velocity(u)", "test-step",
-        "one Euler step"),
+        "chebyshev-step",
+        "def chebyshev_step(velocity, u, h, stages):\n    return u + h * velocity(u)",
+        "test-step",
+        "one Euler step",
+    ),
     "velocity of the one before": (
-        "chebyshev-step", _step("2 * last - before + 2 * k * velocity(before)"), "test-step", "stage j − 2"),
-    "minus the start": (
-        "chebyshev-step", _step("2 * last - u + 2 * k * velocity(last)"), "test-step", "subtracted u"),
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(before)"),
+        "test-step",
+        "stage j − 2",
+    ),
+    "minus the start": ("chebyshev-step", _step("2 * last - u + 2 * k * velocity(last)"), "test-step", "subtracted u"),
     "nothing subtracted": ("chebyshev-step", _step("last + 2 * k * velocity(last)"), "test-step", "only added"),
     "short Euler steps": ("chebyshev-step", _step("last + k * velocity(last)"), "test-step", "end at h/s"),
     "Euler steps": (
-        "chebyshev-step", "def chebyshev_step(velocity, u, h, stages):\n    for _ in range(stages):\n"
-        "        u = u + h / stages * velocity(u)\n    return u", "test-step", "s Euler steps of length h/s"),
+        "chebyshev-step",
+        "def chebyshev_step(velocity, u, h, stages):\n    for _ in range(stages):\n"
+        "        u = u + h / stages * velocity(u)\n    return u",
+        "test-step",
+        "s Euler steps of length h/s",
+    ),
     "one too many": (
-        "chebyshev-step", _step("2 * last - before + 2 * k * velocity(last)").replace("stages - 1", "stages"),
-        "test-step", "s + 1 stages"),
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(last)").replace("stages - 1", "stages"),
+        "test-step",
+        "s + 1 stages",
+    ),
     "one too few": (
-        "chebyshev-step", _step("2 * last - before + 2 * k * velocity(last)").replace("stages - 1", "stages - 2"),
-        "test-step", "s − 1 stages"),
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(last)").replace("stages - 1", "stages - 2"),
+        "test-step",
+        "s − 1 stages",
+    ),
     "asks too often": (
-        "chebyshev-step", "def chebyshev_step(velocity, u, h, stages):\n    def stage(j):\n        if j < 2:\n"
+        "chebyshev-step",
+        "def chebyshev_step(velocity, u, h, stages):\n    def stage(j):\n        if j < 2:\n"
         "            return u + j * h / stages**2 * velocity(u)\n        return 2 * stage(j - 1) - stage(j - 2) + 2 * "
-        "h / stages**2 * velocity(stage(j - 1))\n    return stage(stages)", "test-step", "s times, and no more"),
+        "h / stages**2 * velocity(stage(j - 1))\n    return stage(stages)",
+        "test-step",
+        "s times, and no more",
+    ),
     "nothing returned": ("chebyshev-step", _STEP, "test-step", "nothing here"),
     "Euler's": ("predicted", _LINES + "2 / rates.abs().max().item()", "test-predicted", "Euler's critical step"),
     "s times Euler's": (
-        "predicted", _LINES + "2 * stages / rates.abs().max().item()", "test-predicted", "stages allow more"),
+        "predicted",
+        _LINES + "2 * stages / rates.abs().max().item()",
+        "test-predicted",
+        "stages allow more",
+    ),
     "half": ("predicted", _LINES + "stages**2 / rates.abs().max().item()", "test-predicted", "twice as far"),
     "slowest": ("predicted", _LINES + "2 * stages**2 / rates.abs().min().item()", "test-predicted", "slowest"),
     "diagonal": ("predicted", _LINES + "2 * stages**2 / matrix.diagonal().abs().max()", "test-predicted", "diagonal"),
@@ -132,14 +179,23 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "sign": ("predicted", _LINES + "2 * stages**2 / rates.min()", "test-predicted", "take |λ|"),
     "too far": ("predicted", _LINES + "4 * stages**2 / rates.abs().max()", "test-predicted", "grows already"),
     "measured by formula": (
-        "measured", _MEASURED + "return 2 * stages**2 / torch.linalg.eigvals(matrix).abs().max().item()",
-        "test-measured", "a formula"),
+        "measured",
+        _MEASURED + "return 2 * stages**2 / torch.linalg.eigvals(matrix).abs().max().item()",
+        "test-measured",
+        "a formula",
+    ),
     "measured with Euler": (
-        "measured", _MEASURED + "return stability.critical_step(torch.linalg.eigvals(matrix))", "test-measured",
-        "not where the scheme breaks"),
+        "measured",
+        _MEASURED + "return stability.critical_step(torch.linalg.eigvals(matrix))",
+        "test-measured",
+        "not where the scheme breaks",
+    ),
     "measured too soon": (
-        "measured", _MEASURED + "def rests(h):\n        u = torch.ones(1, len(matrix), dtype=torch.float64)\n"
+        "measured",
+        _MEASURED + "def rests(h):\n        u = torch.ones(1, len(matrix), dtype=torch.float64)\n"
         "        for _ in range(3):\n            u = chebyshev_step(lambda v: v @ matrix.mT, u, h, stages)\n"
-        "        return bool(u.norm() < 100)\n    return stability.breaking_step(rests, 0.01, 1e3)", "test-measured",
-        "not where the scheme breaks"),
+        "        return bool(u.norm() < 100)\n    return stability.breaking_step(rests, 0.01, 1e3)",
+        "test-measured",
+        "not where the scheme breaks",
+    ),
 }
