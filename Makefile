@@ -48,7 +48,7 @@ test-offline: $(VENV)/.test ## the same as test, with the network cut: only this
 	unshare --map-root-user --net -- sh -c 'ip link set lo up && exec $(MAKE) test'
 
 book: $(VENV)/.test ## make the course into a site that reads without scripts: build/book/index.html
-	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.notebook.book build/book
+	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.pages.book build/book
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
 	$(BIN)/flowlib train tiny --resume

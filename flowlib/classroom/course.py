@@ -25,7 +25,7 @@ from pathlib import Path
 
 from flowlib.classroom.grader import Graded, grade
 from flowlib.classroom.repair import Unreadable, blank, read, repair
-from flowlib.classroom.sandbox import Limits, require
+from flowlib.classroom.room.sandbox import Limits, require
 
 GRADED = ".graded"  # repaired and executed notebooks, as nbgrader is given them
 REGISTERED = ".registered"
@@ -104,7 +104,7 @@ class Course:
         config.Autograde.autograde_preprocessors = keep(Autograde.autograde_preprocessors.default())
         config.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
         config.ClearSolutions.text_stub = "*Your answer here.*"
-        config.GenerateFeedback.exporter_class = "flowlib.notebook.feedback.FeedbackExporter"
+        config.GenerateFeedback.exporter_class = "flowlib.classroom.feedback.FeedbackExporter"
         config.GenerateFeedback.preprocessors = [Grades, ClearHiddenTests]
         return NbGraderAPI(config=config)
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowlib.classroom.room import Died, Room
-from flowlib.classroom.sandbox import Limits
-from flowlib.classroom.wire import Raised
+from flowlib.classroom.room.room import Died, Room
+from flowlib.classroom.room.sandbox import Limits
+from flowlib.classroom.room.wire import Raised
 
 
 @dataclass

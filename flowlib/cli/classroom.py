@@ -86,7 +86,7 @@ def grade(arguments: list[str]) -> int:
             print(f"  NOT GRADED: {place} is no assignment of the course; known: {', '.join(book.assignments())}")
         return 1 if strays or any(not r.points for r in results) else 0
 
-    from flowlib.models.files import save_text
+    from flowlib.files import save_text
 
     return parse(grade, arguments, "flowlib grade")
 
@@ -138,7 +138,7 @@ def otter(arguments: list[str]) -> int:
         from nbformat import read, writes
 
         from flowlib.classroom.otter import master
-        from flowlib.models.files import save_text
+        from flowlib.files import save_text
 
         source = read(room.Course(course).known("source", name), as_version=4)
         requirements = requirements or (_this_course(course),)
@@ -156,7 +156,7 @@ def _this_course(course: Path) -> str:
 
     Raises: ValueError where the copy's address is not stamped.
     """
-    from flowlib.notebook.links import recorded, root_of
+    from flowlib.authoring.links import recorded, root_of
 
     address = recorded(root_of(course.resolve())).address
     if not address:

@@ -7,7 +7,7 @@ from flowlib.cli.parsing import parse
 
 def notebooks(arguments: list[str]) -> int:
     """Run notebooks in place and measure them, all chapters by default: flowlib notebooks [PATH ...] [--dry]."""
-    from flowlib.notebook import execute
+    from flowlib.authoring import execute
 
     return 1 if execute.main(arguments) else 0
 
@@ -25,7 +25,7 @@ def claims(arguments: list[str]) -> int:
             recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
             write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
         """
-        from flowlib.notebook import claims as book
+        from flowlib.authoring import claims as book
 
         if recorded and write:
             raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
@@ -61,7 +61,7 @@ def links(arguments: list[str]) -> int:
             check: Write nothing; exit code 1 if a file says something else.
             dirty: Write over changes that are not committed, too.
         """
-        from flowlib.notebook import links as course
+        from flowlib.authoring import links as course
 
         root = course.root_of(Path.cwd())
         last = course.recorded(root)

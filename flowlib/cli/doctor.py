@@ -138,7 +138,7 @@ def answers() -> str:
     """Where the course keeps what a reader has answered."""
     if not find_spec("platformdirs") or not find_spec("IPython"):
         raise Missing(f"the notebooks' libraries are not here: {install('notebook')}")
-    from flowlib.notebook.record import place
+    from flowlib.notebook.progress import place
 
     file = place()
     return f"your answers are kept in {file}" if file else "your answers are not kept (FLOWLIB_PROGRESS=off)"
@@ -206,7 +206,7 @@ def install(extra: str) -> str:
 
 def sandbox() -> str:
     """What `flowlib grade` runs students' programs in."""
-    from flowlib.classroom.sandbox import available
+    from flowlib.classroom.room.sandbox import available
 
     if why := available():
         raise Missing(f"to grade students' programs: {why}; or grade in a container, with --sandbox none")

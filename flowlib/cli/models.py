@@ -180,7 +180,7 @@ def ship(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure speeds beside a discrete network, a plain GPT and torch's encoder: flowlib bench [--quick] [--json F]."""
-    from flowlib import bench
+    from flowlib.studies import bench
 
     asked = parse(bench.Bench, arguments, "flowlib bench")
     to_write(asked.json, "--json", "bench.json")
@@ -224,7 +224,7 @@ def compare(arguments: list[str]) -> int:
     )
     asked = parse(Compare, arguments[len(words) :], " ".join(["flowlib compare", *(words or ["WHAT"])]), about)
     to_write(asked.json, "--json", "compare.json")
-    from flowlib.training.compare import compare, table
+    from flowlib.studies.compare import compare, table
 
     result = compare(what, asked.config, asked.runs, asked.seeds, progress=str(asked.json) != "-")
     result["command"] = shlex.join(["flowlib", "compare", *arguments])
@@ -234,7 +234,7 @@ def compare(arguments: list[str]) -> int:
 
 def _report(result: dict, file: Path | None, table: str) -> None:
     """Print the table, and write the figures to the file, if there is one; where it is -, print the figures instead."""
-    from flowlib.models.files import save_text
+    from flowlib.files import save_text
 
     figures = json.dumps(result, indent=1)
     if file and str(file) != "-":

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from flowlib.files import load_tensors, replace_folder, save_tensors
 from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
-from flowlib.models.files import load_tensors, replace_folder, save_tensors
 from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, PreNorm, Sphere
 
 

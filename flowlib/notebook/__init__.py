@@ -1,18 +1,17 @@
-"""What a notebook needs and a reader need not read: set-up, figures, predictions, checks, explorers.
+"""What a reader's notebook imports: set-up, figures, predictions, checks, explorers, progress.
 
-    from flowlib.notebook import close, explorer, fails, palette, plots, predict, predict_number, setup, show
+    from flowlib.notebook import close, explorer, fails, figures, palette, predict, predict_number, setup, show
 
-Importing it loads neither matplotlib nor IPython nor ipywidgets: they wait until something is drawn.
-`flowlib.notebook.execute` and `flowlib.notebook.rules` are for authors, and imported from their modules.
+`figures` holds the pictures that the chapters share. IPython and ipywidgets wait until something is displayed.
 """
 
-from importlib import import_module
-
-from flowlib.notebook import palette
-from flowlib.notebook.check import close, fails, misconception
+from flowlib.checks.compare import close, fails
+from flowlib.checks.misconceptions import misconception
+from flowlib.notebook import figures
 from flowlib.notebook.explore import choice, explorer, slider, sweep, switch
+from flowlib.notebook.figures import palette
 from flowlib.notebook.predict import predict, predict_number, predict_order, progress
-from flowlib.notebook.record import forget
+from flowlib.notebook.progress import forget
 from flowlib.notebook.setup import setup
 from flowlib.notebook.show import show, show_live
 
@@ -21,15 +20,14 @@ __all__ = [
     "close",
     "explorer",
     "fails",
+    "figures",
     "forget",
     "misconception",
     "palette",
-    "plots",
     "predict",
     "predict_number",
     "predict_order",
     "progress",
-    "samples",
     "setup",
     "show",
     "show_live",
@@ -37,9 +35,3 @@ __all__ = [
     "sweep",
     "switch",
 ]
-
-
-def __getattr__(name: str):
-    if name in ("plots", "samples"):  # the modules here that need matplotlib to be imported
-        return import_module(f"flowlib.notebook.{name}")
-    raise AttributeError(f"flowlib.notebook has no {name!r}; it has {', '.join(__all__)}")

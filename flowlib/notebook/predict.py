@@ -2,7 +2,7 @@
 
 Every question first puts plain text on the page (question, choices, the answer folded away), which reads
 without a kernel and never changes from run to run; below it stand the buttons, and what the reader has
-answered before. `flowlib.notebook.record` keeps that on the reader's own disk.
+answered before. `flowlib.notebook.progress` keeps that on the reader's own disk.
 """
 
 import html
@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
-from flowlib.notebook import palette, record
+from flowlib.notebook.figures import palette
+from flowlib.notebook.progress import note, recall, trouble
 from flowlib.notebook.questions import Asked, NumberQuestion, OrderQuestion, Question, Reply
 
 _asked: dict[str, Asked] = {}  # in this kernel, in the order of the page
@@ -77,7 +78,7 @@ def progress() -> None:
 
 
 def count() -> str:
-    known = record.recall()
+    known = recall()
     answered = [known[key] for key in _asked if key in known and known[key].right]
     first = sum(one.tries == 1 for one in answered)
     left = [question.id or "one" for key, question in _asked.items() if key not in known or not known[key].right]
@@ -102,8 +103,8 @@ def put(asked: Asked, widget):
         except ValueError as error:  # no answer at all, as a word where a number must stand
             answer.value = as_html(str(error))
             return
-        record.note(asked.key, met.right)
-        answer.value = verdict(met) + small(record.trouble())
+        note(asked.key, met.right)
+        answer.value = verdict(met) + small(trouble())
         for line in _tally:
             line.value = count()
 
@@ -119,9 +120,9 @@ def show_text(text: str) -> None:
 
 def before(asked: Asked) -> str:
     """What stands under a question that was answered on another day."""
-    known = record.recall().get(asked.key)
+    known = recall().get(asked.key)
     done = "✓ You have answered this right before." if known and known.right else ""
-    return small(" ".join([done, record.trouble()]).strip())
+    return small(" ".join([done, trouble()]).strip())
 
 
 def small(sentence: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import random
 
-from flowlib.notebook import palette
+from flowlib.notebook.figures import palette
 
 
 def setup(seed: int = 0, threads: int = 2) -> None:

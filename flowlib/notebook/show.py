@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
-from flowlib.notebook import palette
+from flowlib.notebook.figures import palette
 
 MINIMUM_ALT = 40
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.files import load_tensors, replace_folder, save_tensors
+from flowlib.files import load_tensors, replace_folder, save_tensors
 from flowlib.models.language import FlowLM
 from flowlib.models.shape import FlowModel
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from flowlib.files import load_tensors, save_tensors
 from flowlib.flow.depth import double_knots
-from flowlib.models.files import load_tensors, save_tensors
 from flowlib.models.language import KNOTS, FlowLM
 from flowlib.training import checkpoints, data
 from flowlib.training.config import TrainConfig

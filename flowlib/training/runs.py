@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import flowlib
-from flowlib.models.files import save_text
+from flowlib.files import save_text
 from flowlib.training import checkpoints
 from flowlib.training.config import HOW, Training
 

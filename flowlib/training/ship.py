@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlib.models.files import replace_folder
+from flowlib.files import replace_folder
 from flowlib.models.language import FlowConfig
 from flowlib.models.shape import FlowModel, FlowShape
 from flowlib.models.vision import VisionConfig

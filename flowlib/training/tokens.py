@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flowlib.models.files import replace_file, save_text
+from flowlib.files import replace_file, save_text
 from flowlib.models.vocabulary import GPT2_TOKENS, Vocabulary
 
 PARTS = ("train.bin", "val.bin")

@@ -16,7 +16,7 @@ import nbformat
 
 from flowlib.classroom.course import Course
 from flowlib.classroom.grader import grade, is_test
-from flowlib.classroom.sandbox import Limits
+from flowlib.classroom.room.sandbox import Limits
 
 ROOT = Path(__file__).parents[2]
 COURSE = Course(ROOT / "exercises")

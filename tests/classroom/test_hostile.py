@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
 from flowlib.classroom.course import Course, grade_all
-from flowlib.classroom.sandbox import Limits, available
+from flowlib.classroom.room.sandbox import Limits, available
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(1800)]  # several of them run into the time that they are given
 RIGHT = """
@@ -87,7 +87,7 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
         "",
     ),
     "patches the checks": (
-        "import flowlib.notebook.check as c, flowlib.notebook.exercises.base as b\n"
+        "import flowlib.checks.compare as c, flowlib.checks.exercises as b\n"
         "c.close = lambda *a, **k: None\nb.Exercise.check = lambda *a, **k: None\n"
         "def near_attend(q, k, v, weights, scale=1.0): return torch.zeros(2, 5)",
         FIRST,
@@ -124,7 +124,7 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
         "",
     ),
     "asks for the grader's insides": (
-        "import gc\nfrom flowlib.classroom.wire import Line\n"
+        "import gc\nfrom flowlib.classroom.room.wire import Line\n"
         "line = next(o for o in gc.get_objects() if isinstance(o, Line))\n"
         "line.ask({'do': 'attribute', 'handle': 0, 'name': '__globals__'})",
         FIRST,

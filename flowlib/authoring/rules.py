@@ -1,0 +1,287 @@
+"""The rules that every chapter keeps, each as a function of a notebook that says what breaks it.
+
+    python -m flowlib.authoring.rules chapters/*.ipynb
+
+Tests run all of them over all chapters. What a rule says is meant for the author: what must hold, what came.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from flowlib.authoring.execute import is_question, read
+from flowlib.authoring.links import is_setup
+from flowlib.notebook.show import MINIMUM_ALT
+
+CELLS = (30, 60)
+PROSE_PER_CODE = (1.2, 3.5)  # about two cells of prose to one of code
+CODE_LINES, CLASS_LINES = 15, 25
+CODE_WIDTH = 110  # characters
+SECONDS, ALL_SECONDS, PEAK_MB, SIZE_MB = 60, 300, 1200, 1.5
+OPENING = ("objectives", "prerequisites", "reading time")
+CLOSING = ("summary", "exercise", "references")
+CLAIM = re.compile(r"\bC(\d+)\.(\d+)\b")
+STATED = re.compile(r"\*\*Claim (C\d+\.\d+)")
+EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
+QUESTIONS = 5  # at least, in a chapter
+ABSOLUTE = re.compile(r"(?<![\w./:-])(?:/(?:home|root|tmp|work|Users|usr|opt|mnt|content|var)/\w|[A-Z]:\\\w)")
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+MARKED = "NBVAL_CHECK_OUTPUT"
+RAISES = "raises-exception"
+
+
+def violations(notebook, path: Path | str = "") -> list[str]:
+    """Everything that breaks a rule in this notebook; an empty list where all is well."""
+    found = [
+        *form(notebook),
+        *executed(notebook),
+        *shape(notebook),
+        *code(notebook),
+        *header(notebook),
+        *ending(notebook),
+        *questions(notebook),
+        *objectives(notebook),
+    ]
+    found += [*pictures(notebook), *paths(notebook), *checked_outputs(notebook), *budget(notebook)]
+    if path and Path(path).stat().st_size > SIZE_MB * 1e6:
+        found.append(f"the file must have at most {SIZE_MB} MB, it has {Path(path).stat().st_size / 1e6:.2f}")
+    return found
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def form(notebook) -> Iterator[str]:
+    """Valid nbformat 4.5, for the kernel python3."""
+    import nbformat
+
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        yield f"not a valid notebook: {str(error).splitlines()[0]}"
+    if (notebook.nbformat, notebook.nbformat_minor) != (4, 5):
+        yield f"nbformat must be 4.5, it is {notebook.nbformat}.{notebook.nbformat_minor}"
+    name = notebook.metadata.get("kernelspec", {}).get("name")
+    if name != "python3":
+        yield f"the kernel must be python3, or a dialog asks the reader for one; it is {name!r}"
+
+
+def executed(notebook) -> Iterator[str]:
+    """Run in order from 1, without errors and without anything on stderr."""
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"cells must be run in order 1, 2, ..., the counts are {counts}: use flowlib.authoring.execute"
+    for i, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error" and RAISES not in cell.metadata.get("tags", []):
+                yield f"cell {i} ended in {output.ename}: {output.evalue}"
+            if output.output_type == "stream" and output.name == "stderr":
+                yield f"cell {i} wrote to stderr: {output.text.strip()[:80]!r}"
+
+
+def shape(notebook) -> Iterator[str]:
+    """30-60 cells, about two of prose to one of code; questions count as neither, the set-up cell not at all."""
+    cells = sum(not is_setup(cell.source) for cell in notebook.cells)
+    if not CELLS[0] <= cells <= CELLS[1]:
+        yield f"a chapter has {CELLS[0]} to {CELLS[1]} cells, this one {cells}"
+    running = [cell for cell in code_cells(notebook) if not (is_question(cell) or is_setup(cell.source))]
+    ratio = len(prose(notebook)) / max(len(running), 1)
+    if not PROSE_PER_CODE[0] <= ratio <= PROSE_PER_CODE[1]:
+        yield f"about two cells of prose to one of code: between {PROSE_PER_CODE}, here {ratio:.2f}"
+
+
+def code(notebook) -> Iterator[str]:
+    """Short code cells; a question's first line, which stays on the page when folded, tells no answer."""
+    classes = 0
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        if is_question(cell):
+            if not cell.source.split("\n")[0].rstrip().endswith("("):
+                yield f"cell {i}: a question opens with 'predict(' alone on its line, which stays visible"
+            continue
+        if (widest := max(map(len, cell.source.splitlines()), default=0)) > CODE_WIDTH:
+            yield f"cell {i} has a line of {widest} characters, at most {CODE_WIDTH} fit the page"
+        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+        is_class = bool(re.search(r"^class \w", cell.source, re.MULTILINE))
+        if lines <= CODE_LINES:
+            continue
+        classes += is_class
+        if not is_class or classes > 1 or lines > CLASS_LINES:
+            yield f"cell {i} has {lines} lines of code: at most {CODE_LINES}, one class {CLASS_LINES}"
+
+
+def header(notebook) -> Iterator[str]:
+    """Title, objectives, prerequisites, reading time and run time within the first three prose cells."""
+    if not notebook.cells or not notebook.cells[0].source.lstrip().startswith("# "):
+        yield "the first cell must open with the title, '# ...'"
+    opening = "\n".join(prose(notebook)[:3])
+    for word in OPENING:
+        if word not in opening.lower():
+            yield f"the opening must say {word!r}"
+    if not re.search(r"<!-- measured -->Runs in \d+ s, .+<!-- /measured -->", opening):
+        yield "the first cell must hold <!-- measured --><!-- /measured -->, which execute fills"
+
+
+def ending(notebook) -> Iterator[str]:
+    """Summary, exercise and references as headings within the last ten cells."""
+    closing = "\n".join(cell.source for cell in notebook.cells[-10:] if cell.cell_type == "markdown")
+    headings = " ".join(re.findall(r"^#+ (.+)$", closing, re.MULTILINE)).lower()
+    for word in CLOSING:
+        if word not in headings:
+            yield f"a heading at the end must say {word!r}"
+
+
+def number_of(notebook) -> int:
+    """The chapter's number, from its title: 3 of '# 03 · Attention is an integral'; -1 where there is none."""
+    title = re.match(r"\s*# (\d+)", notebook.cells[0].source) if notebook.cells else None
+    return int(title[1]) if title else -1
+
+
+def asked_in(notebook) -> list[str]:
+    """The ids of the questions, Q3.1, Q3.2, ... in the order of the page; '' for a question without one."""
+    found = []
+    for cell in filter(is_question, notebook.cells):
+        call = ast.parse(cell.source).body[0].value
+        given = {word.arg: word.value for word in call.keywords}
+        found.append(ast.literal_eval(given["id"]) if "id" in given else "")
+    return found
+
+
+def questions(notebook) -> Iterator[str]:
+    """At least five, each with an id of its own that names the chapter, which makes it the only one in the course."""
+    ids, number = asked_in(notebook), number_of(notebook)
+    if len(ids) < QUESTIONS:
+        yield f"a chapter asks at least {QUESTIONS} questions, this one {len(ids)}"
+    for name in sorted({name for name in ids if not re.fullmatch(rf"Q{number}\.\d+", name)}):
+        yield f"a question of chapter {number} has an id such as 'Q{number}.1', which stays; one has {name!r}"
+    for name in sorted({name for name in ids if ids.count(name) > 1}):
+        yield f"two questions have the id {name!r}; a new question takes a new number"
+    last = next((cell.source for cell in reversed(notebook.cells) if is_question(cell)), "")
+    if last and not last.rstrip().endswith("\nprogress()"):
+        yield "the cell of the last question must end in 'progress()', which counts the answers"
+
+
+def objectives_in(notebook) -> dict[str, list[str]]:
+    """Each objective, a line '- ...' of the first cell, with the claims and questions that it names."""
+    lines = re.findall(r"^- (.+)$", notebook.cells[0].source, re.MULTILINE) if notebook.cells else []
+    return {line: EVIDENCE.findall(line) for line in lines}
+
+
+def objectives(notebook) -> Iterator[str]:
+    """Each names a claim that this chapter states or a question that it asks, and nothing that is missing."""
+    listed = objectives_in(notebook)
+    there = {name for text in prose(notebook) for name in STATED.findall(text)} | set(asked_in(notebook))
+    if len(listed) < 2:
+        yield f"the first cell lists the objectives, one on each line '- ... (C3.2, Q3.4)'; it lists {len(listed)}"
+    for line, evidence in listed.items():
+        if not evidence:
+            yield f"an objective must name the claim or the question that it is tested by: {line!r}"
+        if missing := sorted(set(evidence) - there):
+            yield f"an objective names {', '.join(missing)}, which this chapter does not hold: {line!r}"
+
+
+def pictures(notebook) -> Iterator[str]:
+    """Every picture has an alternative text of its own, of at least 40 characters."""
+    seen: dict[str, int] = {}
+    for i, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if not any(kind.startswith("image/") for kind in output.get("data", {})):
+                continue
+            alts = [m.get("alt", "") for m in output.metadata.values() if isinstance(m, dict)]
+            alt = max(alts, key=len, default="")
+            if len(alt) < MINIMUM_ALT:
+                yield f"cell {i} has a picture with {len(alt)} characters of alt text, not {MINIMUM_ALT}"
+            elif alt in seen:
+                yield f"cells {seen[alt]} and {i} have the same alt text: {alt[:60]!r}"
+            seen[alt] = i
+        if cell.cell_type == "markdown":
+            for alt in re.findall(r"!\[([^\]]*)\]\(", cell.source):
+                if len(alt) < MINIMUM_ALT:
+                    yield f"cell {i} has a picture with alt text shorter than {MINIMUM_ALT}: {alt!r}"
+
+
+def texts(notebook) -> Iterator[tuple[int, str]]:
+    """(cell, text) for every source and every printed output, pictures left out."""
+    for i, cell in enumerate(notebook.cells):
+        yield i, cell.source
+        for output in cell.get("outputs", []):
+            yield i, output.get("text", "")
+            yield i, "\n".join(output.get("traceback", []))
+            for kind, value in output.get("data", {}).items():
+                if kind.startswith("text/") and "base64," not in value:
+                    yield i, value
+
+
+def paths(notebook) -> Iterator[str]:
+    """No path of a machine, no memory address."""
+    for i, text in texts(notebook):
+        for pattern, what in ((ABSOLUTE, "an absolute path"), (ADDRESS, "a memory address")):
+            found = pattern.search(text)
+            if found:
+                yield f"cell {i} shows {what}: {text[found.start() : found.start() + 40]!r}"
+
+
+def checked_outputs(notebook) -> Iterator[str]:
+    """Some output is compared by nbval, and it is text: pictures differ from machine to machine."""
+    marked = [(i, c) for i, c in enumerate(notebook.cells) if c.cell_type == "code" and MARKED in c.source]
+    if not marked:
+        yield f"at least one cell with numbers that teach must be marked '# {MARKED}'"
+    for i, cell in marked:
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {"text/plain": ""})}
+        if not cell.outputs or not kinds <= {"text/plain"}:
+            yield f"cell {i} is marked {MARKED}: it must print text and nothing else, it has {sorted(kinds)}"
+
+
+def budget(notebook) -> Iterator[str]:
+    """The measured run time and memory within what a small Binder gives."""
+    measured = notebook.metadata.get("flowlib", {}).get("measured")
+    if not measured:
+        yield "nothing was measured: run flowlib.authoring.execute"
+        return
+    if measured["seconds"] > SECONDS:
+        yield f"it must run in {SECONDS} s, it took {measured['seconds']}"
+    if measured["peak_mb"] > PEAK_MB:
+        yield f"it must need at most {PEAK_MB} MB, it took {measured['peak_mb']}"
+
+
+def claims_in(notebook, chapter: int) -> set[str]:
+    """The claims that a chapter states: C3.1, C3.2, ... in the prose of chapter 3."""
+    return {m[0] for text in prose(notebook) for m in CLAIM.finditer(text) if int(m[1]) == chapter}
+
+
+def claims_tested(files: Iterable[Path]) -> dict[str, list[str]]:
+    """claim -> the places that carry `pytest.mark.claim("C3.2")`, read from the tests, which are not run."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.claim")):
+                continue
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    found.setdefault(argument.value, []).append(f"{file.name}:{node.lineno}")
+    return found
+
+
+def chapter_number(path: Path) -> int:
+    return int(re.match(r"\d+", path.name)[0])
+
+
+def main(arguments: list[str]) -> int:
+    broken = 0
+    for path in map(Path, arguments):
+        for sentence in violations(read(path), path):
+            print(f"{path}: {sentence}")
+            broken += 1
+    return min(broken, 1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

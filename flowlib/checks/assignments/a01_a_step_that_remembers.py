@@ -1,0 +1,388 @@
+"""Assignment 01: a step that remembers, the two-step method of Adams and Bashforth through the layers of a network.
+
+The step of the assignment is u_{n+1} = u_n + Δt (3/2 f_n − 1/2 f_{n−1}), the first one Euler's. What is written here
+are the ways in which it goes wrong, and laws that a right answer obeys.
+"""
+
+import torch
+from torchdiffeq import odeint
+
+from flowlib.checks.compare import as_tensor
+from flowlib.checks.exercises import Exercise, draw, three_numbers
+
+by_hand = Exercise(
+    "1.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=1e-6,
+    hints=(
+        "Three rows: f_0 at u_0, then u_1 by Euler's step, then f_1 at u_1. Keep f_0, you need it again.",
+        "The second step adds 3/4 f_1 and takes away 1/4 f_0: both halves carry Δt = 1/2.",
+        "For the first token u_0 = 4, f_0 = −4, u_1 = 2, f_1 = 2 − 8 = −6.",
+    ),
+)
+by_hand.wrong(
+    "Euler twice",
+    "These are two Euler steps. The second step must remember f_0: 3/2 of the new velocity, less 1/2 of the old one.",
+)(lambda: [[2.0, 0, 1], [-1.0, 1, 0]])
+by_hand.wrong(
+    "plus",
+    "You added half of the old velocity. The step looks ahead along the *change* of velocity, "
+    "f_1 + 1/2 (f_1 − f_0): the old one is taken away.",
+)(lambda: [[2.0, 0, 1], [-3.5, 1.5, -1]])
+by_hand.wrong("swapped", "The factors have changed places: 3/2 belongs to the new velocity f_1, −1/2 to the old f_0.")(
+    lambda: [[2.0, 0, 1], [0.5, -0.5, 0]]
+)
+by_hand.wrong(
+    "old layer at the new place",
+    "You took f_0 at u_1. What is remembered is the velocity that was seen at u_0: nothing is evaluated twice.",
+)(lambda: [[2.0, 0, 1], [-2.0, 1.5, -0.25]])
+by_hand.wrong("no Δt", "Δt = 1/2 is missing in the second step: it multiplies the whole bracket.")(
+    lambda: [[2.0, 0, 1], [-5.0, 3, -1]]
+)
+by_hand.wrong(
+    "mean",
+    "You took the mean of the two velocities. They lie at the start of this step and of the one "
+    "before; their mean is the velocity half a step *ago*.",
+)(lambda: [[2.0, 0, 1], [-0.5, 0.5, 0]])
+
+
+@by_hand.law("first", "The first step is Euler's: u_1 = u_0 + Δt f_0(u_0), with Δt = 1/2.")
+def _(answer, generator):
+    return bool((answer()[0] - torch.tensor([2.0, 0, 1])).abs().max() < 1e-6)
+
+
+@by_hand.law(
+    "second token",
+    "Look at the second token: it stays at 0 in the first step, so f_0 = 0 and f_1 = 2 there. "
+    "Its second step is 1/2 · 3/2 · 2.",
+)
+def _(answer, generator):
+    return abs(answer()[1, 1].item() - 1.5) < 1e-6
+
+
+@by_hand.law(
+    "first token", "For the first token check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with f_0 = −4."
+)
+def _(answer, generator):
+    return abs(answer()[1, 0].item() + 1.5) < 1e-6
+
+
+@by_hand.law("third token", "For the third token check f_1 = 2 − 4u_1 with u_1 = 1, and f_0 = −2.")
+def _(answer, generator):
+    return abs(answer()[1, 2].item()) < 1e-6
+
+
+def check_by_hand(first, second) -> None:
+    """Check the two fields of task 1.1."""
+    both = torch.stack([three_numbers(first, "u_1"), three_numbers(second, "u_2")])
+    by_hand.check(lambda: both)
+
+
+def inputs(generator):
+    """u (3, 2), five layers, a Δt that is neither 0 nor 1."""
+    u, matrices = draw(generator, 3, 2), draw(generator, 5, 2, 2)
+    layers = [lambda u, m=m: u.to(m).tanh() @ m.T + m[0] for m in matrices]
+    return u, layers, 0.2 + 0.3 * torch.rand((), generator=generator, dtype=torch.float64).item()
+
+
+step = Exercise(
+    "1.2",
+    cell="two-step",
+    inputs=inputs,
+    hints=(
+        "One loop over the layers, and one variable that outlives a turn of the loop: the last velocity.",
+        "In each turn: call the layer once, make the step, and only then put the velocity into the memory.",
+        "Start with the memory None. Where it is None the push is f, otherwise it is built from f and the memory.",
+    ),
+)
+
+
+def march(u, layers, dt, push):
+    """Steps of push(n, places, velocities), one for each layer."""
+    places, velocities = [u], []
+    for n, layer in enumerate(layers):
+        velocities.append(layer(places[-1]))
+        places.append(places[-1] + dt * push(n, places, velocities))
+    return places[-1]
+
+
+@step.wrong("Euler", "These are Euler's steps: the velocity of the last step is not used.")
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: f[n])
+
+
+@step.wrong(
+    "plus",
+    "You add half of the old velocity. A velocity that does not change would then push twice: the "
+    "factors must sum to 1, so it is 3/2 and −1/2.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] + 0.5 * f[n - 1] if n else f[n])
+
+
+@step.wrong(
+    "swapped",
+    "The factors have changed places: 3/2 belongs to the new velocity. You walk along the old one "
+    "and away from what you see now.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n - 1] - 0.5 * f[n] if n else f[n])
+
+
+@step.wrong(
+    "mean",
+    "You take the mean of the last two velocities. It belongs half a step *before* u_n; what is wanted "
+    "belongs half a step after it.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: (f[n] + f[n - 1]) / 2 if n else f[n])
+
+
+@step.wrong(
+    "2 and −1",
+    "2f_n − f_{n−1} looks ahead by a whole step: that is the velocity at the *end* of it. A step "
+    "is well served by the velocity in its middle, half a step ahead.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 2 * f[n] - f[n - 1] if n else f[n])
+
+
+@step.wrong(
+    "no first step",
+    "In the first step you have 3/2 f_0 and nothing to take away. There is no memory yet: that step is Euler's.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - (0.5 * f[n - 1] if n else 0))
+
+
+@step.wrong(
+    "memory stands still",
+    "The memory is never renewed: every step takes away half of f_0. Put the new "
+    "velocity into it at the end of each turn.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * f[0] if n else f[n])
+
+
+@step.wrong(
+    "last layer asked again",
+    "You ask layer n−1 again, at the new place u_n. What must be remembered is the "
+    "velocity that it had at u_{n−1}. It costs no second evaluation.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n - 1](u[n]) if n else f[n])
+
+
+@step.wrong(
+    "this layer at the last place",
+    "You ask layer n at the last place as well. What must be remembered is the velocity that layer n−1 had there.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n](u[n - 1]) if n else f[n])
+
+
+@step.wrong(
+    "Heun",
+    "This is Heun's method, which looks at both ends of each step and asks a layer twice. Here the "
+    "second look is the memory.",
+)
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: (f[n] + layers[n](u[n] + dt * f[n])) / 2)
+
+
+@step.wrong("midpoint", "This is the midpoint method, which asks a layer twice. Here the second look is the memory.")
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: layers[n](u[n] + dt / 2 * f[n]))
+
+
+@step.wrong("Δt on one half", "Δt multiplies the whole bracket, the old velocity as well.")
+def _(u, layers, dt):
+    return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * f[n - 1] / dt if n else f[n])
+
+
+@step.law("shape", "The result is the field after the last layer: it has the shape of u.")
+def _(answer, generator):
+    u, layers, dt = inputs(generator)
+    shape = tuple(as_tensor(answer(u, layers, dt), "the result").shape)
+    return shape == tuple(u.shape) or f"Yours has {shape}, u has {tuple(u.shape)}."
+
+
+@step.law("once", "Each layer must be asked once, one evaluation a step: that is what the memory is for.")
+def _(answer, generator):
+    u, layers, dt = inputs(generator)
+    asked = [0] * len(layers)
+
+    def counted(n, layer):
+        def velocity(u):
+            asked[n] += 1
+            return layer(u)
+
+        return velocity
+
+    answer(u, [counted(n, layer) for n, layer in enumerate(layers)], dt)
+    return asked == [1] * len(layers) or f"Yours asks the five layers {asked} times."
+
+
+def pushes(answer, *values):
+    """How far the answer goes through layers of constant velocity, in steps of 1/4, in units of the step."""
+    layers = [lambda u, c=c: torch.full((2,), c, dtype=torch.float64) for c in values]
+    return as_tensor(answer(torch.zeros(2, dtype=torch.float64), layers, 0.25), "the result")[0].item() * 4
+
+
+@step.law("one layer", "A network of one layer is one Euler step: there is nothing to remember yet.")
+def _(answer, generator):
+    went = pushes(answer, 1.0)
+    return abs(went - 1) < 1e-6 or f"With f_0 = 1 yours goes {went:.4g} Δt."
+
+
+@step.law("even", "Six layers with the same constant velocity c must carry u by 6 Δt c, as any method does.")
+def _(answer, generator):
+    went = pushes(answer, *[1.0] * 6)
+    return abs(went - 6) < 1e-6 or f"With c = 1 yours goes {went:.4g} Δt."
+
+
+@step.law("new", "Let the first layer say 0 and the second one 1: then the way is 3/2 Δt.")
+def _(answer, generator):
+    went = pushes(answer, 0.0, 1.0)
+    return abs(went - 1.5) < 1e-6 or f"Yours goes {went:.4g} Δt."
+
+
+@step.law(
+    "forgets",
+    "A velocity is remembered for one step, not longer: if the first layer says 1 and three others "
+    "say 0, the way is 1 − 1/2 of Δt.",
+)
+def _(answer, generator):
+    went = pushes(answer, 1.0, 0.0, 0.0, 0.0)
+    return abs(went - 0.5) < 1e-6 or f"Yours goes {went:.4g} Δt."
+
+
+def smooth_path(generator):
+    """A smooth function of s with values (2, 2), and a start."""
+    a, b, c = draw(generator, 3, 2, 2)
+
+    def path(s):
+        s = torch.as_tensor(s, dtype=torch.float64)
+        return a + b * (3 * s).sin() + c * (2 * s).cos()
+
+    return path, draw(generator, 2)
+
+
+def error_inputs(generator):
+    path, u0 = smooth_path(generator)
+    return 8, path, u0, draw(generator, 2)
+
+
+error = Exercise(
+    "1.3",
+    cell="path-error",
+    inputs=error_inputs,
+    hints=(
+        "Build a list of N layers, each a function of u, and hand it to two_step with Δt = 1/N.",
+        "Layer n is u ↦ path(n/N) @ tanh(u). Take care that each one keeps its own n: lambda u, n=n: …, or a function "
+        "that makes layers.",
+        "Ask path for its N matrices first, in a list, and let the n-th layer use the n-th of them.",
+    ),
+)
+
+
+@error.wrong("Euler", "This is the error of Euler's steps. Send the layers through your two_step.")
+def _(N, path, u0, end):
+    return (
+        march(u0, [lambda u, n=n: path(n / N) @ u.tanh() for n in range(N)], 1 / N, lambda n, u, f: f[n]) - end
+    ).norm()
+
+
+@error.law(
+    "length",
+    "The error is the length of the vector u_N − end, one number. On a path of zeros nothing moves, "
+    "so with u_0 − end = (3, −4) it is 5.",
+)
+def _(answer, generator):
+    end = torch.zeros(2, dtype=torch.float64)
+    value = as_tensor(
+        answer(4, lambda s: torch.zeros(2, 2, dtype=torch.float64), end + torch.tensor([3.0, -4]), end), "the error"
+    )
+    return value.numel() == 1 and abs(value.item() - 5) < 1e-6 or f"Yours is {value.tolist()}."
+
+
+@error.law("places", "Layer n takes the parameters at s = n/N, n = 0, …, N−1.")
+def _(answer, generator):
+    N, path, u0, end = error_inputs(generator)
+    asked = []
+
+    def noted(s):
+        asked.append(round(float(as_tensor(s, "s").reshape(-1)[0]), 6))
+        return path(s)
+
+    answer(N, noted, u0, end)
+    if len(asked) > 1 and len(set(asked)) == 1:
+        return (
+            f"All of yours are at s = {asked[0]:g}: a lambda looks n up when it is called, and by then the loop is "
+            f"over. Write lambda u, n=n: …"
+        )
+    return set(asked) == {round(n / N, 6) for n in range(N)} or f"With N = {N} yours are at {sorted(set(asked))}."
+
+
+@error.law(
+    "velocity", "The velocity is W tanh(u): through one layer u_0 comes to u_0 + W(0) tanh(u_0), and yours does not."
+)
+def _(answer, generator):
+    path, u0 = smooth_path(generator)
+    return as_tensor(answer(1, path, u0, u0 + path(0.0) @ u0.tanh()), "the error").abs().max().item() < 1e-5
+
+
+@error.law("order 2", "On a smooth path the error must fall like N⁻²: four times smaller for twice as many layers.")
+def _(answer, generator):
+    path, u0 = smooth_path(generator)
+    unit = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    end = odeint(lambda s, u: path(s) @ u.tanh(), u0, unit, rtol=1e-11, atol=1e-12)[-1]
+    errors = [float(as_tensor(answer(N, path, u0, end), "the error")) for N in (64, 128, 256, 512)]
+    falls = [a / max(b, 1e-300) for a, b in zip(errors, errors[1:])]
+    said = " The velocity is W tanh(u), and Δt = 1/N." if errors[-1] > 0.05 else ""
+    return abs(falls[-1] - 4) < 0.8 or f"From 256 to 512 layers yours changes by a factor of {falls[-1]:.2f}.{said}"
+
+
+rest = Exercise(
+    "1.4",
+    cell="left-over",
+    inputs=lambda generator: (0.2 + 0.5 * torch.rand((), generator=generator, dtype=torch.float64).item(), 7),
+    hints=(
+        "All N layers are the same function, u ↦ −λu. Hand N of them to two_step.",
+        "[layer] * N is a list of N layers.",
+        "Start at torch.tensor(1.0, dtype=torch.float64), take Δt = 1, and return the absolute value.",
+    ),
+)
+
+
+@rest.wrong("Euler", "This is |1 − λ|^N, what Euler's steps leave over. Use your two_step.")
+def _(strength, N):
+    return abs(1 - strength) ** N
+
+
+@rest.wrong("the flow", "This is e^(−λN), what the *flow* leaves over. What do the steps do?")
+def _(strength, N):
+    return torch.tensor(-strength * N, dtype=torch.float64).exp()
+
+
+@rest.law("one layer", "After one layer 1 − λ is left, in absolute value: the first step is Euler's.")
+def _(answer, generator):
+    value = float(as_tensor(answer(0.25, 1), "left_over(0.25, 1)"))
+    said = " Does f pull towards 0? f(u) = −λu." if value > 1 else ""
+    return abs(value - 0.75) < 1e-6 or f"With λ = 1/4 yours leaves {value:.4g}.{said}"
+
+
+@rest.law("at 1", "At λ = 1 the steps jump between 1/3 and −1/3 in the end: 1/3 must be left after many layers.")
+def _(answer, generator):
+    values = [float(as_tensor(answer(1.0, N), "left_over")) for N in (60, 61)]
+    return (
+        all(abs(v - 1 / 3) < 1e-5 for v in values)
+        or f"Yours leaves {values[0]:.4g} after 60 and {values[1]:.4g} after 61."
+    )
+
+
+@rest.law("threshold", "Below λ = 1 the steps come to rest, above they grow.")
+def _(answer, generator):
+    below, above = (float(as_tensor(answer(s, 300), "left_over")) for s in (0.95, 1.05))
+    return below < 1e-4 and above > 1e4 or f"After 300 layers yours leaves {below:.1e} at 0.95 and {above:.1e} at 1.05."

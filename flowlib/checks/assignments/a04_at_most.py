@@ -1,0 +1,450 @@
+"""Assignment 04: a spread of at most σ2.
+
+The set of the assignment is S = {u : mean over the features σ1, spread at most σ2}. What is written here are the ways
+in which its projection goes wrong, and laws that a right answer obeys.
+"""
+
+import math
+
+import torch
+
+from flowlib.checks.compare import CheckFailed, as_tensor
+from flowlib.checks.exercises import Exercise, draw, three_tokens
+
+
+def spread(v, keepdim=False):
+    return (v - v.mean(-1, keepdim=True)).square().mean(-1, keepdim=keepdim).sqrt()
+
+
+FIELD = torch.tensor([[9.0, 3, 3, 1], [6, 4, 6, 4], [7, 7, 7, 7]], dtype=torch.float64)
+LEVEL, MOST = 1.0, 1.5  # σ1, σ2
+
+
+def stack(*tokens):
+    return torch.stack(tokens)
+
+
+by_hand = Exercise(
+    "4.1",
+    cell="nearest",
+    inputs=lambda generator: (),
+    tol=6e-3,
+    hints=(
+        "Write three numbers beside each token: its mean, its deviations from the mean, and the root of their mean "
+        "square.",
+        "The means are 4, 5 and 7, the spreads 3, 1 and 0. All means must become 1. Which spreads are too large?",
+        "For the first token the deviations are (5, −1, −1, −3). Shrink them until their spread is 1.5, and add 1.",
+    ),
+)
+by_hand.wrong(
+    "layer norm",
+    "The second token had the spread 1 and has 1.5 now. That is layer norm, which stretches as "
+    "well. Here 1 is allowed: at most 1.5.",
+)(lambda: stack(*(LEVEL + MOST * (v - v.mean()) / spread(v) for v in FIELD[:2]), FIELD[2] * 0 + 1))
+by_hand.wrong(
+    "unbiased",
+    "For the spread of the first token you divided 36 by 3. Nothing is estimated here: divide by "
+    "the number of features, 4.",
+)(lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / FIELD[0].std(), FIELD[1] - 4, FIELD[2] - 6))
+by_hand.wrong(
+    "only where too large",
+    "You changed only the token whose spread is too large. S asks for the mean as well: it must be 1 in all three.",
+)(lambda: stack(LEVEL + (FIELD[0] - 4) / 2, FIELD[1], FIELD[2]))
+by_hand.wrong("σ1 forgotten", "These tokens have mean 0. S asks for mean 1.")(
+    lambda: stack((FIELD[0] - 4) / 2, FIELD[1] - 5, FIELD[2] - 7)
+)
+by_hand.wrong("variance", "You divided by the variance, 9. The spread is its root, 3.")(
+    lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / 9, FIELD[1] - 4, FIELD[2] - 6)
+)
+by_hand.wrong(
+    "features cut off",
+    "You cut off each feature by itself where it is more than 1.5 from the mean. σ2 "
+    "bounds the spread of the whole token: shrink all its deviations by one factor.",
+)(lambda: stack(LEVEL + (FIELD[0] - 4).clamp(-MOST, MOST), FIELD[1] - 4, FIELD[2] - 6))
+
+
+def _given(answer):
+    return as_tensor(answer(), "nearest")
+
+
+@by_hand.law("mean", "Every point of S has mean 1: that is the first condition.")
+def _(answer, generator):
+    off = (_given(answer).mean(-1) - LEVEL).abs()
+    return bool(off.max() < 6e-3) or f"Look at token {int(off.argmax()) + 1}."
+
+
+@by_hand.law(
+    "constant", "The third token is constant. Without its mean nothing is left of it, so there is nothing to shrink."
+)
+def _(answer, generator):
+    return bool(spread(_given(answer)[2]) < 6e-3)
+
+
+@by_hand.law(
+    "inside",
+    "The second token has a spread that S allows. Going straight down to the plane brings it into "
+    "S, and no way is shorter: its deviations from the mean stay as they are.",
+)
+def _(answer, generator):
+    return bool((_given(answer)[1] - LEVEL - FIELD[1] + 5).abs().max() < 6e-3)
+
+
+@by_hand.law("shape", "The first token must keep its shape: the deviations from the mean stand as 5 : −1 : −1 : −3.")
+def _(answer, generator):
+    u = _given(answer)[0] - LEVEL
+    return bool((u - u[0] / 5 * (FIELD[0] - 4)).abs().max() < 1.2e-2 and u[0] > 0)
+
+
+@by_hand.law("rim", "The first token had too much spread, so its nearest point lies on the rim of S: spread 1.5.")
+def _(answer, generator):
+    has = spread(_given(answer)[0]).item()
+    return abs(has - MOST) < 6e-3 or f"Yours has {has:.3f}."
+
+
+def check_nearest(nearest) -> None:
+    """Check the three tokens of task 4.1."""
+    given = three_tokens(nearest, "nearest", 4)
+    by_hand.check(lambda: given)
+
+
+def inputs(generator):
+    """Six tokens with five features, three of them inside, none with the right mean; σ1 and σ2 that are not 0 and 1."""
+    n = draw(generator, 6, 5)
+    n = (n - n.mean(-1, keepdim=True)) / spread(n, True)
+    mean, std = (0.5 + torch.rand(2, generator=generator, dtype=torch.float64)).tolist()
+    std += 0.6
+    sizes = torch.tensor([0.3, 2.0, 0.6, 1.4, 0.8, 4.0], dtype=torch.float64)[:, None]
+    return 2 + draw(generator, 6, 1) + std * sizes * n, mean, std
+
+
+project = Exercise(
+    "4.2",
+    cell="at-most",
+    inputs=inputs,
+    hints=(
+        "Two legs, as in the chapter: down to the plane (set the mean), then along the ray (set the spread). Which "
+        "tokens need the second one?",
+        "The second leg multiplies v − m by a number, one for each token: 1 for the tokens inside. What is it outside?",
+        "Take care with the constant token: a division 0/0 gives nan. Keep s from getting smaller than something, or "
+        "choose with torch.where.",
+    ),
+)
+
+
+def rays(v, mean, std, s=None, at_most=1.0, at_least=0.0, m=None):
+    """mean + a factor (v − m), the factor from the spread s: what all wrong ways have in common."""
+    factor = std / (spread(v, True) if s is None else s)
+    return mean + factor.clamp(at_least, at_most) * (v - (v.mean(-1, keepdim=True) if m is None else m))
+
+
+project.wrong(
+    "layer norm",
+    "This is layer norm: tokens inside S are stretched until their spread is σ2. A smaller "
+    "spread is allowed here, and going out to the rim is a detour.",
+)(lambda v, mean, std: rays(v, mean, std, at_most=math.inf))
+project.wrong(
+    "mean kept inside",
+    "Tokens with little spread stay where they are, mean and all. S has two conditions: "
+    "whatever the spread, the mean must become σ1.",
+)(lambda v, mean, std: torch.where(spread(v, True) <= std, v, rays(v, mean, std, at_most=math.inf)))
+project.wrong("mean kept", "The spread is right, but each token keeps its own mean. S asks for the mean σ1.")(
+    lambda v, mean, std: rays(v, v.mean(-1, keepdim=True), std)
+)
+project.wrong("σ1 forgotten", "The mean is removed, and σ1 is not put in its place.")(
+    lambda v, mean, std: rays(v, 0.0, std)
+)
+project.wrong(
+    "unbiased",
+    "The spread is divided by d − 1. It belongs to this one token and estimates nothing: divide by d (`correction=0`).",
+)(lambda v, mean, std: rays(v, mean, std, v.std(-1, keepdim=True)))
+project.wrong("variance", "You compare with the variance and divide by it. The spread is its root.")(
+    lambda v, mean, std: rays(v, mean, std, spread(v, True) ** 2)
+)
+project.wrong(
+    "norm",
+    "You took the length |v − m|, the root of the *sum* of squares. The spread is the root of their "
+    "mean: it is √d times smaller.",
+)(lambda v, mean, std: rays(v, mean, std, (v - v.mean(-1, keepdim=True)).norm(dim=-1, keepdim=True)))
+project.wrong(
+    "spread about σ1",
+    "The spread is measured from σ1 while the token still has its own mean, so a token "
+    "with another mean seems wide. First the mean, then the spread: in the other order it ends too near to "
+    "the centre.",
+)(lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt()))
+project.wrong(
+    "features cut off",
+    "Each feature is cut off by itself. σ2 bounds the spread of the token: the nearest "
+    "point keeps the shape, so one factor multiplies all deviations.",
+)(lambda v, mean, std: mean + (v - v.mean(-1, keepdim=True)).clamp(-std, std))
+project.wrong(
+    "at least",
+    "This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the comparison round.",
+)(lambda v, mean, std: rays(v, mean, std, at_most=math.inf, at_least=1.0))
+project.wrong(
+    "over the tokens",
+    "Mean and spread are taken over the tokens. A constraint of term II hears one token "
+    "at a time: take them over the features, the last axis.",
+)(lambda v, mean, std: rays(v.mT, mean, std).mT)
+project.wrong(
+    "one spread for all",
+    "One spread is taken for the whole field. Each token has its own: use dim=-1 and keepdim=True.",
+)(lambda v, mean, std: rays(v, mean, std, spread(v).square().mean().sqrt()))
+project.wrong(
+    "ball without a mean",
+    "The mean is not set at all: you shrink v − σ1 as if S were a ball. S is a disc "
+    "in the plane of the tokens with mean σ1.",
+)(lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt(), m=mean))
+
+
+def _far(a, b) -> float:
+    return (a - b).abs().max().nan_to_num(nan=math.inf).item()
+
+
+def _of(answer, *args):
+    return as_tensor(answer(*args), "at_most")
+
+
+@project.law("shape", "The result must have the shape of v, (…, feature), for one token and for a batch as well.")
+def _(answer, generator):
+    v, mean, std = inputs(generator)
+    for z in (v, v[0], v.expand(2, 6, 5)):
+        if _of(answer, z, mean, std).shape != z.shape:
+            return f"For {tuple(z.shape)} yours has {tuple(_of(answer, z, mean, std).shape)}."
+    batch = _of(answer, v.expand(2, 6, 5), mean, std)
+    return _far(batch[1], _of(answer, v, mean, std)) < 1e-5 or "In a batch a token goes to another place than alone."
+
+
+@project.law("constant", "The constant token has a nearest point in S: the one with σ1 in every feature.")
+def _(answer, generator):
+    _, mean, std = inputs(generator)
+    got = _of(answer, torch.full((1, 5), 7.0, dtype=torch.float64), mean, std)
+    if not got.isfinite().all():
+        return "Yours gives nan: 0/0, where its spread is divided by itself."
+    return _far(got, torch.tensor(mean, dtype=torch.float64)) < 1e-5
+
+
+@project.law("in S", "The result must lie in S: mean σ1, spread at most σ2.")
+def _(answer, generator):
+    v, mean, std = inputs(generator)
+    u = _of(answer, v, mean, std)
+    if _far(u.mean(-1), torch.tensor(mean, dtype=torch.float64)) > 1e-5:
+        return f"Yours has means from {u.mean(-1).min():.3f} to {u.mean(-1).max():.3f}, and σ1 is {mean:.3f}."
+    return bool(spread(u).max() < std + 1e-5) or f"Yours has a spread of {spread(u).max():.3f}, and σ2 is {std:.3f}."
+
+
+@project.law(
+    "idempotent", "A projection leaves the points of S where they are. Projecting twice must be projecting once."
+)
+def _(answer, generator):
+    v, mean, std = inputs(generator)
+    once = _of(answer, v, mean, std)
+    return _far(once, _of(answer, once, mean, std)) < 1e-5
+
+
+@project.law("nearest", "A point of S is nearer to v than yours.")
+def _(answer, generator):
+    v, mean, std = inputs(generator)
+    u = _of(answer, v, mean, std)
+    wide = (spread(v) - std).clamp(min=0)
+    gap = (u - v).square().mean(-1).sqrt() - ((v.mean(-1) - mean) ** 2 + wide**2).sqrt()
+    worst = int(gap.abs().argmax())
+    return bool(gap.abs().max() < 1e-5) or f"Token {worst} goes {gap[worst].item():.2g} further than it has to."
+
+
+@project.law(
+    "no scale",
+    "Nothing in S has a size of its own: v, σ1 and σ2 a thousand times smaller must give a result "
+    "a thousand times smaller. Is there an ε in your formula?",
+)
+def _(answer, generator):
+    v, mean, std = inputs(generator)
+    small = _of(answer, v / 1000, mean / 1000, std / 1000)
+    return _far(1000 * small, _of(answer, v, mean, std)) < 1e-4
+
+
+def winds(generator):
+    """t, a, b, c, σ2: a start inside, b not small, and a time at which the token has slid along the rim for a while."""
+    r = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
+    std, c = 1.2 + 0.6 * r[0], 1.5 + r[1]
+    a, b = std * (0.5 * r[2] - 0.4), std * (0.4 + 0.4 * r[3])
+    b = b if torch.rand(1, generator=generator) < 0.5 else -b
+    return (math.sqrt(std**2 - b**2) - a) / c + 0.4 + 0.4 * r[4], a, b, c, std
+
+
+river = Exercise(
+    "4.3",
+    cell="river",
+    inputs=winds,
+    hints=(
+        "Free flight changes a and leaves b. At which a does it end?",
+        "The rim is met at a = √(σ2² − b²), at the time t0 = (√(σ2² − b²) − a)/c. Where t ≤ t0 you are done.",
+        "math.atan2(b, a) gives the angle at the landing. Put t − t0 into the formula, and go back with cos and sin.",
+    ),
+)
+
+
+def _landing(b, std):
+    return math.sqrt(std**2 - b**2)
+
+
+def _slide(time, x, b, c, std, half=2.0, rate=None):
+    start = math.tan(math.atan2(b, x) / half)
+    angle = half * math.atan(math.exp(-(c / std if rate is None else rate) * time) * start)
+    return [std * math.cos(angle), std * math.sin(angle)]
+
+
+@river.wrong("no rim", "The token flies on, out of S. From the rim on the constraint takes away what leads out.")
+def _(t, a, b, c, std):
+    return [a + c * t, b]
+
+
+@river.wrong(
+    "sticks",
+    "The token sticks where it lands. The normal cone there takes away the part of the wind that "
+    "points out of S, and not the part along the rim: the token slides.",
+)
+def _(t, a, b, c, std):
+    return [_landing(b, std), b]
+
+
+@river.wrong("a cut off", "You cut off a at σ2 and keep b. The rim is a² + b² = σ2².")
+def _(t, a, b, c, std):
+    return [min(a + c * t, std), b]
+
+
+@river.wrong(
+    "one projection",
+    "You let the token fly all the way and project once, at the end. The constraint holds "
+    "at every moment, not only at the last one.",
+)
+def _(t, a, b, c, std):
+    r = math.hypot(a + c * t, b)
+    return [(a + c * t) * std / r, b * std / r]
+
+
+@river.wrong("slides from the start", "It slides for the whole time t. Only t − t0 is left after the free flight.")
+def _(t, a, b, c, std):
+    return _slide(t, _landing(b, std), b, c, std)
+
+
+@river.wrong(
+    "starts on the rim",
+    "You take the angle of the start and let it slide at once, as on the circle of layer "
+    "norm. The token starts inside, and flies first.",
+)
+def _(t, a, b, c, std):
+    return _slide(t, a, b, c, std)
+
+
+@river.wrong(
+    "rate c", "The angle turns at the rate c/σ2, not c: on a wider circle the same wind takes longer to turn a token."
+)
+def _(t, a, b, c, std):
+    return _slide(t - (_landing(b, std) - a) / c, _landing(b, std), b, c, std, rate=c)
+
+
+@river.wrong("whole angle", "The formula is for the tangent of *half* the angle, θ/2.")
+def _(t, a, b, c, std):
+    return _slide(t - (_landing(b, std) - a) / c, _landing(b, std), b, c, std, half=1.0)
+
+
+def _place(answer, *args):
+    place = as_tensor(answer(*args), "river")
+    if place.shape != (2,):
+        raise CheckFailed(f"river must return two numbers, a and b at time t; its shape is {tuple(place.shape)}")
+    return place
+
+
+@river.law(
+    "free flight", "Before it meets the rim the token flies freely, to (a + ct, b): inside, S takes nothing away."
+)
+def _(answer, generator):
+    _, a, b, c, std = winds(generator)
+    t0 = (_landing(b, std) - a) / c
+    return all(
+        _far(_place(answer, z * t0, a, b, c, std), torch.tensor([a + c * z * t0, b]).double()) < 1e-5
+        for z in (0.3, 0.9)
+    )
+
+
+@river.law("on the rim", "After t0 the token must be on the rim, at the distance σ2 from the centre.")
+def _(answer, generator):
+    t, a, b, c, std = winds(generator)
+    return abs(_place(answer, t, a, b, c, std).norm().item() - std) < 1e-5
+
+
+@river.law("mirror", "Turn b into −b, and the way must be the mirror image.")
+def _(answer, generator):
+    t, a, b, c, std = winds(generator)
+    mirror = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    return _far(_place(answer, t, a, -b, c, std), mirror * _place(answer, t, a, b, c, std)) < 1e-5
+
+
+@river.law("no jump", "The token must not jump: just before and just after t0 it is in the same place.")
+def _(answer, generator):
+    _, a, b, c, std = winds(generator)
+    t0 = (_landing(b, std) - a) / c
+    return _far(_place(answer, t0 - 1e-7, a, b, c, std), _place(answer, t0 + 1e-7, a, b, c, std)) < 1e-5
+
+
+@river.law("speed", "On the rim the token must obey θ' = −(c/σ2) sin θ.")
+def _(answer, generator):
+    t, a, b, c, std = winds(generator)
+    before, now, after = (math.atan2(*_place(answer, t + z, a, b, c, std).flip(0).tolist()) for z in (-1e-4, 0, 1e-4))
+    turns, must = (after - before) / 2e-4, -c / std * math.sin(now)
+    return abs(turns - must) < 1e-3 * c or f"Yours has θ' = {turns:.4f} where {must:.4f} must be."
+
+
+error = Exercise(
+    "4.3",
+    cell="steps-error",
+    inputs=lambda generator: (),
+    tol=1e-9,
+    hints=(
+        "Start with u = a E + b K. Then n times: a step of length 1/n with the wind c E, and at_most with σ1 = 0.",
+        "The river's two numbers make the token river(…)[0] E + river(…)[1] K.",
+        "The distance is the root of the mean of the squared differences: (u − v).square().mean().sqrt().",
+    ),
+)
+
+
+def _number(answer, *args):
+    value = as_tensor(answer(*args), "steps_error")
+    if value.ndim or not value.isfinite() or value < 0:
+        raise CheckFailed(f"steps_error must return one number, not below 0; got {value.tolist()}")
+    return value.item()
+
+
+@error.law(
+    "free flight",
+    "A weak wind does not bring the token to the rim within t = 1. Then an Euler step is exact, "
+    "and the error must be 0. Does your step stretch a token that is inside, as layer norm does? Are there n "
+    "steps of 1/n?",
+)
+def _(answer, generator):
+    _, a, b, _, std = winds(generator)
+    got = _number(answer, 10, a, b, 0.4 * (_landing(b, std) - a), std)
+    return got < 1e-5 or f"Yours is {got:.1e}."
+
+
+@error.law("order", "The error must fall like 1/n: by half for twice as many steps.")
+def _(answer, generator):
+    _, a, b, c, std = winds(generator)
+    coarse, fine = (_number(answer, n, a, b, 1.5 * c, std) for n in (64, 128))
+    ratio = coarse / max(fine, 1e-300)
+    why = " More steps do not help: is the projection inside the loop?" if ratio < 1.3 else ""
+    return abs(ratio - 2) < 0.3 or f"From 64 to 128 steps yours is divided by {ratio:.2f}.{why}"
+
+
+@error.law(
+    "one step", "One step from the top of the rim, (0, σ2), lands at (c, σ2), and is then projected along its ray."
+)
+def _(answer, generator):
+    _, _, _, c, std = winds(generator)
+    turned = math.atan2(std, c) - 2 * math.atan(math.exp(-c / std))
+    must, got = 2 * std * abs(math.sin(turned / 2)), _number(answer, 1, 0.0, std, c, std)
+    if abs(got - 3**0.5 * must) < 1e-5:
+        return (
+            "Your distance is √3 times too large: it is the length of the difference, not the root of its mean square."
+        )
+    return abs(got - must) < 1e-5 or f"From the river it is then {must:.4f} away, yours says {got:.4f}."

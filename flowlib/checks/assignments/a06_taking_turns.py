@@ -1,0 +1,385 @@
+"""Assignment 06: substeps that take turns at being first.
+
+The scheme of the assignment turns the order of the substeps round in every second step. What is written here are the
+ways in which it goes wrong, and laws that a right answer obeys.
+"""
+
+import torch
+
+from flowlib.checks.compare import CheckFailed, as_tensor
+from flowlib.checks.exercises import Exercise, draw, three_tokens
+from flowlib.flow import SCHEMES
+
+TOKENS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, -1.0]], dtype=torch.float64)
+A, B = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0]]], dtype=torch.float64)
+
+
+def walk(path, h=0.5):
+    """The three tokens after the substeps of a path, in this order, each for h."""
+    u = TOKENS
+    for name in path:
+        u = u + h * u @ (A if name == "A" else B).T
+    return u
+
+
+by_hand = Exercise(
+    "6.1",
+    cell="arrive",
+    inputs=lambda generator: (),
+    tol=6e-3,
+    hints=(
+        "Write the path of a token as a row of five points: the start, and one after each substep. A changes the first "
+        "number only, B the second only.",
+        "The order of the four substeps is A, B, B, A, each with h = 1/2. The newest numbers are used each time.",
+        "The token (1, 0): A moves nothing, since its second number is 0. Each B takes 1/2 from the second number.",
+    ),
+)
+by_hand.wrong("Lie", "You took A, B and again A, B: that is Lie splitting. In the second step B comes first.")(
+    lambda: walk("ABAB")
+)
+by_hand.wrong("starts with B", "You began with B. The first step is A then B, the second B then A.")(
+    lambda: walk("BAAB")
+)
+by_hand.wrong(
+    "always B first", "You took B, A and again B, A. The first step is A then B, and only the second is turned round."
+)(lambda: walk("BABA"))
+by_hand.wrong("one step", "That is one step. There are two of them, four substeps in all.")(lambda: walk("AB"))
+by_hand.wrong("step of 1", "You took h = 1 in each substep. Two steps of 1/2 lead to t = 1.")(lambda: walk("ABBA", 1.0))
+by_hand.wrong(
+    "quarter",
+    "You took h = 1/4 in each substep, as if both together had to take Δt. Each term acts for the whole Δt = 1/2.",
+)(lambda: walk("ABBA", 0.25))
+by_hand.wrong(
+    "at once",
+    "Both substeps of a step started from the same numbers: that is additive splitting. The "
+    "second substep starts where the first one arrived.",
+)(lambda: TOKENS @ torch.linalg.matrix_power(torch.eye(2, dtype=torch.float64) + (A + B).T / 2, 2))
+by_hand.wrong("one B", "B acted once, for 1/2, between the two A. There are two of it in a row, one from each step.")(
+    lambda: walk("ABA")
+)
+by_hand.wrong("the river", "That is where the river arrives. The scheme arrives beside it.")(
+    lambda: TOKENS @ torch.linalg.matrix_exp(A + B).T
+)
+
+
+@by_hand.law(
+    "linear",
+    "The substeps are linear. Where the third token starts at twice the first minus the second, it must arrive there.",
+)
+def _(answer, generator):
+    first, second, third = as_tensor(answer(), "arrive")
+    return bool((2 * first - second - third).abs().max() < 2e-2)
+
+
+@by_hand.law(
+    "area",
+    "Every substep keeps areas. Your first two tokens span another area than at the start: look at "
+    "the signs, and whether each substep used the newest numbers.",
+)
+def _(answer, generator):
+    first, second, _ = as_tensor(answer(), "arrive")
+    return abs(first[0] * second[1] - first[1] * second[0] - 1).item() < 2e-2
+
+
+@by_hand.law(
+    "back",
+    "The path A, B, B, A is its own mirror image. Walked from the end with h = −1/2 it must lead back "
+    "to the start; yours does not. Write down the point after each substep.",
+)
+def _(answer, generator):
+    u = as_tensor(answer(), "arrive")
+    for matrix in (A, B, B, A):
+        u = u - 0.5 * u @ matrix.T
+    return bool((u - TOKENS).abs().max() < 3e-2)
+
+
+def check_arrive(arrive) -> None:
+    """Check the three tokens of task 6.1."""
+    given = three_tokens(arrive, "arrive", 2)
+    by_hand.check(lambda: given)
+
+
+def inputs(generator):
+    """Three substeps that are no exact flows and do not commute, u (4, 3), Δt, five steps."""
+    maps = draw(generator, 3, 3, 3)
+    substeps = [lambda z, h, M=M: z + h * torch.tanh(z @ M) for M in maps]
+    for place, substep in enumerate(substeps):
+        substep.place = place
+    dt = 0.3 + 0.2 * torch.rand((), generator=generator, dtype=torch.float64).item()
+    return substeps, draw(generator, 4, 3), dt, 5
+
+
+turns = Exercise(
+    "6.2",
+    cell="turns",
+    inputs=inputs,
+    hints=(
+        "Two loops: over the steps, and inside over the substeps. Which of the two decides in what order?",
+        "Count the steps from 0: an even one takes the list as it is, an odd one takes it backwards.",
+        "substeps[::-1] is a reversed copy. substeps.reverse() turns the caller's list round, and returns None.",
+    ),
+)
+
+
+def in_place(substeps):
+    """The substeps as they were drawn, even where an answer has turned the list round."""
+    return sorted(substeps, key=lambda substep: getattr(substep, "place", 0))
+
+
+def through(substeps, u, path):
+    substeps = in_place(substeps)
+    for i, h in path:
+        u = substeps[i](u, h)
+    return u
+
+
+def rows(substeps, dt, steps, backward):
+    """A path of `steps` steps; backward(k) says whether step k is turned round."""
+    there = [(i, dt) for i in range(len(substeps))]
+    return [pair for k in range(steps) for pair in (there[::-1] if backward(k) else there)]
+
+
+def named(scheme):
+    """The wrong way of taking a scheme of the library in every step."""
+
+    def way(substeps, u, dt, steps):
+        for _ in range(steps):
+            u = SCHEMES[scheme].step(in_place(substeps), u, dt)
+        return u
+
+    return way
+
+
+turns.wrong("Lie", "The order never changes: this is Lie splitting. Every second step must be taken backwards.")(
+    named("lie")
+)
+turns.wrong(
+    "Strang",
+    "You take half steps there and back in every step: this is Strang splitting. Here nothing is "
+    "halved, and the way back is the next step.",
+)(named("strang"))
+turns.wrong(
+    "symmetrised",
+    "You take the mean of both orders in every step: symmetrised splitting, at twice the cost. "
+    "Here a step has one order.",
+)(named("symmetrised"))
+turns.wrong(
+    "additive",
+    "All substeps of a step start from the same u: additive splitting. Then there is no order that "
+    "could change. Each substep starts where the last one arrived.",
+)(named("additive"))
+turns.wrong(
+    "always backwards",
+    "Every step is taken backwards. Only every second one is: check what `k % 2` says, and "
+    "that it is the step that is counted.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: True)))
+turns.wrong(
+    "backwards first",
+    "The first step is taken backwards. It goes in the order of the list; the second one is turned round.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k % 2 == 0)))
+turns.wrong("first half there", "You take all steps there, and then all steps back. The turn is in every second step.")(
+    lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k >= n // 2))
+)
+turns.wrong(
+    "one term per step",
+    "In each step only one substep acts, and the terms take turns: each gets a part of "
+    "the time. In a step each term must act for the whole Δt.",
+)(lambda s, u, dt, n: through(s, u, [(k % len(s), dt) for k in range(n)]))
+turns.wrong(
+    "handed on",
+    "You move the first substep to the end of the list each time: A B C, then B C A. The second "
+    "step is the mirror image: C B A.",
+)(lambda s, u, dt, n: through(s, u, [((i + k) % len(s), dt) for k in range(n) for i in range(len(s))]))
+turns.wrong(
+    "twice the time",
+    "Each of your steps goes there *and* back, so the river flows for twice the time. There and back are two steps.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, 2 * n, lambda k: k % 2)))
+turns.wrong(
+    "half the time",
+    "The order is right, and each substep has Δt/2, as if there and back were one step. Each "
+    "term acts for Δt in each step.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt / 2, n, lambda k: k % 2)))
+turns.wrong(
+    "odd step lost",
+    "One step is lost where their number is odd: you count pairs. The last step then goes there, and not back.",
+)(lambda s, u, dt, n: through(s, u, rows(s, dt, n - n % 2, lambda k: k % 2)))
+
+
+@turns.wrong(
+    "merged",
+    "You merge two equal substeps into one of 2Δt. That is right for exact substeps only, and these "
+    "are not: Φ(2Δt) is not Φ(Δt)Φ(Δt).",
+)
+def _(substeps, u, dt, steps):
+    merged = []
+    for i, h in rows(substeps, dt, steps, lambda k: k % 2):
+        merged[-1:] = [(i, 2 * h)] if merged and merged[-1][0] == i else [*merged[-1:], (i, h)]
+    return through(substeps, u, merged)
+
+
+def record(answer, n, steps, dt=0.25):
+    """Which substeps were taken, as (i, h), in their order."""
+    seen: list[tuple[int, float]] = []
+
+    def substep(i):
+        def taken(u, h):
+            seen.append((i, float(h)))
+            return u + h
+
+        return taken
+
+    end = as_tensor(answer([substep(i) for i in range(n)], torch.zeros(2, dtype=torch.float64), dt, steps), "turns")
+    return seen, end
+
+
+@turns.law(
+    "time",
+    "In each step each term acts for Δt. With the terms u' = 1 the result must grow by Δt for each of "
+    "them and each step.",
+)
+def _(answer, generator):
+    _, end = record(answer, 3, 4)
+    right = end.shape == (2,) and bool((end - 3.0).abs().max() < 1e-6)
+    return right or f"Three terms, 4 steps of 1/4: yours gives {end.tolist()}."
+
+
+@turns.law("count", "In n steps each substep is taken n times, for Δt each.")
+def _(answer, generator):
+    for n, steps in ((2, 4), (3, 5)):
+        seen, _ = record(answer, n, steps)
+        if sorted(i for i, _ in seen) != sorted(list(range(n)) * steps) or any(abs(h - 0.25) > 1e-6 for _, h in seen):
+            return f"With {n} terms and {steps} steps of 0.25 yours takes (term, h): {seen[:6]} …"
+    return True
+
+
+@turns.law("first step", "The first step takes the substeps in the order of the list.")
+def _(answer, generator):
+    return [i for i, _ in record(answer, 4, 3)[0]][:4] == [0, 1, 2, 3]
+
+
+@turns.law(
+    "turn",
+    "Where two steps meet, the same substep stands on both sides: the last one of a step is the first one of the next.",
+)
+def _(answer, generator):
+    seen = [i for i, _ in record(answer, 4, 5)[0]]
+    return all(seen[4 * k - 1] == seen[4 * k] for k in range(1, 5)) or f"Yours takes {seen[:8]} …"
+
+
+@turns.law("mirror", "Two steps are a mirror image of themselves.")
+def _(answer, generator):
+    seen = [i for i, _ in record(answer, 4, 2)[0]]
+    return seen == seen[::-1] or f"Yours takes {seen}."
+
+
+@turns.law(
+    "list",
+    "Called twice with the same list, your function gives two results: it turns the list itself round. "
+    "Take a reversed copy.",
+)
+def _(answer, generator):
+    substeps, u, dt, _ = inputs(generator)
+    once, again = (as_tensor(answer(substeps, u.clone(), dt, 2 + k), "turns") for k in (1, 1))
+    return bool((once - again).abs().max() < 1e-9)
+
+
+def matrices(generator):
+    """A, B (2, 2) that do not commute, u (2,), steps, a kind of substep."""
+    return *0.7 * draw(generator, 2, 2, 2), 1 + torch.rand(2, generator=generator, dtype=torch.float64), 5, "exact"
+
+
+error = Exercise(
+    "6.3",
+    cell="turns-error",
+    inputs=matrices,
+    tol=1e-9,
+    hints=(
+        "Make two functions (v, h) ↦ Φ(h) v, one for A and one for B, and give them to your turns in a list.",
+        "The step is 1/steps. The truth is torch.linalg.matrix_exp(A + B) @ u. The distance is the norm of the "
+        "difference.",
+        "torch.exp takes e to the power of each entry. The exponential of a matrix is torch.linalg.matrix_exp.",
+    ),
+)
+
+
+def _flows(*maps):
+    return [lambda v, h, M=M: torch.linalg.matrix_exp(h * M) @ v for M in maps]
+
+
+def _away(end, P, Q, u):
+    return (end - torch.linalg.matrix_exp(P + Q) @ u).norm()
+
+
+error.wrong("Lie", "This is the error of Lie splitting. Is it your turns that takes the steps?")(
+    lambda P, Q, u, n, kind: _away(named("lie")(_flows(P, Q), u, 1 / n, n), P, Q, u)
+)
+error.wrong("Strang", "This is the error of Strang splitting. Is it your turns that takes the steps?")(
+    lambda P, Q, u, n, kind: _away(named("strang")(_flows(P, Q), u, 1 / n, n), P, Q, u)
+)
+error.wrong("B first", "B is the first in your list, and A the second.")(
+    lambda P, Q, u, n, kind: _away(through(_flows(Q, P), u, rows([P, Q], 1 / n, n, lambda k: k % 2)), P, Q, u)
+)
+error.wrong(
+    "product",
+    "You compare with e^B e^A u. Together the terms flow as e^(A+B), and that is not the "
+    "product where AB ≠ BA: the difference is what splitting costs.",
+)(
+    lambda P, Q, u, n, kind: _away(
+        through(_flows(P, Q), u, rows([P, Q], 1 / n, n, lambda k: k % 2)),
+        0 * P,
+        0 * Q,
+        torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u,
+    )
+)
+
+
+def _error(answer, *args):
+    value = as_tensor(answer(*args), "turns_error")
+    if value.ndim or not value.isfinite() or value < 0:
+        raise CheckFailed(f"turns_error must return one number, not below 0; got {value.tolist()}")
+    return value.item()
+
+
+@error.law(
+    "nothing",
+    "Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix, "
+    "torch.linalg.matrix_exp, that you take?",
+)
+def _(answer, generator):
+    none = torch.zeros(2, 2, dtype=torch.float64)
+    u = torch.ones(2, dtype=torch.float64)
+    return all(_error(answer, none, none, u, 4, kind) < 1e-5 for kind in ("exact", "euler", "midpoint"))
+
+
+@error.law("commuting", "Where AB = BA, splitting with exact substeps makes no error. Do the steps end at t = 1?")
+def _(answer, generator):
+    P, _, u, _, _ = matrices(generator)
+    got = _error(answer, P, 2 * P @ P - P, u, 6, "exact")
+    return got < 1e-5 or f"Yours is {got:.1e}."
+
+
+@error.law("one step", "One step is a Lie step, whose error is known: the length of e^B e^A u − e^(A+B) u.")
+def _(answer, generator):
+    P, Q, u, _, _ = matrices(generator)
+    must = _away(torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u, P, Q, u).item()
+    got = _error(answer, P, Q, u, 1, "exact")
+    return abs(got - must) < 1e-5 or f"It is {must:.4f} here, yours says {got:.4f}."
+
+
+def _order(kind, rate):
+    """The law that twice as many steps make the error 2^rate times smaller."""
+    turn, fade = torch.tensor([[[0.0, 2.0], [-2.0, 0.0]], [[0.0, 0.0], [0.0, -1.0]]], dtype=torch.float64)
+
+    said = f"With {kind} substeps the error must be divided by about {2**rate} for twice as many steps."
+
+    @error.law(f"order, {kind}", said)
+    def _(answer, generator):
+        u = torch.tensor([1.0, 0.5], dtype=torch.float64)
+        coarse, fine = (_error(answer, turn, fade, u, n, kind) for n in (32, 64))
+        ratio = coarse / max(fine, 1e-300)
+        why = " Is it Δt = 1/steps, and the truth e^(A+B) u?" if ratio < 1.3 else f" Do you look at substep = {kind!r}?"
+        return abs(ratio / 2**rate - 1) < 0.15 or f"From 32 to 64 steps yours is divided by {ratio:.2f}.{why}"
+
+
+for _kind, _rate in (("exact", 2), ("euler", 1), ("midpoint", 2)):
+    _order(_kind, _rate)

@@ -1,0 +1,460 @@
+"""Assignment 07: steps of unequal length.
+
+The flow of the assignment is u_t = g(t) (mean of u − u): all tokens hear the mean, and g says how loud at a depth.
+What is written here are the ways in which it goes wrong, and laws that a right answer obeys.
+"""
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from flowlib.checks.compare import CheckFailed, as_tensor
+from flowlib.checks.exercises import Exercise, draw, three_numbers
+
+HORIZON = 4.0
+LOG2 = math.log(2)
+
+
+def uniform(generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
+
+
+loss = Exercise(
+    "7.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
+    hints=(
+        "The loss is the mean of −log p over the three letters, with the natural logarithm.",
+        "−log(1/2) = log 2, −log(1/4) = 2 log 2, −log(1/8) = 3 log 2, and log 2 = 0.693. Take the mean.",
+        "The mean is 2 log 2. The perplexity is e to the loss, and e^(2 log 2) needs no calculator.",
+    ),
+)
+loss.wrong(
+    "bits",
+    "You took the logarithm to the base 2, so this loss is in bits. A nat goes with e: multiply by log 2 = 0.693.",
+)(lambda: 2.0)
+loss.wrong(
+    "sum", "You added up −log p of the three letters. The loss is their mean: a long text is not worse for being long."
+)(lambda: 6 * LOG2)
+loss.wrong(
+    "mean first",
+    "You took the logarithm of the mean probability. It is the mean of the logarithms: one bad "
+    "surprise costs more than the others gain.",
+)(lambda: -math.log(7 / 24))
+loss.wrong("sign", "The minus is missing: the logarithm of a probability is negative, and a loss is not.")(
+    lambda: -2 * LOG2
+)
+
+
+@loss.law("loss", "The three probabilities multiplied are e to −3 times the loss. Yours are not.")
+def _(answer, generator):
+    return abs(3 * float(answer()) + math.log(1 / 64)) < 0.02
+
+
+perplexity = Exercise("7.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3, hints=loss.hints)
+perplexity.wrong(
+    "with 2",
+    "Your loss is right. The perplexity turns *that* logarithm around, so it is e to the loss, not 2 to the loss.",
+)(lambda: 2 ** (2 * LOG2))
+perplexity.wrong(
+    "mean of 1/p",
+    "Your loss is right. The perplexity is not the mean of 2, 4 and 8: it is e to the loss, their geometric mean.",
+)(lambda: 14 / 3)
+perplexity.wrong(
+    "product",
+    "Your loss is right. 64 is how many texts of three letters the model hesitates between; "
+    "for one letter it is the third root.",
+)(lambda: 64.0)
+
+
+@perplexity.law("loss", "The perplexity must be e to the loss.")
+def _(answer, generator):
+    return abs(math.log(max(float(answer()), 1e-9)) - 2 * LOG2) < 0.02
+
+
+after_two = Exercise(
+    "7.1",
+    cell="by-hand",
+    inputs=lambda generator: (),
+    tol=6e-3,
+    hints=(
+        "The mean of 0, 0 and 6 is 2. Look at how far each token is from it: −2, −2, 4.",
+        "A step of length Δt moves a token by Δt times (mean − token). The mean stays where it is.",
+        "The step of length 1/2 takes half of each distance away, the step of length 1/4 a quarter of what is left.",
+    ),
+)
+after_two.wrong(
+    "one step",
+    "A quarter of each distance is left: so it is after one step of length 3/4, or after two "
+    "of length 1/2. These are two, of 1/2 and 1/4, and the second starts where the first has ended.",
+)(lambda: (1.5, 1.5, 3.0))
+after_two.wrong("first step only", "This is where the tokens are after the first step. The second one is missing.")(
+    lambda: (1.0, 1.0, 4.0)
+)
+after_two.wrong(
+    "depths",
+    "You made steps of 1/2 and 3/4: those are the depths at which they end. The second goes from "
+    "1/2 to 3/4, so its length is 1/4.",
+)(lambda: (1.75, 1.75, 2.5))
+after_two.wrong("away", "Your tokens flee from the mean: the velocity is mean − u, not u − mean.")(
+    lambda: (-1.75, -1.75, 9.5)
+)
+after_two.wrong("river", "This is the river itself, e^(−3/4) of each distance. Asked is where two steps end.")(
+    lambda: tuple(2 + math.exp(-0.75) * z for z in (-2, -2, 4))
+)
+
+
+@after_two.law("mean", "All hear the mean equally loud, so it stays at 2. Yours has moved.")
+def _(answer, generator):
+    return abs(sum(answer()) - 6) < 0.02
+
+
+@after_two.law(
+    "distances",
+    "The step of length 1/2 must take half of each distance to the mean away, the step of "
+    "length 1/4 a quarter of what is left.",
+)
+def _(answer, generator):
+    return all(abs((z - 2) / 0.75 / 0.5 - start) < 0.03 for z, start in zip(answer(), (-2, -2, 4)))
+
+
+def check_by_hand(nats, bytes_, after) -> None:
+    """Check the numbers of task 7.1: loss, perplexity, three tokens."""
+    if as_tensor(nats, "loss").shape != () or as_tensor(bytes_, "perplexity").shape != ():
+        raise CheckFailed("loss and perplexity must be one number each")
+    tokens = three_numbers(after, "after").tolist()
+    loss.check(lambda: float(nats))
+    perplexity.check(lambda: float(bytes_))
+    after_two.check(lambda: tokens)
+
+
+class Loudness:
+    """g(t) = low + high · e^{−((t − middle)/width)²}, of a number or of a tensor."""
+
+    def __init__(self, low: float, high: float, middle: float, width: float):
+        self.low, self.high, self.middle, self.width = low, high, middle, width
+
+    def __call__(self, t):
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return self.low + self.high * (-(((t - self.middle) / self.width) ** 2)).exp()
+
+
+def loudness(generator) -> Loudness:
+    """Loud at one depth, and quiet elsewhere."""
+    return Loudness(
+        uniform(generator, 0.1, 0.3),
+        uniform(generator, 3, 5),
+        uniform(generator, 0.8, 3.2),
+        uniform(generator, 0.3, 0.5),
+    )
+
+
+def rivers(generator):
+    """u (3, 2), uneven weights (3,) that sum to 1, a loudness, depths (5,) from 0 to T at uneven distances."""
+    u, loud = draw(generator, 3, 2), loudness(generator)
+    weights, lengths = (torch.rand(n, generator=generator, dtype=torch.float64) + 0.2 for n in (3, 4))
+    depths = torch.cat([torch.zeros(1, dtype=torch.float64), HORIZON * lengths.cumsum(0) / lengths.sum()])
+    return u, weights / weights.sum(), loud, depths
+
+
+march = Exercise(
+    "7.2",
+    cell="march",
+    inputs=rivers,
+    hints=(
+        "A loop over neighbouring depths: for start, end in zip(depths[:-1], depths[1:]). Δt is end − start.",
+        "What all hear is one row for the whole field: Σ_j w_j u_j, shape (feature,), which is weights @ u.",
+        "One step: u + Δt · g((start + end)/2) · (weights @ u − u). The next step starts from that u.",
+    ),
+)
+
+
+def marched(u, weights, pairs, *, sign=1.0, own=1.0, frozen=False):
+    """What the wrong ways have in common: steps of length Δt at loudness g, for pairs (Δt, g)."""
+    first = u
+    for dt, g in pairs:
+        at = first if frozen else u
+        u = u + sign * dt * g * (weights @ at - own * at)
+    return u
+
+
+def steps(depths, loud, at=0.5):
+    """(Δt, g) of each step, the loudness taken at a share `at` of the step."""
+    return [(b - a, loud(a + at * (b - a))) for a, b in zip(depths[:-1], depths[1:])]
+
+
+def counted(z):
+    """The middles that the steps would have if they were equal."""
+    return [z[-1] * (k + 0.5) / (len(z) - 1) for k in range(len(z) - 1)]
+
+
+march.wrong(
+    "loudness of the start",
+    "You took the loudness at the beginning of each step. As in chapter 07, a step uses the parameters of its middle.",
+)(lambda u, w, g, z: marched(u, w, steps(z, g, 0.0)))
+march.wrong(
+    "loudness of the end",
+    "You took the loudness at the end of each step. As in chapter 07, a step uses the parameters of its middle.",
+)(lambda u, w, g, z: marched(u, w, steps(z, g, 1.0)))
+march.wrong(
+    "counted middles",
+    "Step k takes its loudness at (k + ½)T/N in your answer. That is the middle of an "
+    "*equal* step; these are uneven, and the middle is that of the two depths.",
+)(lambda u, w, g, z: marched(u, w, zip(z.diff(), map(g, counted(z)))))
+march.wrong("equal lengths", "All your steps have the length T/N. The depths say how long each one is.")(
+    lambda u, w, g, z: marched(u, w, [(z[-1] / (len(z) - 1), loud) for _, loud in steps(z, g)])
+)
+march.wrong(
+    "depth for length",
+    "You used the depth at which a step ends as its length. The length is the difference of two neighbouring depths.",
+)(lambda u, w, g, z: marched(u, w, [(b, loud) for b, (_, loud) in zip(z[1:], steps(z, g))]))
+march.wrong(
+    "unweighted",
+    "The tokens hear the plain mean in your answer. A mean over the domain is an integral: each "
+    "token counts with its weight.",
+)(lambda u, w, g, z: marched(u, torch.full_like(w, 1 / len(w)), steps(z, g)))
+march.wrong("away", "Your tokens flee from the mean. The velocity is g (mean − u), towards it.")(
+    lambda u, w, g, z: marched(u, w, steps(z, g), sign=-1.0)
+)
+march.wrong("no own part", "The − u is missing: the mean is added to each token, and nothing holds it back.")(
+    lambda u, w, g, z: marched(u, w, steps(z, g), own=0.0)
+)
+march.wrong(
+    "all from the start",
+    "All your steps take the velocity of the first field. Each step starts from where the one before has ended.",
+)(lambda u, w, g, z: marched(u, w, steps(z, g), frozen=True))
+march.wrong("last step missing", "The last step is missing: N + 1 depths are N steps.")(
+    lambda u, w, g, z: marched(u, w, steps(z, g)[:-1])
+)
+march.wrong(
+    "exponential",
+    "You multiplied by e^(−gΔt), which is exact where g does not change. This task asks for the "
+    "step of a Transformer, u + Δt·velocity, with its error.",
+)(lambda u, w, g, z: marched(u, w, [(1.0, 1 - (-dt * loud).exp()) for dt, loud in steps(z, g)]))
+
+
+@march.wrong(
+    "over the features",
+    "You averaged over the features of a token. What is heard is the mean over the *tokens*, for each feature.",
+)
+def _(u, weights, loud, depths):
+    for dt, g in steps(depths, loud):
+        u = u + dt * g * (u.mean(-1, keepdim=True) - u)
+    return u
+
+
+@march.law("still", "Where all tokens are alike nothing may move: they hear what they are.")
+def _(answer, generator):
+    u, weights, loud, depths = rivers(generator)
+    same = torch.full_like(u, 3.0)
+    return bool((as_tensor(answer(same, weights, loud, depths), "march(…)") - same).abs().max() < 1e-6)
+
+
+@march.law("mean", "The weighted mean of the field must stay: what one token gains, the others lose.")
+def _(answer, generator):
+    u, weights, loud, depths = rivers(generator)
+    end = as_tensor(answer(u, weights, loud, depths), "march(…)")
+    return end.shape == u.shape and bool((weights @ (end - u)).abs().max() < 1e-6)
+
+
+@march.law("one step", "One step from 0 to T must leave 1 − T·g(T/2) of each distance to the mean.")
+def _(answer, generator):
+    u, weights, loud, depths = rivers(generator)
+    end, mean = as_tensor(answer(u, weights, loud, depths[[0, -1]]), "march(…)"), weights @ u
+    return bool(((end - mean) - (1 - HORIZON * loud(HORIZON / 2)) * (u - mean)).abs().max() < 1e-5)
+
+
+@march.law("nothing", "A step of length 0 must change nothing: repeat a depth, and the end stays the same.")
+def _(answer, generator):
+    u, weights, loud, depths = rivers(generator)
+    ends = [as_tensor(answer(u, weights, loud, z), "march(…)") for z in (depths, torch.cat([depths[:2], depths[1:]]))]
+    return bool((ends[0] - ends[1]).abs().max() < 1e-6)
+
+
+@march.law("limit", "With many short steps the distances to the mean must tend to e^(−∫g dt) of what they were.")
+def _(answer, generator):
+    u, weights, loud, _ = rivers(generator)
+    fine = HORIZON * torch.linspace(0, 1, 601, dtype=torch.float64) ** 1.3
+    end, mean = as_tensor(answer(u, weights, loud, fine), "march(…)"), weights @ u
+    return bool(((end - mean) - math.exp(-total(loud)) * (u - mean)).abs().max() < 0.02)
+
+
+def total(loud, power: int = 1) -> float:
+    """∫ g^power dt from 0 to T."""
+    middles = (torch.arange(4000, dtype=torch.float64) + 0.5) * HORIZON / 4000
+    return (loud(middles) ** power).mean().item() * HORIZON
+
+
+def needs(generator):
+    """need (8,) > 0 at the middles of 8 equal cells, 5 steps, a horizon that is not 1."""
+    need = torch.rand(8, generator=generator, dtype=torch.float64) ** 3 * 4 + 0.2
+    return need, 5, uniform(generator, 2, 4)
+
+
+by_need = Exercise(
+    "7.2",
+    cell="by-need",
+    inputs=needs,
+    hints=(
+        "How much has been needed up to the edge of each cell? That is a cumulated sum with a 0 in front; divide by "
+        "the last entry.",
+        "You look for the depths at which that share is 0, 1/n, 2/n, …, 1. So the share is given and the depth is "
+        "asked for: read the curve from the other side.",
+        "np.interp(wanted, shares, edges) reads off a curve of straight lines: shares are the cumulated ones, edges "
+        "the m + 1 edges of the cells, wanted n + 1 numbers from 0 to 1.",
+    ),
+)
+
+
+def cumulated(need, horizon):
+    """Edges of the cells, and the share of the need that lies before each."""
+    shares = torch.cat([torch.zeros(1, dtype=need.dtype), need.cumsum(0)]) / need.sum()
+    return torch.linspace(0, float(horizon), len(need) + 1, dtype=need.dtype), shares
+
+
+def read_off(x, xs, ys):
+    """The curve of straight lines through (xs, ys) at x."""
+    k = torch.searchsorted(xs, x, right=True).clamp(1, len(xs) - 1)
+    share = ((x - xs[k - 1]) / (xs[k] - xs[k - 1])).clamp(0, 1)
+    return ys[k - 1] + share * (ys[k] - ys[k - 1])
+
+
+def turned(need, n, horizon, first=0):
+    """The depths at which n equal shares of `need` are reached, the first cells left out."""
+    edges, shares = cumulated(need, horizon)
+    return read_off(even(n).clamp(min=shares[first]), shares[first:], edges[first:])
+
+
+def even(n):
+    return torch.linspace(0, 1, n + 1, dtype=torch.float64)
+
+
+by_need.wrong("equal", "These are equal steps: the need is not used.")(lambda need, n, T: T * even(n))
+by_need.wrong(
+    "long where needed",
+    "Your steps are long where much is needed. A step is *short* there: cumulate the need itself, not 1/need.",
+)(lambda need, n, T: turned(1 / need, n, T))
+by_need.wrong(
+    "not turned around",
+    "You read off how much has been needed at equal depths. It is the other way round: "
+    "the shares are equal, and the depths are what you look for.",
+)(lambda need, n, T: T * read_off(T * even(n), *cumulated(need, T)))
+by_need.wrong("no horizon", "Your depths end at 1. The river ends at T, `horizon`.")(
+    lambda need, n, T: turned(need, n, 1.0)
+)
+by_need.wrong(
+    "no zero in front",
+    "Your curve begins with the whole first cell, and not at t = 0, where nothing has "
+    "been needed yet: put a 0 in front of the cumulated sum.",
+)(lambda need, n, T: turned(need, n, T, 1))
+by_need.wrong("n depths", "You return n depths, and so n − 1 steps. A fence of n pieces has n + 1 posts.")(
+    lambda need, n, T: turned(need, n - 1, T)
+)
+by_need.wrong(
+    "square root",
+    "You took the square root of the need. This function is given the density of steps as it "
+    "is: the root belongs to 7.4, where the density comes from an error.",
+)(lambda need, n, T: turned(need.sqrt(), n, T))
+
+
+@by_need.wrong(
+    "whole cells",
+    "Your depths all lie on edges of cells. The n-th part of the need may be reached within "
+    "a cell: go on along the straight line.",
+)
+def _(need, n, horizon):
+    edges, shares = cumulated(need, horizon)
+    return edges[torch.searchsorted(shares, even(n) - 1e-9).clamp(max=len(need))]
+
+
+def of_need(answer, need, n, horizon) -> Tensor:
+    depths = as_tensor(answer(need, n, horizon), "by_need(need, n, horizon)")
+    if depths.shape != (n + 1,):
+        raise CheckFailed(f"7.2: {n} steps have {n + 1} depths, got the shape {tuple(depths.shape)}")
+    return depths
+
+
+@by_need.law("ends", "The first depth must be 0, the last one T, and each larger than the one before.")
+def _(answer, generator):
+    need, n, horizon = needs(generator)
+    depths = of_need(answer, need, n, horizon)
+    return abs(depths[0].item()) < 1e-5 and abs(depths[-1].item() - horizon) < 1e-5 and bool((depths.diff() > 0).all())
+
+
+@by_need.law("shares", "Every step must get the same share of ∫ need dt.")
+def _(answer, generator):
+    need, n, horizon = needs(generator)
+    got = read_off(of_need(answer, need, n, horizon), *cumulated(need, horizon)).diff()
+    return bool((got - 1 / n).abs().max() < 1e-5) or f"Yours get {', '.join(f'{z:.3f}' for z in got)}."
+
+
+gain = Exercise(
+    "7.3",
+    cell="gain",
+    inputs=lambda generator: (),
+    hints=(
+        "Three fields: where the river ends, n equal steps, and n steps by need. Two errors, one ratio.",
+        "The mean stays, and the river ends at mean + (u − mean)·e^(−G) with G = ∫g dt: T times the mean of g over the "
+        "middles of many cells.",
+        "middles = (torch.arange(1000) + 0.5) · T/1000 serve twice: loud(middles) is the need, and its mean times T "
+        "is G.",
+    ),
+)
+
+
+def gained(answer, generator, n, loud) -> float:
+    u, weights, *_ = rivers(generator)
+    value = as_tensor(answer(u, weights, loud, HORIZON, n), "gain(…)")
+    if value.ndim or not value.isfinite():
+        raise CheckFailed(f"7.3: gain must return one number, got {value.tolist()}")
+    return value.item()
+
+
+@gain.law(
+    "constant",
+    "Where the loudness is the same at every depth, the steps by need *are* the equal ones, and the gain is 1.",
+)
+def _(answer, generator):
+    found = gained(answer, generator, 16, Loudness(0.8, 0.0, 1.0, 1.0))
+    return abs(found - 1) < 1e-3 or f"Yours is {found:.3f}."
+
+
+@gain.law(
+    "upside down",
+    "Steps by need must have the smaller error, so the gain is above 1. Is your ratio upside down, or your need?",
+)
+def _(answer, generator):
+    return gained(answer, generator, 200, loudness(generator)) > 1
+
+
+@gain.law("rate", "With many steps the gain must come near to what the formula in 7.4 gives.")
+def _(answer, generator):
+    loud = loudness(generator)
+    found, expected = gained(answer, generator, 300, loud), HORIZON * total(loud, 2) / total(loud) ** 2
+    return abs(found / expected - 1) < 0.1 or f"For this loudness that is {expected:.2f}, and yours is {found:.2f}."
+
+
+@cache
+def trained():
+    """The flow of tiny-elastic, a first field, and where it ends when the steps are small."""
+    from flowlib.models import FlowLM, shipped
+
+    model = FlowLM.load(shipped("tiny-elastic")).double()
+    model.flow.checks = False
+    u0 = model.initial_field(model.config.vocabulary.encode("the value"))
+    fine = model.flow.by("strang", substep="midpoint", tangent=True)
+    return model.flow, u0, fine(u0, 48, save="final").final
+
+
+@torch.no_grad()
+def trained_error(depths) -> float:
+    """Error of tiny-elastic's last field, for one text, in steps of its own scheme between these depths, 0 to 4."""
+    flow, u, truth = torch.no_grad()(trained)()
+    for start, end in zip(depths[:-1], depths[1:]):
+        terms = flow.depth([(float(start) + float(end)) / 2 / flow.horizon])[0]
+        for term, constraint in zip(terms, flow.constraints):
+            u = constraint.project(u + (float(end) - float(start)) * term(u))
+    return (u - truth).square().mean().sqrt().item()

@@ -1,0 +1,196 @@
+"""What the checks of all assignments are made of."""
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flowlib.checks.compare import CheckFailed, as_tensor, near
+
+Inputs = Callable[[torch.Generator], tuple]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A typical wrong way, and the sentence that meets it."""
+
+    name: str
+    way: Callable
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Law:
+    """What must hold of a right answer: holds(answer, generator) is True, or a sentence that says what fails."""
+
+    name: str
+    holds: Callable[[Callable, torch.Generator], bool | str]
+    sentence: str
+
+
+@dataclass
+class Exercise:
+    """One task: how its inputs are drawn, wrong ways that are recognised, laws that must hold, and three hints.
+
+    task = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
+    @task.wrong("unweighted", "The weights of the tokens are missing: …")
+    def _(q, k, v, weights): ...
+    @task.law("constant", "Where all tokens say the same, that must be heard: …")
+    def _(answer, generator): ...
+    task.check(my_function)
+    """
+
+    name: str
+    inputs: Inputs
+    hints: tuple[str, str, str]
+    tol: float = 1e-6
+    wrongs: list[Wrong] = field(default_factory=list)
+    laws: list[Law] = field(default_factory=list)
+    cell: str = ""  # the id of the cell that holds the solution, in exercises/source
+    shown: int = field(default=0, init=False)
+    tries: int = field(default=0, init=False)
+
+    def wrong(self, name: str, sentence: str) -> Callable:
+        """Register a wrong way. Raises: ValueError where the name is taken."""
+
+        def register(way: Callable) -> Callable:
+            if name in {w.name for w in self.wrongs}:
+                raise ValueError(f"{self.name} has a wrong way {name!r} already")
+            self.wrongs.append(Wrong(name, way, sentence))
+            return way
+
+        return register
+
+    def wrong_numbers(self, known: dict[str, tuple[Any, str]]) -> None:
+        """Register wrong numbers of a task by hand: name → (the numbers, the sentence that meets them)."""
+        for name, (numbers, sentence) in known.items():
+            self.wrong(name, sentence)(lambda numbers=numbers: numbers)
+
+    def law(self, name: str, sentence: str) -> Callable:
+        """Register a law."""
+
+        def register(holds: Callable) -> Callable:
+            self.laws.append(Law(name, holds, sentence))
+            return holds
+
+        return register
+
+    def check(self, answer: Callable, seed: int | None = None) -> None:
+        """Try the answer on fresh inputs; say which misconception it agrees with, or which law it breaks.
+
+        seed: the same seed draws the same inputs; without one they are new each time, and a failure names its seed.
+        Raises: CheckFailed.
+        """
+        if not callable(answer):
+            raise CheckFailed(f"{self.name}: a function must come here, got {type(answer).__name__}")
+
+        def counted(*inputs):
+            result = answer(*inputs)
+            self.tries += 1
+            return result
+
+        seed = secrets.randbelow(10**6) if seed is None else seed
+        for attempt in range(2 if self.wrongs else 0):
+            drawn = self.inputs(torch.Generator().manual_seed(seed + attempt))
+            mine = as_tensor(self.call(counted, *drawn), f"exercise {self.name}")
+            for known in self.wrongs:
+                if agrees(known.way, mine, drawn, self.tol):
+                    raise CheckFailed(f"{known.sentence} (seed {seed})")
+        for law in self.laws:
+            held = law.holds(counted, torch.Generator().manual_seed(seed))
+            if held is not True:
+                raise CheckFailed(f"{law.sentence}{f' {held}' if isinstance(held, str) else ''} (seed {seed})")
+        print(f"✓ exercise {self.name}")
+
+    def call(self, answer: Callable, *inputs) -> Any:
+        """answer(*inputs), on copies: an answer that changes its inputs must not change the check."""
+        return answer(*(z.clone() if isinstance(z, Tensor) else z for z in inputs))
+
+    def hint(self, level: int | None = None) -> None:
+        """Print a hint: the first, then the second, then the third; or the one of that level, 1 to 3."""
+        self.shown = min(self.shown + 1, 3) if level is None else max(1, min(level, 3))
+        print(f"Hint {self.shown} of 3: {self.hints[self.shown - 1]}")
+
+    def reveal(self) -> None:
+        """Print the solution and why it is one, once the check has seen an answer of yours.
+
+        For those who study alone: it is read from exercises/source, which a class does not have.
+        Raises: CheckFailed before an attempt; FileNotFoundError where there are no solutions.
+        """
+        if not self.tries:
+            raise CheckFailed(
+                f"{self.name}: first an attempt. Write an answer that runs, right or wrong, and check "
+                f"it; or take a hint()."
+            )
+        print(solution(self.name, self.cell))
+
+
+def solution(task: str, cell: str) -> str:
+    """The text between the solution marks of a cell, from the exercises/source above the working folder.
+
+    Raises: FileNotFoundError where there is none.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        for file in sorted(folder.glob(f"exercises/source/{int(task.split('.')[0]):02d}_*/*.ipynb")):
+            for found in json.loads(file.read_text("utf-8"))["cells"]:
+                if found.get("id") == cell:
+                    lines = "".join(found["source"]).splitlines()
+                    return "\n".join(line for line in lines if not line.strip().startswith(("### BEGIN", "### END")))
+    raise FileNotFoundError(
+        f"the solution of {task} is not here: it lies in exercises/source of the course, which your teacher keeps"
+    )
+
+
+def agrees(way: Callable, mine: Tensor, inputs: Sequence, tol: float) -> bool:
+    try:
+        wrong = as_tensor(way(*inputs), "a wrong way")
+    except Exception:  # a wrong way need not work for every input, and then explains nothing
+        return False
+    return wrong.isfinite().all().item() and near(mine, wrong, tol)
+
+
+def draw(generator: torch.Generator, *shape: int) -> Tensor:
+    """Normal numbers in float64, from the generator."""
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def numbers(values: Any, what: str) -> Tensor:
+    """as_tensor, which says of a list which of its entries is no number. Raises: CheckFailed."""
+    try:
+        return as_tensor(values, what)
+    except CheckFailed:
+        for entry in values if isinstance(values, (list, tuple)) else ():
+            if not is_number(entry):
+                raise CheckFailed(f"{what}: every entry of the list must be a number, got {entry!r:.40}") from None
+        raise
+
+
+def is_number(entry: Any) -> bool:
+    try:
+        return as_tensor(entry, "an entry").ndim == 0
+    except CheckFailed:
+        return False
+
+
+def three_numbers(values: Any, what: str, each: str = "token") -> Tensor:
+    """Three numbers of a task by hand, as a vector. Raises: CheckFailed."""
+    found = numbers(values, what)
+    if found.shape != (3,):
+        raise CheckFailed(f"{what} must be three numbers, one for each {each}")
+    return found
+
+
+def three_tokens(values: Any, what: str, features: int) -> Tensor:
+    """Three tokens of a task by hand, (3, features). Raises: CheckFailed."""
+    if values is None or values is Ellipsis:
+        raise CheckFailed(f"{what}: there is nothing here yet")
+    rows = [numbers(token, f"a token of {what}") for token in values] if hasattr(values, "__len__") else []
+    if len(rows) != 3 or any(row.shape != (features,) for row in rows):
+        many = {2: "two", 4: "four"}.get(features, features)
+        raise CheckFailed(f"{what} must be three tokens with {many} numbers each: [[…], […], […]]")
+    return torch.stack(rows)

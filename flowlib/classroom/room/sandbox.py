@@ -1,0 +1,211 @@
+"""A process that sees nothing but Python, flowlib and an empty folder: where a student's program runs.
+
+Bubblewrap makes it (bwrap, a small tool that Flatpak is built on): own namespaces for files, processes and network, so
+that there is no network, no way to the answer key, the gradebook or other submissions, and no process but its own.
+The kernel's limits bound memory, file sizes and the number of processes; the grader's clock bounds the time.
+"""
+
+import importlib.util
+import os
+import shutil
+import site
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+CONTAINER = (
+    'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
+    "--sandbox none"
+)
+ROOM = "/room"  # the working folder, in the sandbox
+
+
+class NoSandbox(RuntimeError):
+    """This machine cannot keep a student's program away from the rest of it."""
+
+
+class TookTooMuch(RuntimeError):
+    """The student's processes together took more memory than they may, or became too many."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one student's program may take."""
+
+    seconds: float = 120.0
+    """Wall-clock time for a whole submission."""
+    call_seconds: float = 20.0
+    """Wall-clock time for one cell, or for one call of one of its functions."""
+    megabytes: int = 1200
+    """Memory, all of its processes together."""
+    processes: int = 64
+    """Processes and threads at a time."""
+    file_megabytes: int = 50
+    """The largest file."""
+
+
+class Sandbox:
+    """A running student's side; `stdin` and `stdout` are the line to it. A context manager: it ends with the block.
+
+    files: a folder whose contents are copied into the working folder. isolate=False runs it as an ordinary process.
+    Raises: NoSandbox where bubblewrap is missing or may not make namespaces.
+    """
+
+    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
+        self.limits, self.checked = limits, 0.0
+        most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
+        command = [sys.executable, "-P", "-s", "-m", "flowlib.classroom.room.student", *map(str, most)]
+        self.process = subprocess.Popen(
+            [*(wrapped(files) if isolate else ()), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            bufsize=0,
+            start_new_session=True,
+            cwd=None if isolate else files,
+        )
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process in it."""
+        try:
+            os.killpg(self.process.pid, 9)
+        except ProcessLookupError:
+            pass
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def watch(self) -> None:
+        """Called again and again by who waits for it. Raises: TookTooMuch."""
+        import psutil
+
+        if time.monotonic() < self.checked + 0.2:
+            return
+        self.checked = time.monotonic()
+        try:
+            family = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return
+        if len(family) > self.limits.processes:  # the kernel's own limit does not hold for root
+            raise TookTooMuch(f"it started more than {self.limits.processes} processes")
+        if sum(map(resident, family)) > self.limits.megabytes << 20:  # pages in common counted again and again
+            total = sum(map(share, family))
+            if total > self.limits.megabytes << 20:
+                raise TookTooMuch(
+                    f"its {len(family)} processes took {total >> 20} MB together; allowed are {self.limits.megabytes}"
+                )
+
+
+def resident(process) -> int:
+    """Bytes of memory, those in common with other processes too."""
+    import psutil
+
+    try:
+        return process.memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+def share(process) -> int:
+    """Bytes of memory, of those in common with others a fair share."""
+    import psutil
+
+    try:
+        return process.memory_full_info().pss
+    except psutil.Error:
+        return 0
+
+
+def available() -> str | None:
+    """Why there is no sandbox here, or None where there is one."""
+    if shutil.which("bwrap") is None:
+        return "bubblewrap (the command bwrap) is not installed; on Debian and Ubuntu: apt-get install bubblewrap"
+    tried = subprocess.run(
+        [*wrapped(None), "/bin/true"] if Path("/bin/true").exists() else [*wrapped(None), "true"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    return None if tried.returncode == 0 else f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()}"
+
+
+def require() -> None:
+    """Raises: NoSandbox, which says why, and what to do instead."""
+    if why := available():
+        raise NoSandbox(f"{why}. Or grade in a container, which is then the sandbox:\n  {CONTAINER}")
+
+
+def wrapped(files: Path | None) -> list[str]:
+    """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
+    see = [
+        "/usr",
+        "/bin",
+        "/lib",
+        "/lib64",
+        "/sbin",
+        "/etc/ld.so.cache",
+        "/etc/fonts",
+        "/etc/alternatives",
+        sys.prefix,
+        sys.base_prefix,
+        *site.getsitepackages(),
+        *map(str, package_folders()),
+    ]
+    options = [
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--new-session",
+        "--hostname",
+        "classroom",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        "--tmpfs",
+        ROOM,
+    ]
+    for path in dict.fromkeys(see):
+        options += ["--ro-bind-try", path, path]
+    for file in sorted(files.iterdir()) if files else ():
+        if file.is_file() and not file.is_symlink():
+            options += ["--ro-bind", str(file), f"{ROOM}/{file.name}"]
+    return [*options, "--chdir", ROOM, "--setenv", "HOME", "/tmp", "--"]
+
+
+def package_folders() -> list[Path]:
+    """Where flowlib itself lies, and nothing beside it: in a checkout its neighbours are the answer key."""
+    spec = importlib.util.find_spec("flowlib")
+    return [Path(folder) for folder in spec.submodule_search_locations]
+
+
+def environment() -> dict[str, str]:
+    """The few variables that a Python needs; none of the teacher's own."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": "/tmp",
+        "TMPDIR": "/tmp",
+        "PYTHONPATH": os.pathsep.join(str(folder.parent) for folder in package_folders()),
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "IPYTHONDIR": "/tmp/ipython",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "FLOWLIB_PROGRESS": "off",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

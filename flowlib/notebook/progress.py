@@ -1,0 +1,128 @@
+"""Which questions were answered, and at which attempt: on the reader's own disk, and nowhere else.
+
+It is one small file, `progress.json` in the user's data folder. FLOWLIB_PROGRESS names another file, or says
+`off`; it is off under pytest, and `flowlib notebooks` switches it off, so that no test and no execution ever
+touches a reader's file. Off, or on a disk that cannot be written, answers are counted until the kernel ends.
+"""
+
+import itertools
+import json
+import os
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flowlib.files import save_text
+
+WHERE = "FLOWLIB_PROGRESS"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How a question stands: attempts up to the first right one, and whether there was one."""
+
+    tries: int = 0
+    right: bool = False
+
+    def again(self, right: bool) -> "Answered":
+        """After one more attempt; what was right once stays as it was."""
+        return self if self.right else Answered(self.tries + 1, right)
+
+
+_here: dict[str, Answered] = {}  # of this kernel
+_troubles: dict[str, bool] = {}  # sentence -> has it been said?
+
+
+def place() -> Path | None:
+    """The file, or None where nothing is kept."""
+    told = os.environ.get(WHERE) or ("off" if "PYTEST_VERSION" in os.environ else "")
+    if told.lower() == "off":
+        return None
+    if told:
+        return Path(told).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("flowlib", appauthor=False) / "progress.json"
+
+
+def recall() -> dict[str, Answered]:
+    """Everything that was answered, by the question's key."""
+    return _here | _load(place())
+
+
+def note(key: str, right: bool) -> Answered:
+    """Count one more attempt. Two kernels may do so at the same time: what the other wrote is kept."""
+    file = place()
+    try:
+        with _locked(file):
+            known = _load(file)
+            _here[key] = known.get(key, _here.get(key, Answered())).again(right)
+            _save(file, known | {key: _here[key]})
+    except OSError as error:
+        _here[key] = _here.get(key, Answered()).again(right)
+        _trouble(f"Your progress is not kept beyond this session, since {file} cannot be written ({error}).")
+    return _here[key]
+
+
+def forget(chapter: int | None = None) -> None:
+    """Forget all answers, or those of one chapter. A question that is on the page shows it when it is run again.
+
+    Raises: OSError where the file cannot be written.
+    """
+    file, goes = place(), "" if chapter is None else f"Q{chapter}."
+    with _locked(file):
+        _save(file, {key: answered for key, answered in _load(file).items() if not key.startswith(goes)})
+    for key in [key for key in _here if key.startswith(goes)]:
+        del _here[key]
+
+
+def trouble() -> str:
+    """What has gone wrong with the file and was not said yet, in a sentence; empty where all is well."""
+    new = [sentence for sentence, said in _troubles.items() if not said]
+    _troubles.update(dict.fromkeys(new, True))
+    return " ".join(new)
+
+
+def _trouble(sentence: str) -> None:
+    _troubles.setdefault(sentence, False)
+
+
+def _locked(file: Path | None):
+    if file is None:
+        return nullcontext()
+    from filelock import FileLock
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(file.with_name(f"{file.name}.lock"), timeout=2)  # its Timeout is an OSError
+
+
+def _load(file: Path | None) -> dict[str, Answered]:
+    if file is None:
+        return {}
+    try:
+        kept = json.loads(file.read_text("utf-8"))
+        return {key: Answered(int(value["tries"]), bool(value["right"])) for key, value in kept.items()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        _trouble(f"Your progress cannot be read from {file} ({error}).")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        _set_aside(file)
+    return {}
+
+
+def _set_aside(file: Path) -> None:
+    names = (file.with_name(f"{file.stem}.damaged-{n}.json") for n in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    try:
+        os.replace(file, aside)
+    except OSError:
+        aside = file
+    _trouble(f"Your progress could not be understood; the damaged file is kept as {aside}, and a new one begins.")
+
+
+def _save(file: Path | None, known: dict[str, Answered]) -> None:
+    """The file is whole at every moment."""
+    if file is None:
+        return
+    save_text(json.dumps({k: asdict(known[k]) for k in sorted(known)}, indent=1), file)

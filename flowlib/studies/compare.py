@@ -1,0 +1,219 @@
+"""The same training for several flows, over several seeds: a table of best and final validation loss.
+
+Every run is an ordinary run folder, RUNS/VARIANT-seed-N: one that was stopped goes on, one that is finished is read.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Literal
+
+import torch
+
+from flowlib.files import save_text
+from flowlib.measure.flops import flops
+from flowlib.models.language import FlowConfig, FlowLM
+from flowlib.training.checkpoints import find_model
+from flowlib.training.config import TrainConfig
+from flowlib.training.elastic import coarse_to_fine
+from flowlib.training.evaluation import full_loss
+from flowlib.training.loop import train
+from flowlib.training.tasks import Text
+
+What = Literal["schemes", "depth", "remedies"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table: a training, and the numbers of steps at which its model is evaluated in the end."""
+
+    config: TrainConfig
+    train: Callable = train
+    at: tuple[int, ...] = field(default=())
+
+
+def schemes(base: TrainConfig) -> dict[str, Variant]:
+    """Six flows with the same parameters, the same data in the same order, and as nearly as whole steps allow the same
+    operations for each token.
+
+    A Lie step evaluates each term once, Macaron's one of them twice, tangent Strang's (midpoint substeps) each twice or
+    four times. All have the horizon T = layers and elastic parameters, so that each uses all of them: what evaluates
+    more in a step takes fewer and longer steps. The operations are counted (`flowlib.measure.flops`), not estimated.
+    """
+    lie = replace(
+        base.model,
+        depth="elastic",
+        norm="post",
+        scheme="lie",
+        first="attention",
+        substep="euler",
+        tangent=False,
+        steps=None,
+    )
+    strang = replace(lie, scheme="strang")
+    models = {
+        "post-norm": lie,
+        "pre-norm": replace(lie, norm="pre"),
+        "RMS sphere": replace(lie, norm="sphere"),
+        "additive": replace(lie, scheme="additive"),
+        "Macaron": replace(strang, first="local"),
+        "tangent Strang": replace(strang, substep="midpoint", tangent=True),
+    }
+    budget = flops_per_token(lie)
+    return {name: Variant(replace(base, model=_within(budget, model))) for name, model in models.items()}
+
+
+def depths(base: TrainConfig) -> dict[str, Variant]:
+    """What parameters in depth cost and give: free layers, half the knots, an elastic flow, and coarse to fine."""
+    layers = base.model.layers
+    if layers % 4:
+        raise ValueError(f"comparing depths needs layers that are a multiple of 4 (for L/4 and L/2), got {layers}")
+    half, whole, double = layers // 2, layers, 2 * layers
+    elastic = replace(base.model, depth="elastic", knots=None, steps=None)
+    trained_at = lambda n: Variant(replace(base, model=replace(elastic, steps=n)), at=(n,))
+    return {  # an elastic model that only ever takes `layers` steps is the network with a free set for each layer
+        "free layers": Variant(replace(base, model=elastic), at=(half, whole, double)),
+        "half the knots": Variant(replace(base, model=replace(elastic, knots=half)), at=(half, whole, double)),
+        "elastic": Variant(replace(base, model=elastic, flow_steps=(half, whole, double)), at=(half, whole, double)),
+        "trained at L/2": trained_at(half),
+        "trained at 2L": trained_at(double),
+        "coarse to fine": Variant(base, coarse_to_fine, at=(half, whole, double)),
+    }
+
+
+def remedies(base: TrainConfig) -> dict[str, Variant]:
+    """What lets a trained flow change its depth: parameters continuous in depth, a random number of steps in training,
+    both, or neither. Each is evaluated at 1 step, L/2, L, 2L, 4L and 8L, for L layers."""
+    layers = base.model.layers
+    if layers % 2:
+        raise ValueError(f"comparing remedies needs an even number of layers (for L/2), got {layers}")
+    at = tuple(sorted({1, layers // 2, layers, 2 * layers, 4 * layers, 8 * layers}))
+    drawn = (layers // 2, layers, 2 * layers)
+    models = {
+        name: replace(base.model, depth=depth, knots=None, steps=None)
+        for name, depth in (("per step", "per_step"), ("continuous", "elastic"))
+    }
+    return {
+        name + said: Variant(replace(base, model=model, flow_steps=steps), at=at)
+        for name, model in models.items()
+        for said, steps in (("", ()), (", random steps", drawn))
+    }
+
+
+def compare(
+    what: What, base: TrainConfig, runs: str | Path, seeds: int = 3, *, progress: bool = True
+) -> dict[str, Any]:
+    """Train every variant with every seed under the folder `runs`; what is finished is not trained again.
+
+    Seed by seed, so that an interrupted comparison has whole rows. Returns a dictionary ready for JSON: the settings,
+    and for each variant parameters, steps, operations per token, and for each seed best and final loss, the loss at
+    other numbers of steps, and seconds.
+    Raises: what `train` raises; ValueError for seeds < 1 or a comparison that is not known.
+    """
+    known = {"schemes": schemes, "depth": depths, "remedies": remedies}
+    if what not in known or seeds < 1:
+        raise ValueError(f"compare {' or '.join(known)} with seeds ≥ 1, got {what!r} and {seeds}")
+    runs, base = Path(runs), Text(base).config
+    variants = known[what](base)
+    table = {name: _facts(variant) for name, variant in variants.items()}
+    for seed in range(base.seed, base.seed + seeds):
+        for name, variant in variants.items():
+            folder = runs / f"{re.sub('[/ ,]+', '-', name).lower()}-seed-{seed}"
+            if progress:
+                print(f"{name}, seed {seed}: {folder}")
+            result = variant.train(replace(variant.config, seed=seed), folder, progress=progress, **_resume(variant))
+            losses = dict(result.validation_losses)
+            table[name]["runs"].append(
+                {
+                    "seed": seed,
+                    "folder": str(folder),
+                    "best": result.best_loss,
+                    "final": losses[max(losses)],
+                    "seconds": result.metrics[-1]["wall_seconds"],
+                    "at": _losses_at(result.run, variant),
+                }
+            )
+    lie = next(iter(table.values()))["flops_per_token"]
+    for facts in table.values():
+        facts["flops_ratio"] = facts["flops_per_token"] / lie
+    return {"what": what, "seeds": seeds, "train": base.to_dict(), "variants": table}
+
+
+def table(result: dict[str, Any], *, seconds: bool = True) -> str:
+    """The comparison as a Markdown table: mean ± standard deviation over the seeds, nats per token.
+
+    seconds: with the wall time of a run, which says something where the machine had nothing else to do.
+    """
+    ats = sorted({int(n) for facts in result["variants"].values() for run in facts["runs"] for n in run["at"]})
+    head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats)]
+    head += ["seconds"] if seconds else []
+    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
+    for name, facts in result["variants"].items():
+        runs = facts["runs"]
+        lines.append(
+            " | ".join(
+                [
+                    name,
+                    facts["steps"],
+                    f"{facts['parameters']:,}",
+                    f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
+                    *(_spread([run[which] for run in runs]) for which in ("best", "final")),
+                    *(_spread([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
+                    *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
+                ]
+            )
+        )
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def flops_per_token(config: FlowConfig) -> float:
+    """Floating-point operations of one forward pass for each token, at the model's own number of steps; counted."""
+    model, tokens = FlowLM(config), torch.zeros(1, config.context, dtype=torch.int64)
+    with torch.no_grad():
+        return flops(lambda: model(tokens)) / tokens.numel()
+
+
+def _within(budget: float, config: FlowConfig) -> FlowConfig:
+    """The configuration with the number of steps whose operations for a token come nearest to the budget."""
+    one, two = (flops_per_token(replace(config, steps=n)) for n in (1, 2))
+    steps = max(1, round((budget - (2 * one - two)) / (two - one)))
+    return replace(config, steps=None if steps == config.layers else steps)
+
+
+def _facts(variant: Variant) -> dict[str, Any]:
+    model, drawn = variant.config.model, variant.config.flow_steps
+    steps = " or ".join(map(str, drawn)) if drawn else str(model.steps or model.layers)
+    work = [flops_per_token(replace(model, steps=n)) for n in drawn or (model.steps,)]
+    return {
+        "steps": steps,
+        "parameters": sum(p.numel() for p in FlowLM(model).parameters()),
+        "flops_per_token": mean(work),
+        "model": model.to_dict(),
+        "runs": [],
+    }
+
+
+def _resume(variant: Variant) -> dict[str, bool]:
+    return {"resume": True} if variant.train is train else {}  # coarse to fine always goes on where it was
+
+
+def _losses_at(run: Path, variant: Variant) -> dict[str, float]:
+    """The validation loss of the best model at other numbers of steps; kept beside the run, to be measured once."""
+    if not variant.at:
+        return {}
+    file = run / "losses_at_steps.json"
+    if file.is_file():
+        return json.loads(file.read_text("utf-8"))
+    text, model = Text(variant.config), FlowLM.load(find_model(run))
+    losses = {str(n): full_loss(model, text.validation, context=text.context, steps=n) for n in variant.at}
+    save_text(json.dumps(losses) + "\n", file)
+    return losses
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")

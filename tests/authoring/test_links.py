@@ -1,0 +1,319 @@
+"""`flowlib links`: the course's address in README and every notebook, all of it or nothing."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowlib import cli
+from flowlib.authoring import links
+from flowlib.authoring.links import Stamp, plan, save_all
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHOOL = Stamp("school/course", "v1.0")
+
+
+def copied(root: Path) -> Path:
+    """Files of the course that are stamped, under `root`: README, chapter 00, and the first assignment."""
+    _, *assignments = [path for path in links.notebooks(ROOT) if path.parent.name != "chapters" or "00_" in path.name]
+    name = min(path.stem for path in assignments)
+    chosen = [ROOT / links.FIRST, *(path for path in assignments if path.stem == name)]
+    for path in [ROOT / "README.md", ROOT / links.RECORD, *chosen]:
+        there = root / path.relative_to(ROOT)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, there)
+    return root
+
+
+@pytest.fixture
+def course(tmp_path) -> Path:
+    """A small course: README, a chapter with an output, the same in an assignment's source; no links yet."""
+    (tmp_path / "README.md").write_text("# A course\n\nWords.\n")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / links.RECORD).write_text(json.dumps({"repository": "", "ref": "main"}, indent=1) + "\n")
+    for name in ("chapters/00_the_river.ipynb", "chapters/01_a.ipynb", "exercises/source/01_b/01_b.ipynb"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = {"name": "stdout", "output_type": "stream", "text": ["½ 1e-05\n"]}
+        cells = [
+            {"cell_type": "markdown", "id": "a", "metadata": {}, "source": ["# Title\n", "\n", "Words."]},
+            {
+                "cell_type": "code",
+                "execution_count": 1,
+                "id": "b",
+                "metadata": {"zz": 1e-05, "aa": "é"},
+                "outputs": [output],
+                "source": ["print('½', 1e-5)"],
+            },
+        ]
+        made = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        path.write_text(json.dumps(made, indent=1, ensure_ascii=False), "utf-8")
+    return tmp_path
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    try:
+        code = cli.main(["links", *arguments])
+    except SystemExit as stop:
+        code = stop.code
+    out = capsys.readouterr()
+    assert "Traceback" not in out.out + out.err
+    return code, out.out, " ".join(out.err.split())
+
+
+# ------------------------------------------------------------------------------------------------ this course
+
+
+def test_every_notebook_has_the_links_and_the_set_up_cell():
+    lacking = [path.relative_to(ROOT).as_posix() for path in plan(ROOT, links.recorded(ROOT))]
+    assert not lacking, f"out of date; mend them with `flowlib links`, then execute: {', '.join(lacking)}"
+
+
+def test_the_set_up_cell_is_the_same_in_all_of_them():
+    found = set()
+    for path in links.notebooks(ROOT):
+        code = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+        found.add("".join(code[0]["source"]))
+        assert links.FOLDED.items() <= code[0]["metadata"].items(), f"{path.name}: the set-up cell must be folded"
+    assert found == {links.recorded(ROOT).setup()}
+
+
+def test_every_assignment_was_measured():
+    """By the command, within the budget of a chapter."""
+    from flowlib.authoring import rules
+    from flowlib.authoring.execute import MARK, read
+
+    for path in sorted(ROOT.glob("exercises/source/*/*.ipynb")):
+        book, again = read(path), f"flowlib notebooks {path.relative_to(ROOT)}; flowlib release {path.stem}"
+        assert not list(rules.budget(book)), f"{path.name}: {list(rules.budget(book))}; run {again}"
+        assert "Runs in" in (MARK.search(book.cells[0].source) or [""])[0], f"{path.name} lacks its time; run {again}"
+        outputs = [cell for cell in book.cells if cell.get("outputs") or cell.get("execution_count")]
+        assert not outputs, f"{path.name}: an assignment is stored without outputs"
+
+
+def test_stamping_this_course_changes_links_and_set_up_cells_only(tmp_path):
+    root = copied(tmp_path)
+    unstamped = plan(root, Stamp())
+    save_all(unstamped)  # a school may run this after it has stamped its fork
+    before = contents(root)
+    save_all(plan(root, SCHOOL))
+    assert not plan(root, SCHOOL)
+    for name, text in before.items():
+        old = set(text.decode().splitlines())
+        changed = [line for line in (root / name).read_text("utf-8").splitlines() if line not in old]
+        words = ("<!-- links -->", "COURSE =", '"checksum"', '"repository"', '"ref"')
+        assert changed and all(any(word in line for word in words) for line in changed), (name, changed)
+    binder = "https://mybinder.org/v2/gh/school/course/v1.0?urlpath=lab/tree/chapters/00_the_river.ipynb"
+    assert binder in (root / "README.md").read_text("utf-8")
+    save_all(plan(root, Stamp()))
+    assert contents(root) == before
+
+
+def test_stamped_releases_are_what_the_stamped_sources_generate(tmp_path):
+    pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
+    from flowlib.classroom.course import Course
+
+    root = copied(tmp_path)
+    save_all(plan(root, SCHOOL))
+    course = Course(root / "exercises")
+    [name, *_] = course.assignments()
+    stamped = course.notebook("release", name).read_text("utf-8")
+    assert "school/course" in stamped
+    assert course.release(name).read_text("utf-8") == stamped
+
+
+# ------------------------------------------------------------------------------------------------ any course
+
+
+def test_links_and_set_up_cell_are_inserted_once(course):
+    before = json.loads((course / "chapters/01_a.ipynb").read_text("utf-8"))
+    save_all(plan(course, SCHOOL))
+    assert not plan(course, SCHOOL)
+    chapter = json.loads((course / "chapters/01_a.ipynb").read_text("utf-8"))
+    text = "".join(chapter["cells"][0]["source"])
+    assert text.startswith(
+        "# Title\n\n**Open:** <!-- links -->[course map](https://github.com/school/course/blob/v1.0/"
+    )
+    assert text.endswith("<!-- /links -->\n\nWords.")
+    assert "https://colab.research.google.com/github/school/course/blob/v1.0/chapters/01_a.ipynb" in text
+    setup = chapter["cells"][1]
+    assert "".join(setup["source"]) == SCHOOL.setup() and "nbgrader" not in setup["metadata"]
+    assert chapter["cells"][2] == before["cells"][1]
+    assert '"zz": 1e-05,\n    "aa": "é"' in (course / "chapters/01_a.ipynb").read_text("utf-8")
+
+
+def test_an_assignment_leads_to_the_copy_without_solutions(course):
+    save_all(plan(course, SCHOOL))
+    cells = json.loads((course / "exercises/source/01_b/01_b.ipynb").read_text("utf-8"))["cells"]
+    text = "".join(cells[0]["source"])
+    assert "exercises/release/01_b/01_b.ipynb" in text and "exercises/source" not in text
+    assert cells[1]["metadata"]["nbgrader"]["locked"] and cells[1]["metadata"]["nbgrader"]["grade_id"] == cells[1]["id"]
+
+
+def test_until_stamped_the_line_says_what_to_run_and_leads_to_no_other_machine(course):
+    save_all(plan(course, Stamp()))
+    for path in [course / "README.md", *links.notebooks(course)]:
+        text = path.read_text("utf-8")
+        assert "flowlib links OWNER/NAME" in text and "http" not in text
+
+
+@pytest.mark.parametrize(
+    "name", ["course", "a/b/c", "-a/b", "a/..", "a/b.git", "a b/c", "a/b?x", "https://github.com/a/b"]
+)
+def test_a_wrong_name_is_refused(name):
+    with pytest.raises(ValueError, match="the repository must be OWNER/NAME"):
+        Stamp(name)
+
+
+@pytest.mark.parametrize("ref", ["", "-x", "a..b", "a b", "main/", 'x"y'])
+def test_a_wrong_ref_is_refused(ref):
+    with pytest.raises(ValueError, match="--ref must be a branch"):
+        Stamp("a/b", ref)
+
+
+def half_a_mark(course):
+    (course / "README.md").write_text("# A course\n\n<!-- links -->\n")
+
+
+def no_title(course):
+    (course / "README.md").write_text("Words.\n")
+
+
+def no_json(course):
+    (course / "chapters/01_a.ipynb").write_text("<<<<<<< HEAD\n{}")
+
+
+def another_form(course):
+    path = course / "chapters/01_a.ipynb"
+    path.write_text(path.read_text("utf-8").replace('"metadata": {}', '"metadata":   {}'), "utf-8")
+
+
+def two_set_up_cells(course):
+    save_all(plan(course, Stamp()))
+    book = json.loads((course / "chapters/01_a.ipynb").read_text("utf-8"))
+    book["cells"].append(book["cells"][1])
+    (course / "chapters/01_a.ipynb").write_text(json.dumps(book, indent=1), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (half_a_mark, "README.md: it must have <!-- links --> and, after it, <!-- /links -->"),
+        (no_title, "README.md: it must begin with its title"),
+        (no_json, "chapters/01_a.ipynb: it is no notebook in JSON"),
+        (another_form, "chapters/01_a.ipynb: its JSON is not written as Jupyter writes it"),
+        (two_set_up_cells, "chapters/01_a.ipynb: there must be one set-up cell"),
+    ],
+)
+def test_what_stands_in_the_way_is_said_and_nothing_is_written(course, capsys, monkeypatch, spoil, said):
+    spoil(course)
+    before = contents(course)
+    monkeypatch.chdir(course)
+    code, _, err = run(capsys, "school/course")
+    assert code == 2 and said in err and "nothing was written" in err
+    assert contents(course) == before
+
+
+def test_where_one_file_cannot_be_written_none_is(course, monkeypatch):
+    before, texts = contents(course), plan(course, SCHOOL)
+    replaced = Path.write_bytes
+
+    def full(path, data):
+        if "01_b" in path.name:
+            raise OSError(28, "No space left on device")
+        return replaced(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_all(texts)
+    assert contents(course) == before
+
+
+def test_line_ends_of_windows_stay(course):
+    path = course / "chapters/01_a.ipynb"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    save_all(plan(course, SCHOOL))
+    made = path.read_bytes()
+    assert made.count(b"\n") == made.count(b"\r\n") and b"school/course" in made
+
+
+def test_check_says_what_disagrees(course, capsys, monkeypatch):
+    monkeypatch.chdir(course / "chapters")
+    code, out, _ = run(capsys, "--check")
+    assert code == 1 and "chapters/01_a.ipynb\n" in out and out.endswith("write anew with: flowlib links\n")
+    assert run(capsys, "school/course", "--ref", "v1.0")[0] == 0
+    assert run(capsys, "--check")[:2] == (0, "all agree: school/course at v1.0\n")
+    assert run(capsys)[1] == "0 files written: school/course at v1.0\n"
+    readme = course / "README.md"
+    readme.write_text(readme.read_text().replace("school/course", "other/course"))
+    assert run(capsys, "--check")[:2] == (1, "README.md\nout of date; write anew with: flowlib links\n")
+
+
+def test_changes_that_are_not_committed_are_not_written_over(course, capsys, monkeypatch):
+    if not shutil.which("git"):
+        pytest.skip("there is no git here")
+    monkeypatch.chdir(course)
+    for variable in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(variable)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *command], check=True)
+    with open("README.md", "a") as file:
+        file.write("More.\n")
+    before = contents(course)
+    code, _, err = run(capsys, "school/course")
+    assert code == 2 and "not committed" in err and err.endswith("nothing was written: README.md")
+    assert contents(course) == before
+    assert run(capsys, "school/course", "--dirty")[0] == 0
+    assert run(capsys, "school/course")[0] == 0  # nothing to change, so nothing to lose
+
+
+# ------------------------------------------------------------------------------------------------ the set-up cell
+
+
+def run_set_up(stamp: Stamp, folder: Path, *, colab: bool) -> subprocess.CompletedProcess:
+    """The set-up cell in a Python that has no flowlib, with a pip that writes down what it is asked."""
+    (folder / "pip").mkdir()
+    (folder / "pip" / "__init__.py").touch()  # found before the real one
+    (folder / "pip" / "__main__.py").write_text("import sys; print(sys.argv[1:])")
+    if colab:
+        (folder / "google" / "colab").mkdir(parents=True)
+        (folder / "google" / "colab" / "__init__.py").touch()
+    for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets"):
+        (folder / f"{name}-1.2.dist-info").mkdir()
+        (folder / f"{name}-1.2.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 1.2\n")
+    (folder / "cell.py").write_text(f"import sys; sys.path.insert(0, {str(folder)!r})\n" + stamp.setup())
+    command = [sys.executable, "-S", "-s", "cell.py"]  # without site-packages
+    environment = {"PYTHONPATH": str(folder), "PATH": os.environ["PATH"]}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_on_colab_it_installs_flowlib_and_keeps_what_is_there(tmp_path):
+    done = run_set_up(SCHOOL, tmp_path, colab=True)
+    assert done.returncode == 0, done.stderr
+    asked = ast.literal_eval(done.stdout)
+    assert asked[0] == "install" and "--upgrade" not in asked
+    assert "flowlib[notebook] @ https://github.com/school/course/archive/v1.0.zip" in asked
+    assert {"torch==1.2", "numpy==1.2"} < set(asked)
+
+
+@pytest.mark.parametrize(("stamp", "colab"), [(SCHOOL, False), (Stamp(), True)])
+def test_elsewhere_it_says_what_to_do(tmp_path, stamp, colab):
+    done = run_set_up(stamp, tmp_path, colab=colab)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: flowlib is not here: run `make lab` in your copy") and not done.stdout
+
+
+def test_where_flowlib_is_here_it_does_nothing(capsys):
+    names = {}
+    exec(SCHOOL.setup(), names)
+    assert "subprocess" not in names and capsys.readouterr().out == ""

@@ -1,0 +1,92 @@
+"""What every check has: fresh numbers that a seed repeats, three hints, a solution after an attempt."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowlib.checks.assignments import Exercise, draw
+from flowlib.checks.compare import CheckFailed
+
+ROOT = Path(__file__).parents[2]
+MODULES = [
+    import_module(f"flowlib.checks.assignments.{file.stem}")
+    for file in sorted((ROOT / "flowlib/checks/assignments").glob("a[0-9]*.py"))
+]
+TASKS = [task for module in MODULES for task in vars(module).values() if isinstance(task, Exercise)]
+
+
+def exercise(**more) -> Exercise:
+    return Exercise("3.2", inputs=lambda generator: (draw(generator, 2),), hints=("one", "two", "three"), **more)
+
+
+def test_a_seed_repeats_the_numbers_and_a_failure_names_it():
+    seen = []
+    task = exercise()
+    task.wrong("doubled", "Twice too much.")(lambda x: 2 * x)
+    for seed in (5, 5, None):
+        with pytest.raises(CheckFailed, match=r"Twice too much\. \(seed \d+\)"):
+            task.check(lambda x: seen.append(x) or 2 * x, seed)
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+
+
+def test_a_check_hands_out_copies(capsys):
+    task = exercise()
+    task.law("kept", "It must not change what it is given.")(lambda answer, generator: True)
+    task.wrong("zero", "Nothing is zero.")(lambda x: torch.zeros(2))
+    task.check(lambda x: x.add_(1), seed=0)
+    assert "✓ exercise 3.2" in capsys.readouterr().out
+
+
+def test_something_else_than_a_function_is_refused():
+    with pytest.raises(CheckFailed, match="a function must come here, got float"):
+        exercise().check(3.0)
+
+
+def test_hints_come_one_after_the_other(capsys):
+    task = exercise()
+    for _ in range(4):
+        task.hint()
+    task.hint(2)
+    said = [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["one", "two", "three", "three", "two"]
+
+
+def test_the_solution_is_shown_after_an_attempt(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(ROOT / "exercises" / "release")
+    task = exercise(cell="near-attend")
+    with pytest.raises(CheckFailed, match="first an attempt"):
+        task.reveal()
+    task.law("any", "Anything.")(lambda answer, generator: answer(1.0) > 0)
+    with pytest.raises(NotImplementedError):
+        task.check(not_written, seed=0)
+    with pytest.raises(CheckFailed, match="first an attempt"):
+        task.reveal()  # what is not written yet is no attempt
+    task.check(lambda x: x, seed=0)
+    task.reveal()
+    said = capsys.readouterr().out
+    assert "The weights are the measure" in said and "BEGIN SOLUTION" not in said
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="your teacher keeps"):
+        task.reveal()
+
+
+def not_written(x):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_task_has_hints_and_a_solution_to_reveal(task, monkeypatch):
+    from flowlib.checks.exercises import solution
+
+    monkeypatch.chdir(ROOT)
+    assert len(set(task.hints)) == 3 and all(len(hint) > 20 for hint in task.hints)
+    assert "#" in solution(task.name, task.cell), "a solution begins with why it is one, as a comment"
+
+
+def test_a_name_is_taken_once():
+    task = exercise()
+    task.wrong("a", "A.")(lambda x: x)
+    with pytest.raises(ValueError, match="has a wrong way 'a' already"):
+        task.wrong("a", "A.")(lambda x: x)

