@@ -51,12 +51,12 @@ class Grid:
         """
         a, b = _interval(domain)
         if rule == "midpoint":
-            _at_least(n, 1, "Grid.uniform")
+            _check_least(n, 1, "Grid.uniform")
             h = (b - a) / n
-            return Grid(_column(a + (torch.arange(n, dtype=torch.float64) + 0.5) * h), _full(n, h))
+            return Grid(_column(a + (torch.arange(n, dtype=torch.float64) + 0.5) * h), _fill(n, h))
         if rule == "trapezoid":
-            _at_least(n, 2, "Grid.uniform(rule='trapezoid')")
-            weights = _full(n, (b - a) / (n - 1))
+            _check_least(n, 2, "Grid.uniform(rule='trapezoid')")
+            weights = _fill(n, (b - a) / (n - 1))
             weights[[0, -1]] /= 2
             return Grid(_column(torch.linspace(a, b, n, dtype=torch.float64)), weights)
         raise ValueError(f"unknown rule {rule!r}; known: 'midpoint', 'trapezoid' (and Grid.gauss, Grid.graded)")
@@ -67,7 +67,7 @@ class Grid:
 
         Error: exact for polynomials of degree ≤ 2n−1; faster than any power of 1/n on an analytic field.
         """
-        _at_least(n, 1, "Grid.gauss")
+        _check_least(n, 1, "Grid.gauss")
         a, b = _interval(domain)
         x, w = (torch.from_numpy(z) for z in np.polynomial.legendre.leggauss(n))
         return Grid(_column(a + (b - a) * (x + 1) / 2), w * (b - a) / 2)
@@ -79,7 +79,7 @@ class Grid:
         points: the midpoints of the cells; weights: the widths of the cells. Error: O(n⁻²) (midpoint rule).
         Raises: ValueError for power < 1.
         """
-        _at_least(n, 1, "Grid.graded")
+        _check_least(n, 1, "Grid.graded")
         if not power >= 1:
             raise ValueError(f"Grid.graded needs power ≥ 1 (1 is the uniform grid), got {power}")
         a, b = _interval(domain)
@@ -160,7 +160,7 @@ def _interval(domain: tuple) -> tuple:
     return a, b
 
 
-def _at_least(n: int, least: int, what: str) -> None:
+def _check_least(n: int, least: int, what: str) -> None:
     if n < least:
         raise ValueError(f"{what} needs n ≥ {least} points, got {n}")
 
@@ -169,5 +169,5 @@ def _column(x: Tensor) -> Tensor:
     return x[:, None]
 
 
-def _full(n: int, value: float) -> Tensor:
+def _fill(n: int, value: float) -> Tensor:
     return torch.full((n,), value, dtype=torch.float64)

@@ -3,7 +3,7 @@
 import math
 
 from flowlib.checks.compare import CheckFailed
-from flowlib.flow.conditions import backward, order_of, shares
+from flowlib.flow.conditions import order_of, shares, step_back
 from flowlib.flow.splitting import Scheme
 
 
@@ -31,7 +31,7 @@ def check_scheme(scheme: Scheme, terms: int = 2) -> int:
             f"A condition on the words of {order + 1} letters is missed"
         )
     taken = sum(len(path) for _, path in paths)
-    back = backward(scheme, terms)
+    back = step_back(scheme, terms)
     said = f"; its most negative number is {back:.4g}" if back else "; nothing in it goes backwards"
     print(f"✓ {scheme.name}: order {order} with exact substeps, {taken} substeps in a step{said}")
     return order

@@ -35,7 +35,7 @@ def shares(scheme: Scheme, terms: int = 2) -> list[float]:
     return [sum(c * sum(a for j, a in path if j == i) for c, path in paths) for i in range(terms)]
 
 
-def backward(scheme: Scheme, terms: int = 2) -> float:
+def step_back(scheme: Scheme, terms: int = 2) -> float:
     """The most negative number among the shares a_k and the weights c_p, 0 where there is none.
 
     No scheme of order 3 or more is without one. Source: Sheng, IMA J. Numer. Anal. 9 (1989); Suzuki, J. Math. Phys. 32

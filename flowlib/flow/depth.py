@@ -5,10 +5,12 @@ terms at any list of depths s = t/T in [0, 1]. It is asked once for all steps of
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from flowlib.flow.twin import twin
 
 
 class Depth(nn.Module):
@@ -34,7 +36,15 @@ class Depth(nn.Module):
             self.layers.append(layer)
         return self
 
-    def forward(self, depths: Sequence[float]) -> list[list[Callable]]:
+    @property
+    def pattern(self) -> nn.ModuleList:
+        """The first copy of the terms."""
+        return self.layers[0]
+
+    def check_steps(self, steps: int) -> None:
+        """Raises: ValueError where a flow with these parameters cannot be taken in so many steps; by default it can."""
+
+    def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
         raise NotImplementedError
 
 
@@ -99,14 +109,13 @@ def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
     One fused product and sum for each parameter, and no copy of the knots before it: that is why it costs next to
     nothing beside the work of a step (`flowlib bench` measures it).
     """
-    parameters = {
-        name: None if p is None else torch.lerp(p, second._parameters[name], share)
-        for name, p in first._parameters.items()
-    }
-    modules = {name: between(child, second._modules[name], share) for name, child in first._modules.items()}
-    module = type(first).__new__(type(first))  # not copy.copy, which torch.compile cannot follow
-    module.__dict__.update(first.__dict__)
-    module.__dict__.update(_parameters=parameters, _modules=modules)
+    module = twin(first)
+    for name, p in first._parameters.items():
+        if p is not None:
+            module._parameters[name] = torch.lerp(p, second._parameters[name], share)
+    for name, child in first._modules.items():
+        if child is not None:
+            module._modules[name] = between(child, second._modules[name], share)
     return module
 
 

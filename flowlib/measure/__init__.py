@@ -1,6 +1,6 @@
 """Measuring what was claimed, and reading a flow: what moved it, whom it hears, whether it clusters or diverges."""
 
-from flowlib.measure.ablation import unheard, without
+from flowlib.measure.ablation import silence_tokens, without
 from flowlib.measure.budgets import Budget, budget
 from flowlib.measure.convergence import errors_against, order
 from flowlib.measure.defects import defects
@@ -18,6 +18,6 @@ __all__ = [
     "order",
     "ov",
     "qk",
-    "unheard",
+    "silence_tokens",
     "without",
 ]

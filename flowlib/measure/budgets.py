@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from flowlib.flow.equation import Flow, Increment
 from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm
 
-NAMES = {
+NAMES: dict[type, str] = {
     Attention: "attention",
     Local: "feed-forward",
     GatedLocal: "feed-forward",
@@ -107,21 +107,21 @@ def budget(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, weigh
 
 
 def _rows(one: Increment, heads: bool) -> list[tuple[int, str, Tensor]]:
-    """A substep as rows: what its term moved (or each of its heads), then what the projection moved."""
-    by_term, by_projection = (
+    """A substep as rows: what its term (or each of its heads) or the readout moved, then what the constraint moved."""
+    by_term, by_constraint = (
         one.share * (b.double() - a.double()) for a, b in ((one.before, one.moved), (one.moved, one.after))
     )
-    name = READOUT if one.context is None and one.term is not None else name_of(one.term)
-    rows = [(one.step, name, by_term)]
-    if one.term is None:
-        rows = []
-    elif heads and isinstance(attention_of(one.term)[0], Attention):
-        rows = [(one.step, name, part) for name, part in _head_rows(one)]
-    return rows + ([(one.step, PROJECTION, by_projection)] if by_projection.any() else [])
+    rows = [(one.step, PROJECTION, by_constraint)] if by_constraint.any() else []
+    if one.kind == "readout":
+        return [(one.step, READOUT, by_term), *rows]
+    if one.kind == "term":
+        attention = attention_of(one) if heads else None
+        parts = [(name_of(one.term), by_term)] if attention is None else _head_rows(one, attention)
+        return [*((one.step, name, part) for name, part in parts), *rows]
+    return rows
 
 
-def _head_rows(one: Increment) -> list[tuple[str, Tensor]]:
-    attention = attention_of(one.term)[0]
+def _head_rows(one: Increment, attention: Attention) -> list[tuple[str, Tensor]]:
     scale = one.share * one.dt
     rows = [(f"head {h + 1}", scale * part) for h, part in enumerate(by_head(one).unbind(-3))]
     if attention.out.bias is not None:
@@ -135,8 +135,8 @@ def by_head(one: Increment) -> Tensor:
     return gamma @ out
 
 
-def heard(one: Increment, readout: Tensor) -> Tensor:
-    """Δt γ_h(x, x̃) ⟨r, W^O_h V_h(x̃)⟩, (…, head, query, key): what each heard token pushed the read-out r (feature,) by.
+def by_token(one: Increment, readout: Tensor) -> Tensor:
+    """Δt γ_h(x, x̃) ⟨r, W^O_h V_h(x̃)⟩, (…, head, query, key): what each token x̃ pushed the read-out r (feature,) by.
 
     Summed over heads and keys it is the attention's row of the budget along r, but for W^O's bias.
     Raises: ValueError where the substep is none of attention.
@@ -145,25 +145,42 @@ def heard(one: Increment, readout: Tensor) -> Tensor:
     return one.share * one.dt * gamma * (out @ readout.detach().to(out)).unsqueeze(-2)
 
 
+def kernel_of(one: Increment) -> Tensor:
+    """γ(x, x̃) w(x̃) at the start of a substep of attention, (…, head, query, key).
+
+    Raises: ValueError where the substep is none of attention.
+    """
+    attention = attention_of(one)
+    if attention is None or one.context is None:
+        raise ValueError(f"heads and kernels belong to attention, and this substep is {name_of(one.term)!r}")
+    return attention.kernel(field_of(one), **one.context)
+
+
 def _kernel_and_values(one: Increment) -> tuple[Tensor, Tensor]:
     """γ (…, head, query, key) and W^O_h V_h (…, head, key, feature), both float64."""
-    attention, u = attention_of(one.term, one.before)
-    if not isinstance(attention, Attention):
-        raise ValueError(f"heads and kernels belong to attention, and this substep is {name_of(one.term)!r}")
-    gamma = attention.kernel(u, **one.context).double()
-    values = attention.qkv(u).chunk(3, -1)[-1].unflatten(-1, (attention.heads, -1)).transpose(-3, -2)
+    gamma, attention = kernel_of(one).double(), attention_of(one)
+    assert attention is not None  # kernel_of has said so
+    values = attention.qkv(field_of(one)).chunk(3, -1)[-1].unflatten(-1, (attention.heads, -1)).transpose(-3, -2)
     mixes = attention.out.weight.unflatten(-1, (attention.heads, -1)).permute(1, 2, 0)  # (head, feature/head, feature)
     return gamma, values.double() @ mixes.double()
 
 
-def attention_of(term: nn.Module | None, u: Tensor | None = None) -> tuple[nn.Module | None, Tensor | None]:
-    """The term itself and the field that it sees: under pre-norm these are the inner term and the normalised field."""
-    if not isinstance(term, PreNorm):
-        return term, u
-    return term.term, None if u is None else term.normalise(u)
+def attention_of(one: Increment) -> Attention | None:
+    """The attention that a substep took, or None: under pre-norm it is inside of the term."""
+    inner = _inner(one.term)
+    return inner if one.kind == "term" and isinstance(inner, Attention) else None
+
+
+def field_of(one: Increment) -> Tensor:
+    """The field that a substep's term saw: under pre-norm, the normalised one."""
+    return one.term.normalise(one.before) if isinstance(one.term, PreNorm) else one.before
 
 
 def name_of(term: nn.Module | None) -> str:
     """What a term is called in a budget; a class that is not known here goes by its own name."""
-    inner = attention_of(term)[0]
+    inner = _inner(term)
     return NAMES.get(type(inner), type(inner).__name__.lower())
+
+
+def _inner(term: nn.Module | None) -> nn.Module | None:
+    return term.term if isinstance(term, PreNorm) else term

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from flowlib.flow.equation import Trajectory
-from flowlib.operators.projection import Constraint
+from flowlib.operators import Constraint
 
 
 def defects(constraint: Constraint, trajectory: Trajectory) -> Tensor:

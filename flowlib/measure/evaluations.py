@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlib.flow.equation import Flow
+from flowlib.operators import Constraint
 
 STAGES = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}  # evaluations of a term in one substep
 
@@ -51,8 +52,7 @@ def solution(flow: Flow, u0: Tensor, tolerance: float = 1e-5, most: int = 16_384
     """
     own = flow.depth.steps
     flow.velocity(u0, 0.0)  # says why, where there is no limit
-    held = flow.constraints[0]
-    fine = flow.by("strang", substep="midpoint", tangent=hasattr(held, "tangent"))
+    fine = flow.by("strang", substep="midpoint", tangent=isinstance(flow.constraints[0], Constraint))
     steps, before = own, fine(u0, own, save="final").fields[-1]
     while steps < most:
         steps *= 2
@@ -101,7 +101,7 @@ def compare_work(flow: Flow, u0: Tensor, tolerance: float = 1e-3) -> list[Work]:
     """
     by = partial(flow.by, substep="midpoint")
     schemes = [flow.by("lie"), by("strang")]
-    if hasattr(flow.constraints[0], "tangent"):
+    if isinstance(flow.constraints[0], Constraint):
         schemes.append(by("strang", tangent=True))
     reference = solution(flow, u0, tolerance / 100)
     return [work(scheme, u0, reference, tolerance) for scheme in schemes]

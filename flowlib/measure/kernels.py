@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from flowlib.fields import Grid
-from flowlib.flow.equation import Flow
-from flowlib.measure.budgets import attention_of
-from flowlib.operators import Attention
+from flowlib.flow.equation import Flow, Increment
+from flowlib.measure.budgets import attention_of, kernel_of
 
 
 @torch.no_grad()
@@ -19,12 +18,11 @@ def kernels_of(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, w
 
     Error: exact. Raises: ValueError where the flow has no attention.
     """
-    found = []
+    found: list[Tensor] = []
 
-    def watch(one) -> None:
-        term, u = attention_of(one.term, one.before)
-        if isinstance(term, Attention):
-            found.append(term.kernel(u, **one.context))
+    def watch(one: Increment) -> None:
+        if attention_of(one) is not None:
+            found.append(kernel_of(one))
 
     flow(u0, steps, mask=mask, weights=weights, save="final", watch=watch)
     if not found:

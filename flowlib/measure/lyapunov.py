@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
 from flowlib.flow.equation import Flow
-from flowlib.measure.stability import differentiable
+from flowlib.measure.stability import plain_attention
 
 
 @torch.no_grad()
@@ -46,14 +46,14 @@ def exponents(
     if not 1 <= k <= most:
         raise ValueError(f"k must be from 1 to {most}, the dimension of what changes, got {k}")
     maps = flow.maps(u0, steps, mask=mask, weights=weights)
-    with differentiable():
+    with plain_attention():
         pieces = _pieces(maps, u0, token)
         basis = torch.randn(most, k, dtype=u0.dtype, generator=torch.Generator().manual_seed(seed)).to(u0.device)
         basis = torch.linalg.qr(basis).Q
         for _ in range(sweeps):
-            basis = _through(pieces, basis)[0]
-            basis = _back(pieces, basis)
-        _, whole, scale, logs = _through(pieces, basis)
+            basis = _push(pieces, basis)[0]
+            basis = _pull(pieces, basis)
+        _, whole, scale, logs = _push(pieces, basis)
     sigma = torch.linalg.svdvals(whole)
     far = sigma < 1e-10 * sigma[0]
     logs = torch.where(far, logs.sort(descending=True).values, sigma.log() + scale)
@@ -64,19 +64,19 @@ def _pieces(maps: list[Callable], u0: Tensor, token: int | None) -> list[tuple[C
     """Each step as a map of a flat vector, with the point at which it is taken."""
     pieces, u = [], u0
     for step in maps:
-        pieces.append(_flat(step, u, token))
+        pieces.append(_flatten(step, u, token))
         u = step(u)
     return pieces
 
 
-def _flat(step: Callable, u: Tensor, token: int | None) -> tuple[Callable, Tensor]:
+def _flatten(step: Callable, u: Tensor, token: int | None) -> tuple[Callable, Tensor]:
     if token is None:
         return lambda v: step(v.view_as(u)).flatten(), u.flatten()
     place = torch.arange(len(u), device=u.device) == token % len(u)
     return lambda v: step(torch.where(place[:, None], v, u))[token], u[token]
 
 
-def _through(pieces, basis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _push(pieces, basis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The basis (dim, k) carried along, orthogonal again after each step; the product of all R (k, k) as a matrix and
     the logarithm of its scale; and Σ log |R_ii| (k,)."""
     whole, scale, logs = torch.eye(basis.shape[1]).to(basis), 0, 0
@@ -88,7 +88,7 @@ def _through(pieces, basis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return basis, whole, scale, logs
 
 
-def _back(pieces, basis: Tensor) -> Tensor:
+def _pull(pieces, basis: Tensor) -> Tensor:
     """The same with the transposed derivatives, from the last step to the first."""
     for f, at in reversed(pieces):
         pull = vjp(f, at)[1]

@@ -28,7 +28,7 @@ def jacobian(velocity: Velocity, u: Tensor) -> Tensor:
             f"a Jacobian of {u.numel()} × {u.numel()} is too large (at most {LARGEST}); `lipschitz` and `token_rates` "
             "need none, or take fewer tokens"
         )
-    with differentiable():
+    with plain_attention():
         return torch.func.jacrev(lambda x: velocity(x.reshape(u.shape)).flatten())(u.flatten())
 
 
@@ -55,7 +55,7 @@ def token_rates(velocity: Velocity, u: Tensor) -> Tensor:
         here = lambda x: velocity(torch.cat([u[:i], x[None], u[i + 1 :]]))[i]
         return torch.func.jacrev(here)(u[i])
 
-    with differentiable():
+    with plain_attention():
         return torch.linalg.eigvals(torch.stack([alone(i) for i in range(len(u))]))
 
 
@@ -69,7 +69,7 @@ def lipschitz(velocity: Velocity, u: Tensor, iterations: int = 500, tolerance: f
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(u.shape, generator=generator, dtype=torch.float64).to(u)
     size = 0.0
-    with differentiable():
+    with plain_attention():
         _, backwards = torch.func.vjp(velocity, u)
         for _ in range(iterations):
             v = v / v.norm()
@@ -157,7 +157,7 @@ def sharpness(
     generator = torch.Generator().manual_seed(seed)
     v = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
     found = math.nan
-    with differentiable(), torch.enable_grad():
+    with plain_attention(), torch.enable_grad():
         gradient = torch.autograd.grad(loss(), parameters, create_graph=True)
         for _ in range(iterations):
             length = math.sqrt(sum(x.square().sum().item() for x in v))
@@ -174,7 +174,7 @@ def sharpness(
 
 
 @contextmanager
-def differentiable():
+def plain_attention():
     """torch's fused attention has no derivative forwards, and no second one: inside, the plain formula is used.
 
     What torch 2.15 says of its own torch.jit.script when it first takes a derivative forwards is not shown.

@@ -123,7 +123,7 @@ class FlowLM(FlowModel):
         tokens = self.config.vocabulary.encode(text).to(self.embed.weight.device)
         return self.flow(self.initial_field(tokens), steps)
 
-    def doubled(self) -> "FlowLM":
+    def double_knots(self) -> "FlowLM":
         """The same function of the tokens, at any number of steps, with 2K − 1 knots in depth instead of K.
 
         Error: exact (round-off). Raises: ValueError where the parameters have not 2 knots or more.

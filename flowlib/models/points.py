@@ -28,7 +28,8 @@ class FlowPoints(FlowClassifier):
     """scores = E (1/|Ω|) ∫_Ω u(x, T) dx,   u(x, 0) = P(W [|x|, |x|², …] + φ(x)),   x on a surface Ω in space.
 
     Before that the surface is moved, scaled and turned to ∫ x dx = 0, ∫ |x|² dx = |Ω| and its principal axes
-    (`normalised`): integrals as well, so they use the weights. Where it is, how large, and how it lies does not matter.
+    (`normalise_cloud`): integrals as well, so they use the weights. Where it is, how large, and how it lies, does not
+    matter.
 
     model(points (…, point, 3), steps=None, weights=None) → scores (…, class). weights (…, point): the area that each
     point stands for, in any unit; without them all points count alike. A Grid holds both: model(grid).
@@ -43,13 +44,13 @@ class FlowPoints(FlowClassifier):
         super().__init__(config, inputs=RADII, dims=3)
 
     def forward(self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None) -> Tensor:
-        points, weights = self._opened(points, weights)
+        points, weights = self._unpack(points, weights)
         return self._classify(self.initial_field(points, weights), weights, steps)
 
     def initial_field(self, points: Tensor | Grid, weights: Tensor | None = None) -> Tensor:
         """u(x, 0) at the points, (…, point, width)."""
-        points, weights = self._opened(points, weights)
-        x = normalised(points, weights)
+        points, weights = self._unpack(points, weights)
+        x = normalise_cloud(points, weights)
         r = x.square().sum(-1, keepdim=True).sqrt()
         return self._begin(torch.cat([r**p for p in range(1, RADII + 1)], -1), x / 2)
 
@@ -57,10 +58,10 @@ class FlowPoints(FlowClassifier):
         self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None
     ) -> Trajectory:
         """The flow of the clouds: fields (steps+1, …, point, width)."""
-        points, weights = self._opened(points, weights)
+        points, weights = self._unpack(points, weights)
         return self.flow(self.initial_field(points, weights), steps, weights=weights)
 
-    def _opened(self, points: Tensor | Grid, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _unpack(self, points: Tensor | Grid, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Points and weights in the model's own number format, checked."""
         if isinstance(points, Grid):
             points, weights = points.points.to(self.head.weight), points.weights
@@ -92,7 +93,7 @@ class FlowPoints(FlowClassifier):
 RADII = 3  # |x|, |x|², |x|³
 
 
-def normalised(points: Tensor, weights: Tensor | None = None) -> Tensor:
+def normalise_cloud(points: Tensor, weights: Tensor | None = None) -> Tensor:
     """Rᵀ(x − c) / r:  c = ∫ x dx / |Ω|,  M = ∫ (x − c)(x − c)ᵀ dx / |Ω| = R diag(λ) Rᵀ,  r² = λ_1 + λ_2 + λ_3.
 
     points (…, point, 3), weights (…, point) → (…, point, 3), the shortest axis first. The signs of the axes are left to

@@ -80,7 +80,7 @@ class FlowVision(FlowClassifier):
                 f"{tuple(positions.shape)}"
             )
         at = points[:, None] + self.offsets.to(points)  # (token, sample, 2)
-        values = sample(standardised(pictures), at.flatten(0, 1))  # (…, channel, token · sample)
+        values = sample(standardise(pictures), at.flatten(0, 1))  # (…, channel, token · sample)
         values = values.unflatten(-1, at.shape[:2]).movedim(-3, -2).flatten(-2)  # (…, token, channel · sample)
         return self._begin(values, points if positions is None else positions.to(points))
 
@@ -113,7 +113,7 @@ def square(n: int) -> Grid:
     return Grid.product(Grid.uniform(n), Grid.uniform(n))
 
 
-def standardised(pictures: Tensor) -> Tensor:
+def standardise(pictures: Tensor) -> Tensor:
     """(I − mean) / spread over channels and pixels of each picture: brightness and contrast do not matter."""
     flat = pictures.flatten(-3)
     mean, spread = flat.mean(-1), flat.std(-1, correction=0)

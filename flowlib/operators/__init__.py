@@ -1,8 +1,10 @@
 """The three terms of the equation: attention (non-local), constraints (projections), local maps."""
 
-from flowlib.operators.attention import Attention, Past, attend
+from flowlib.operators.attention import Attention, attend
+from flowlib.operators.constraint import Constraint
 from flowlib.operators.local import ACTIVATIONS, Affine, GatedLocal, LiteralLocal, Local, Normalise, PreNorm, Pull
 from flowlib.operators.neighbourhood import Neighbourhood
+from flowlib.operators.past import Past, Slot
 from flowlib.operators.projection import (
     Moments,
     NonNegative,
@@ -12,11 +14,13 @@ from flowlib.operators.projection import (
     project_sphere,
 )
 from flowlib.operators.rotary import Rotary, UnitLength
+from flowlib.operators.term import Term
 
 __all__ = [
     "ACTIVATIONS",
     "Affine",
     "Attention",
+    "Constraint",
     "GatedLocal",
     "LiteralLocal",
     "Local",
@@ -26,9 +30,11 @@ __all__ = [
     "Normalise",
     "Past",
     "PreNorm",
-    "Rotary",
     "Pull",
+    "Rotary",
+    "Slot",
     "Sphere",
+    "Term",
     "UnitLength",
     "attend",
     "project_moments",

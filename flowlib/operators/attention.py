@@ -4,13 +4,11 @@
 
 On tokens with quadrature weights w_j this is a softmax with log w_j added to the scores:
 
-    Σ_j w_j e^{s_ij} v_j / Σ_j w_j e^{s_ij}  =  softmax_j(s_ij + log w_j) · v_j.
-
-Adding a number to the scores is all that torch's fused kernel needs, so weights cost no slow path.
+    Σ_j w_j e^{s_ij} v_j / Σ_j w_j e^{s_ij}  =  softmax_j(s_ij + log w_j) · v_j        (`integral`).
 """
 
-import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +16,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from flowlib.fields import Grid
+from flowlib.operators.integral import integrate, lower_triangle, relative_log
+from flowlib.operators.past import Past, Slot
+from flowlib.operators.term import Causal, Term
 
-Causal = bool | Literal["volterra"]
+__all__ = ["Attention", "Past", "attend", "check_attended", "check_finite", "integrate", "relative_log"]
 
 
 def attend(
@@ -51,7 +52,7 @@ def attend(
     """
     if isinstance(weights, Grid):
         weights = weights.weights
-    _check_shapes(q, k, v, weights, causal, mask)
+    _check_shapes(q, k, v, causal, mask)
     if not temperature > 0:
         raise ValueError(f"the temperature must be > 0, got {temperature}")
     if not torch.compiler.is_compiling():  # reading values makes a GPU wait: once, here, never inside a flow
@@ -62,93 +63,13 @@ def attend(
     return integrate(q, k, v, log_weights, causal=causal, mask=mask, temperature=temperature)
 
 
-def integrate(q, k, v, log_weights=None, *, causal: Causal = False, mask=None, temperature=1.0, ride=None, dropout=0.0):
-    """`attend` without its checks: log_weights (…, key) as from `relative_log`, shapes as there.
-
-    dropout: the share of the kernel's entries that is put to zero, the others growing by 1/(1 − dropout).
-
-    How the weights ride through the fused kernel was chosen by measurement (`ride` overrides it): on a CPU as an
-    additive mask ("mask": 1.0 to 1.2 times the unweighted time, against 1.1 to 1.5 for the other, but for long
-    causal rows). Elsewhere as one more feature ("feature"), since the flash kernel takes no additive mask.
-    """
-    scale = 1 / (temperature * math.sqrt(q.shape[-1]))
-    options = dict(scale=scale, dropout_p=dropout)
-    unattended = None
-    if mask is not None:
-        if causal is not False:
-            mask = mask & _lower(q.shape[-2], q.device)
-        unattended = ~mask.any(-1, keepdim=True)  # such a row becomes zeros, never 0/0
-        mask = mask | unattended
-    if causal == "volterra":
-        log_weights = _volterra(log_weights, q)  # (…, query, key), −∞ above the diagonal
-        if mask is not None:  # an unattended row keeps one entry, so that its softmax is a number
-            log_weights = log_weights.masked_fill(~mask, -math.inf)
-        out = _sdpa(q, k, v, log_weights, **options)
-    elif log_weights is None:
-        plain_causal = causal is not False and mask is None
-        out = _sdpa(q, k, v, mask, **options, is_causal=plain_causal)
-    elif (ride or ("mask" if q.device.type == "cpu" else "feature")) == "feature":
-        q, k, v_wide = _weights_as_feature(q, k, v, log_weights, scale)
-        out = _sdpa(q, k, v_wide, mask, **options, is_causal=causal is not False and mask is None)
-        out = out[..., : v.shape[-1]]
-    else:
-        bias = log_weights.unsqueeze(-2)  # (…, 1, key)
-        if causal is not False and mask is None:
-            mask = _lower(q.shape[-2], q.device)
-        if mask is not None:
-            bias = bias.masked_fill(~mask, -math.inf)
-        out = _sdpa(q, k, v, bias, **options)
-    return out if unattended is None else out.masked_fill(unattended, 0.0)
-
-
-class Past:
-    """Keys and values of the tokens that have flowed already, so that new tokens can flow alone.
-
-    Under a causal kernel no token hears a later one, and everything else in a flow acts on each token by itself: so
-    the trajectory of the past does not change when text is added. It holds for every scheme, substep and constraint,
-    as long as causal=True, without mask, weights and dropout, at one number of steps, and while the past keeps its
-    positions. ("volterra" is left out: there a token weighs half while it is the newest.)
-    pairs: (K, V), each (…, head, token, feature/head), for every evaluation of a kernel, in the order of the flow.
-    """
-
-    def __init__(self):
-        self.pairs: list[tuple[Tensor, Tensor]] = []
-        self.steps: int | None = None
-        self.turn = 0
-
-    @property
-    def tokens(self) -> int:
-        return self.pairs[0][0].shape[-2] if self.pairs else 0
-
-    @property
-    def known(self) -> int:
-        """How many tokens were there before, at the evaluation that comes next: the position of the first new one."""
-        return self.pairs[self.turn][0].shape[-2] if self.turn < len(self.pairs) else 0
-
-    def begin(self, steps: int) -> None:
-        """The flow starts again at t = 0, with the next tokens. Raises: ValueError for other steps than before."""
-        if self.steps not in (None, steps):
-            raise ValueError(f"the past flowed in {self.steps} steps, and cannot be heard by a flow of {steps}")
-        self.steps, self.turn = steps, 0
-
-    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values at this evaluation: those of the past, then the new ones, which are kept as well."""
-        if self.turn == len(self.pairs):
-            self.pairs.append((k, v))
-        else:
-            before = self.pairs[self.turn]
-            self.pairs[self.turn] = torch.cat([before[0], k], -2), torch.cat([before[1], v], -2)
-        self.turn += 1
-        return self.pairs[self.turn - 1]
-
-
-class Attention(nn.Module):
+class Attention(Term):
     """Term I as a vector field:  A(u)(x) = W^O · concat_heads ∫ γ(x, x̃) V(x̃) dx̃,   (Q, K, V)(x) = W^{QKV} u(x).
 
     u (…, token, feature) → (…, token, feature). `heads` kernels act on dim/heads features each; W^O mixes them.
     weights: quadrature weights of the token grid, as their relative logarithm (see `relative_log`).
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
-    past: keys and values of earlier tokens; u then holds only the tokens after them (causal=True alone allows it).
+    past: a slot with keys and values of earlier tokens; u then holds only the tokens after them (under causal=True).
     dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
     head_dim: features of a kernel, where they are not dim/heads.
     prepare: a map (z, first position) ↦ z of queries and keys alike, z (…, head, token, feature/head), before they
@@ -183,13 +104,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * inner, bias)
         self.out = nn.Linear(inner, dim, bias)
         self.near = near
+        self.needs_points = near is not None
 
     def forward(
         self,
         u: Tensor,
         weights: Tensor | None = None,
         mask: Tensor | None = None,
-        past: Past | None = None,
+        past: Slot | None = None,
         points: Tensor | None = None,
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
@@ -207,65 +129,39 @@ class Attention(nn.Module):
         self,
         u: Tensor,
         values: Tensor | None,
-        weights,
-        mask,
-        past: Past | None = None,
+        weights: Tensor | None,
+        mask: Tensor | None,
+        past: Slot | None = None,
         dropout: float = 0.0,
         points: Tensor | None = None,
     ) -> Tensor:
         """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""
-        maps = self.qkv(u).chunk(3, -1) if self.near is None else self._near(u, points, weights)
-        q, k, v = (self._split(z) for z in maps)  # (…, head, token, feature/head)
+        q, k, v = (self._split(z) for z in self._qkv(u, points, weights))  # (…, head, token, feature/head)
         v = v if values is None else values.expand(*v.shape[:-2], -1, -1)
         weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
         mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
         causal = self.causal
         if self.prepare is not None:
-            first = 0 if past is None else past.known
+            first = 0 if past is None else past.tokens
             q, k = self.prepare(q, first), self.prepare(k, first)
         if past is not None:
             k, v = past.extend(k, v)
             if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
-                causal, mask = False, None if new == 1 else _lower(known, q.device)[-new:]
-        options = dict(causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
-        return integrate(q, k, v, weights, **options)
+                causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
+        return integrate(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
 
-    def _near(self, u: Tensor, points: Tensor, weights: Tensor | None) -> list[Tensor]:
-        """Q, K, V of what each of them sees around x."""
-        q, k, v, temperature = self.near.questions(u, points)
-        weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every shift
-        seen = integrate(q, k, v, weights, temperature=temperature)
+    def _qkv(self, u: Tensor, points: Tensor | None, weights: Tensor | None) -> Sequence[Tensor]:
+        """Q, K, V of u at x or, with `near`, of what each of them sees around x; each (…, token, ·)."""
+        if self.near is None:
+            return self.qkv(u).chunk(3, -1)
         W, b = self.qkv.weight.chunk(3), [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        return [F.linear(field, W[m], b[m]) for m, field in enumerate(self.near(u, seen))]
+        return [F.linear(field, W[m], b[m]) for m, field in enumerate(self.near(u, points, weights))]
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, heads={self.heads}, causal={self.causal}, temperature={self.temperature}"
-
-
-def relative_log(weights: Tensor | Grid | None, n: int) -> Tensor | None:
-    """log w_j minus its mean over j: what has to be added to the scores, or None where equal weights cancel.
-
-    Centred, because the unit of the weights cancels and small numbers survive bf16.
-    Raises: ValueError for a last axis that is not n long, or weights that are not positive and finite.
-    """
-    weights = weights.weights if isinstance(weights, Grid) else weights
-    if weights is None:
-        return None
-    if weights.ndim == 0 or weights.shape[-1] != n:
-        raise ValueError(f"one weight per key token: {n} keys, but weights have shape {tuple(weights.shape)}")
-    if not torch.compiler.is_compiling():
-        if not (torch.isfinite(weights) & (weights > 0)).all():
-            raise ValueError(
-                f"quadrature weights must be positive and finite, the smallest here is {weights.min():g}; "
-                "to leave a token out use mask="
-            )
-        if (weights == weights[..., :1]).all():
-            return None
-    log = weights.log()
-    return log - log.mean(-1, keepdim=True)
 
 
 def check_finite(z: Tensor, name: str) -> None:
@@ -283,7 +179,7 @@ def check_attended(mask: Tensor | None, causal: Causal, queries: int, keys: int)
         return
     allowed = mask.expand(*mask.shape[:-2], queries, keys) if mask.ndim > 1 else mask.expand(queries, keys)
     if causal is not False:
-        allowed = allowed & _lower(queries, mask.device)
+        allowed = allowed & lower_triangle(queries, mask.device)
     lost = ~allowed.any(-1)  # (…, query)
     if queries == keys:
         lost = lost & allowed.any(-2)  # a padded token is also one that nobody attends to
@@ -295,7 +191,7 @@ def check_attended(mask: Tensor | None, causal: Causal, queries: int, keys: int)
         )
 
 
-def _check_shapes(q, k, v, weights, causal, mask) -> None:
+def _check_shapes(q: Tensor, k: Tensor, v: Tensor, causal: Causal, mask: Tensor | None) -> None:
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "attend needs q (…, query, d), k (…, key, d), v (…, key, value), got "
@@ -305,7 +201,7 @@ def _check_shapes(q, k, v, weights, causal, mask) -> None:
         raise ValueError(
             f"attend needs at least one query, key and feature, got q {tuple(q.shape)}, k {tuple(k.shape)}"
         )
-    if causal not in (False, True, "volterra"):
+    if causal not in get_args(Causal):
         raise ValueError(f"causal must be False, True or 'volterra', got {causal!r}")
     if causal is not False and q.shape[-2] != k.shape[-2]:
         raise ValueError(f"a causal kernel needs one grid for both, got {q.shape[-2]} queries and {k.shape[-2]} keys")
@@ -318,55 +214,3 @@ def _check_shapes(q, k, v, weights, causal, mask) -> None:
             raise ValueError(
                 f"mask must broadcast to (…, query, key) = {(*q.shape[:-1], k.shape[-2])}, got {tuple(mask.shape)}"
             ) from None
-
-
-def _sdpa(q, k, v, bias=None, **options) -> Tensor:
-    """torch's fused kernel; an additive bias stays in float32 on a CPU, where that costs nothing in bf16.
-
-    A CPU's flash kernel takes a bias or mask of 2 axes or of as many as q has; with others torch takes a slow one.
-    """
-    if bias is not None and 2 < bias.ndim < q.ndim:
-        bias = bias[(None,) * (q.ndim - bias.ndim)]
-    if bias is not None and bias.is_floating_point():
-        half_on_cpu = q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16)
-        bias = bias.to(torch.float32 if half_on_cpu else q.dtype).expand(*bias.shape[:-2], q.shape[-2], k.shape[-2])
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, **options)
-
-
-def _lower(n: int, device) -> Tensor:
-    return torch.ones(n, n, dtype=torch.bool, device=device).tril()
-
-
-def _volterra(log_weights: Tensor | None, q: Tensor) -> Tensor:
-    """log of the weights that integrate from the first token up to the query, (…, query, key)."""
-    n = q.shape[-2]
-    dtype = torch.promote_types(q.dtype, torch.float32)
-    half = math.log(0.5)
-    own = torch.full((n,), half, dtype=dtype, device=q.device)  # half of the query's own cell lies before it
-    if log_weights is None:
-        log_weights = torch.zeros(n, dtype=dtype, device=q.device)
-        log_weights[0] = half
-    elif n > 1:  # a last weight well below its neighbour's is a trapezoid's end: already half a cell
-        halved = (log_weights[..., -1:] - log_weights[..., -2:-1]) < math.log(0.75)
-        own = torch.cat([own[:-1].expand(*log_weights.shape[:-1], -1), torch.where(halved, 0.0, own[-1:])], -1)
-    rows = log_weights.to(dtype).unsqueeze(-2).expand(*log_weights.shape[:-1], n, n)
-    rows = rows + torch.diag_embed(own)
-    return rows.masked_fill(~_lower(n, q.device), -math.inf)
-
-
-def _weights_as_feature(q, k, v, log_weights, scale):
-    """q' = [q, 1/scale], k' = [k, log w], v' = [v, 0]: the scores q'·k'·scale gain log w.
-
-    In half precision log w rides as a high and a low part, so that it keeps 16 bits instead of 8.
-    """
-    log_weights = log_weights.to(torch.promote_types(k.dtype, torch.float32))
-    parts = [log_weights.to(k.dtype)]
-    if k.dtype in (torch.bfloat16, torch.float16):
-        parts.append((log_weights - parts[0].to(log_weights.dtype)).to(k.dtype))
-    extra = torch.stack(parts, -1).expand(*k.shape[:-1], len(parts))
-    tau = torch.full_like(q[..., :1], 1 / scale).expand(*q.shape[:-1], len(parts))
-    return (
-        torch.cat([q, tau], -1),
-        torch.cat([k, extra], -1),
-        F.pad(v, (0, max(0, len(parts) + q.shape[-1] - v.shape[-1]))),
-    )

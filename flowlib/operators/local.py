@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.operators.term import Term, Wrapper
+
 ACTIVATIONS = {
     "relu": F.relu,  # the projection onto u ≥ 0
     "gelu": F.gelu,
@@ -14,7 +16,7 @@ ACTIVATIONS = {
 }
 
 
-class Local(nn.Module):
+class Local(Term):
     """L(u)(x) = W_2 σ(W_1 u(x) + b_1) + b_2:  a vector field that acts on each token alone.
 
     u (…, token, feature) → (…, token, feature); `hidden` features between the two maps (default 4 · dim).
@@ -23,8 +25,6 @@ class Local(nn.Module):
     Error: exact. Raises: ValueError for an unknown activation (the message lists the known ones).
     Source: arXiv:2510.03989, term III.
     """
-
-    sees_other_tokens = False
 
     def __init__(
         self, dim: int, hidden: int | None = None, activation: str = "relu", bias: bool = True, dropout: float = 0.0
@@ -43,15 +43,13 @@ class Local(nn.Module):
         return f"activation={self.activation}"
 
 
-class GatedLocal(nn.Module):
+class GatedLocal(Term):
     """L(u)(x) = W_2 ( σ(W_0 u(x) + b_0) ⊙ (W_1 u(x) + b_1) ) + b_2:  a local field with a gate; σ = SiLU is SwiGLU.
 
     u (…, token, feature) → (…, token, feature); `hidden` features in between (default 4 · dim).
     Error: exact. Raises: ValueError for an unknown activation (the message lists the known ones).
     Source: Shazeer, arXiv:2002.05202.
     """
-
-    sees_other_tokens = False
 
     def __init__(self, dim: int, hidden: int | None = None, activation: str = "silu", bias: bool = False):
         super().__init__()
@@ -68,14 +66,12 @@ class GatedLocal(nn.Module):
         return f"activation={self.activation}"
 
 
-class Affine(nn.Module):
+class Affine(Term):
     """The velocity (a − 1) ⊙ u + b, whose Euler step of length 1 is u ↦ a ⊙ u + b: layer norm's scale and shift.
 
     u (…, token, feature); a and b are (feature,). It is a substep of its own and no part of S1: an element-wise scale
     changes the spread over y in a way that depends on u.
     """
-
-    sees_other_tokens = False
 
     def __init__(self, dim: int, bias: bool = True):
         super().__init__()
@@ -104,19 +100,18 @@ class Normalise(nn.Module):
         return u if self.affine is None else u + self.affine(u)
 
 
-class PreNorm(nn.Module):
+class PreNorm(Wrapper):
     """A ∘ N: the term acts on the normalised field, while u itself stays free (pre-norm)."""
 
-    def __init__(self, term: nn.Module, constraint: nn.Module, affine: Affine | None = None):
-        super().__init__()
-        self.term, self.normalise = term, Normalise(constraint, affine)
-        self.sees_other_tokens = term.sees_other_tokens
+    def __init__(self, term: Term, constraint: nn.Module, affine: Affine | None = None):
+        super().__init__(term)
+        self.normalise = Normalise(constraint, affine)
 
     def forward(self, u: Tensor, **context) -> Tensor:
         return self.term(self.normalise(u), **context)
 
 
-class Pull(nn.Module):
+class Pull(Wrapper):
     """α ⊙ (P(A(u)) − u): every token is drawn towards the point of S that A names, feature by feature at the rate α.
 
     u (…, token, feature) → the same; α (feature,) is learned, and starts at `rate`. At a token that is that point
@@ -124,16 +119,15 @@ class Pull(nn.Module):
     Source: Loshchilov et al., arXiv:2410.01131, where α is called an eigen learning rate.
     """
 
-    def __init__(self, term: nn.Module, constraint: nn.Module, dim: int, rate: float = 0.05):
-        super().__init__()
-        self.term, self.constraint, self.rate = term, constraint, nn.Parameter(torch.full((dim,), rate))
-        self.sees_other_tokens = term.sees_other_tokens
+    def __init__(self, term: Term, constraint: nn.Module, dim: int, rate: float = 0.05):
+        super().__init__(term)
+        self.constraint, self.rate = constraint, nn.Parameter(torch.full((dim,), rate))
 
     def forward(self, u: Tensor, **context) -> Tensor:
         return self.rate * (self.constraint.project(self.term(u, **context)) - u)
 
 
-class LiteralLocal(nn.Module):
+class LiteralLocal(Term):
     """The paper's substeps 3 … J+3 as one map:  u ↦ ½ (u + S_J ∘ … ∘ S_1 u).
 
         S_j(v) = P_S2( E_j v + Δt (W_j v + b_j) ),  the last one without P_S2;   W_j = Ŵ_j − E_j.
@@ -146,7 +140,6 @@ class LiteralLocal(nn.Module):
     Source: arXiv:2510.03989, Lie splitting with M = 4 + J substeps.
     """
 
-    sees_other_tokens = False
     is_substep = True
 
     def __init__(self, widths: list[int], bias: bool = True):

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from flowlib.operators.integral import integrate
+
 
 class Neighbourhood(nn.Module):
     """A depthwise convolution before Q, K and V:
@@ -12,15 +14,15 @@ class Neighbourhood(nn.Module):
         (C_m u)(x) = u(x) + Σ_δ c_mδ ⊙ ∫ g(x + δ, x̃) u(x̃) dx̃,   m = Q, K, V;   g(a, x̃) ∝ exp(−|a − x̃|²/2ℓ²), ∫ g = 1.
 
     On an uneven grid there is no "next token". So u(x + δ) is read off by attention itself, with scores that the
-    coordinates give: `questions` says which, `Attention` integrates, and forward mixes the answers. δ runs over
+    coordinates give: `questions` says which, and forward integrates and mixes the answers. δ runs over
     size^dims shifts, `spacing` apart; ℓ is half of that. c_m is learned, a number for each shift and feature.
-    u (…, token, feature), points (token, dims), seen (…, shift, token, feature) → (3, …, token, feature).
+    u (…, token, feature), points (token, dims), weights as for `Attention` → (3, …, token, feature).
     Error: that of the grid's quadrature rule, once the grid resolves ℓ.
     Raises: ValueError for a size that is not odd, a spacing ≤ 0.
     Source: CvT, arXiv:2103.15808, for the projection; arXiv:1911.03584, for convolution as attention.
     """
 
-    needs_points = True
+    shifts: Tensor
 
     def __init__(self, dim: int, spacing: float, size: int = 3, dims: int = 2):
         super().__init__()
@@ -44,5 +46,8 @@ class Neighbourhood(nn.Module):
         q, k, v = (z.expand(*batch, *z.shape[-2:]) for z in (q, k, u.unsqueeze(-3)))
         return q, k, v, self.reach**2 / math.sqrt(q.shape[-1])
 
-    def forward(self, u: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, u: Tensor, points: Tensor, weights: Tensor | None = None) -> Tensor:
+        q, k, v, temperature = self.questions(u, points)
+        weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every shift
+        seen = integrate(q, k, v, weights, temperature=temperature)  # (…, shift, token, feature)
         return u + torch.einsum("...snd,msd->m...nd", seen, self.share)

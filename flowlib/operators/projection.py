@@ -2,10 +2,7 @@
 
 A constraint set S enters the equation as u_t ∈ f − N_S(u), with N_S the (proximal) normal cone: whatever part of
 the velocity f points out of S is taken away. In a splitting scheme that substep is the projection onto S,
-the nearest point of S. A constraint offers
-
-    project(v, t)      the nearest point of S(t)               tangent(u, v, t)   v without what points out of S(t)
-    defect(u, t)       by how much u misses S(t), per token    carry(u, t0, t1)   u moved along with S from t0 to t1
+the nearest point of S (`Constraint` says what else it offers).
 
 Three sets:    Moments     S1(σ1, σ2) = {u : mean over y = σ1, variance over y = σ2²}      (layer norm)
                NonNegative S2 = {u ≥ 0}                                                    (ReLU)
@@ -16,7 +13,9 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from flowlib.operators.constraint import Constraint
 
 Profile = float | Tensor | Callable[[float], float | Tensor]  # a number, or a function of the depth t
 
@@ -45,7 +44,7 @@ def project_moments(
     out = _moments(v, mean, std, eps, weights)
     if not torch.compiler.is_compiling():
         _check_finite(v)
-        if eps == 0 and (lost := _constant(v, weights)).any():
+        if eps == 0 and (lost := _find_constant(v, weights)).any():
             where = f"token {lost.nonzero()[0].tolist()}" if v.ndim > 1 else "the token"
             raise ValueError(
                 f"{where} is constant over its features, so the nearest point of S1 is not unique; "
@@ -85,40 +84,6 @@ def project_sphere(v: Tensor, radius: float | Tensor = 1.0, eps: float = 0.0) ->
     return _sphere(v, radius, eps)
 
 
-class Constraint(nn.Module):
-    """A set S(t) that every token of the field has to stay in; called, it projects.
-
-    Inside a flow nothing is checked. Where the nearest point is not unique (a constant token for Moments, a zero token
-    for Sphere) the projection then takes the limit of ε → 0: the token goes to the centre of S, which is not in S,
-    and `defect` says so.
-    """
-
-    moving = False  # does S depend on t?
-
-    def forward(self, v: Tensor, t: float = 0.0) -> Tensor:
-        return self.project(v, t)
-
-    def project(self, v: Tensor, t: float = 0.0) -> Tensor:
-        """The nearest point of S(t), token by token."""
-        raise NotImplementedError
-
-    def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
-        """The part of the velocity v that does not point out of S(t) at u: the projection onto the tangent cone."""
-        raise NotImplementedError
-
-    def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
-        """By how much each token misses S(t), (…,): 0 on S(t)."""
-        raise NotImplementedError
-
-    def carry(self, u: Tensor, t0: float, t1: float) -> Tensor:
-        """The exact flow of the velocity with which S itself moves, from t0 to t1."""
-        return u
-
-    def velocity(self, u: Tensor, t: float) -> Tensor:
-        """The velocity with which S itself moves under u: the derivative of `carry` by t1."""
-        return torch.zeros_like(u)
-
-
 class Moments(Constraint):
     """S1(σ1(t), σ2(t)) = {u : mean over y = σ1, variance over y = σ2²}; mean and std are numbers or functions of t.
 
@@ -147,7 +112,7 @@ class Moments(Constraint):
         return _moments(v, *self.at(t), self.eps, self.weights)
 
     def tangent(self, u, v, t=0.0):
-        dtype, u, v = u.dtype, _wide(u), _wide(v)
+        dtype, u, v = u.dtype, _widen(u), _widen(v)
         spread = u - _mean(u, self.weights)
         v = v - _mean(v, self.weights)
         variance = _mean(spread * spread, self.weights)
@@ -204,7 +169,7 @@ class Sphere(Constraint):
         return _sphere(v, self.radius, self.eps)
 
     def tangent(self, u, v, t=0.0):
-        dtype, u, v = u.dtype, _wide(u), _wide(v)
+        dtype, u, v = u.dtype, _widen(u), _widen(v)
         square = u.square().sum(-1, keepdim=True)
         return (v - (u * v).sum(-1, keepdim=True) / torch.where(square > 0, square, 1.0) * u).to(dtype)
 
@@ -221,13 +186,13 @@ def _mean(v: Tensor, weights: Tensor | None) -> Tensor:
     return (v * weights).sum(-1, keepdim=True) / weights.sum()
 
 
-def _wide(v: Tensor) -> Tensor:
+def _widen(v: Tensor) -> Tensor:
     """Half precision is too coarse to take a mean and a spread in: float32 then, and anything else as it is."""
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
 def _moments(v, mean, std, eps, weights) -> Tensor:
-    v, dtype = _wide(v), v.dtype
+    v, dtype = _widen(v), v.dtype
     if v.dtype != dtype:
         return _moments(v, mean, std, eps, weights).to(dtype)
     if eps > 0 and weights is None:  # torch's fused layer norm, with the same rounding
@@ -244,14 +209,14 @@ def _moments(v, mean, std, eps, weights) -> Tensor:
 
 
 def _sphere(v, radius, eps) -> Tensor:
-    v, dtype = _wide(v), v.dtype
+    v, dtype = _widen(v), v.dtype
     if v.dtype != dtype:
         return _sphere(v, radius, eps).to(dtype)
     square = v.square().sum(-1, keepdim=True) + eps
     return radius * v / torch.where(square > 0, square, 1.0).sqrt()
 
 
-def _constant(v: Tensor, weights: Tensor | None) -> Tensor:
+def _find_constant(v: Tensor, weights: Tensor | None) -> Tensor:
     """Tokens whose spread over y is nothing but round-off, (…,)."""
     spread = (v - _mean(v, weights)).abs().amax(-1)
     return spread <= 4 * torch.finfo(v.dtype).eps * v.abs().amax(-1)

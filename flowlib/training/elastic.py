@@ -58,7 +58,7 @@ def refine(coarse: str | Path, fine: str | Path, config: TrainConfig) -> Path:
         raise FileNotFoundError(f"{coarse} has no checkpoint to refine; train it first")
     if fine.exists():
         raise FileExistsError(f"{fine} is there already; resume it, or give another name")
-    model = FlowLM.load(checkpoint).doubled()
+    model = FlowLM.load(checkpoint).double_knots()
     asked = replace(config.model, vocabulary=model.config.vocabulary)
     if replace(asked, steps=model.config.steps) != model.config:
         raise ValueError(f"the refined model is {model.config}, but asked for is {asked}; only steps may differ")

@@ -83,7 +83,7 @@ def test_random_steps_mend_it_and_continuity_alone_does_not(measured, unseen):
 def test_a_trained_model_says_the_same_with_doubled_knots(measured):
     model = FlowLM.load(shipped("tiny-elastic")).double()
     tokens = model.config.vocabulary.encode(TEXT)[None]
-    for finer in (model.doubled(), model.doubled().doubled()):
+    for finer in (model.double_knots(), model.double_knots().double_knots()):
         for steps in (2, 3, 4, 16):
             change = (finer(tokens, steps) - model(tokens, steps)).abs().max()
             measured.at_most("largest change of a logit with doubled knots", change, 1e-12)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowlib.measure import exponents
-from flowlib.measure.ablation import unheard, without
+from flowlib.measure.ablation import silence_tokens, without
 from flowlib.measure.budgets import budget
 from flowlib.measure.clustering import clusters, equiangular_cosine, mean_cosine
 from flowlib.models import FlowLM, shipped
@@ -144,11 +144,11 @@ def test_a_silent_term_is_a_flow_without_it():
 
 @torch.no_grad()
 def test_an_unheard_token_moves_no_other():
-    masks = unheard(4)
+    masks = silence_tokens(4)
     assert masks.shape == (4, 4, 4) and masks[1, :, 1].tolist() == [False, True, False, False]
     model = FlowLM.load(shipped("tiny"))
     one, two = (model.initial_field(model.config.vocabulary.encode(text)) for text in ("value", "vaLue"))
-    ends = [model.flow(u0[None], mask=unheard(5, torch.tensor([2]))).final[0] for u0 in (one, two)]
+    ends = [model.flow(u0[None], mask=silence_tokens(5, torch.tensor([2]))).final[0] for u0 in (one, two)]
     assert torch.equal(ends[0][3:], ends[1][3:]) and not torch.equal(ends[0][2], ends[1][2])
 
 

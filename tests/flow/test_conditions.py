@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flowlib.flow import SCHEMES, Scheme
-from flowlib.flow.conditions import backward, order_of, shares
+from flowlib.flow.conditions import order_of, shares, step_back
 from flowlib.measure import order
 
 there = lambda n, h=1.0: tuple((i, h) for i in range(n))
@@ -31,7 +31,7 @@ def test_the_library_declares_the_order_that_the_table_has(name):
     scheme = SCHEMES[name]
     assert [order_of(scheme, n) for n in (2, 3)] == [scheme.order] * 2
     assert shares(scheme, 3) == pytest.approx([1, 1, 1])
-    assert backward(scheme) == 0
+    assert step_back(scheme) == 0
 
 
 @pytest.mark.parametrize("name", HIGHER)
@@ -39,7 +39,7 @@ def test_the_order_of_the_table_is_measured_with_exact_substeps(name):
     paths, expected = HIGHER[name]
     scheme = Scheme(name, expected, paths)
     assert order_of(scheme) == expected
-    assert backward(scheme) < 0
+    assert step_back(scheme) < 0
     torch.manual_seed(0)
     matrices = torch.randn(2, 3, 3, dtype=torch.float64) / 2
     exp, u0 = torch.linalg.matrix_exp, torch.ones(3, dtype=torch.float64)
@@ -55,7 +55,7 @@ def test_the_order_of_the_table_is_measured_with_exact_substeps(name):
 
 def test_no_scheme_of_order_3_goes_only_forwards():
     for paths, expected in HIGHER.values():
-        assert expected < 3 or backward(Scheme("", expected, paths)) < 0
+        assert expected < 3 or step_back(Scheme("", expected, paths)) < 0
 
 
 def test_a_table_that_is_no_scheme_has_order_0():

@@ -125,7 +125,7 @@ def path_of_substeps(flow, u, h):
     """The way u goes in one step, substep by substep, the sieve's own substeps included."""
     length = 0.0
     for term, constraint in zip(flow.depth([0.5])[0], flow.constraints):
-        if getattr(term, "is_substep", False):
+        if term.is_substep:
             v = u
             for j, linear in enumerate(term.maps):
                 same = nn.functional.pad(v, (0, linear.out_features - linear.in_features))

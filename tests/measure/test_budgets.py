@@ -5,16 +5,14 @@ import torch
 from torch import nn
 
 from flowlib.flow import Constant, Flow, Increment, PerStep
-from flowlib.measure.budgets import attention_of, budget, by_head, heard
+from flowlib.measure.budgets import attention_of, budget, by_head, by_token
 from flowlib.measure.defects import defects
 from flowlib.models import FlowConfig, FlowLM, from_torch, shipped
-from flowlib.operators import Attention, LiteralLocal, Local, Moments, NonNegative, Sphere
+from flowlib.operators import Attention, LiteralLocal, Local, Moments, NonNegative, Sphere, Term
 
 
-class Rain(nn.Module):
+class Rain(Term):
     """The same velocity everywhere."""
-
-    sees_other_tokens = False
 
     def __init__(self, *velocity):
         super().__init__()
@@ -124,14 +122,14 @@ def test_heads_and_heard_tokens_sum_to_the_term():
         seen, r = [], torch.randn(16, dtype=torch.float64)
         model = model.double()
         model.flow(model.initial_field(torch.arange(7)), 3, watch=seen.append)
-        told = [one for one in seen if isinstance(attention_of(one.term)[0], Attention)]
+        told = [one for one in seen if attention_of(one) is not None]
         assert len(told) == 3
         for one in told:
-            bias = one.dt * attention_of(one.term)[0].out.bias
+            bias = one.dt * attention_of(one).out.bias
             moved = one.moved - one.before - bias
             assert (one.dt * by_head(one).sum(-3) - moved).abs().max() < 1e-13
-            assert (heard(one, r).sum((-3, -1)) - moved @ r).abs().max() < 1e-13
-            assert (heard(one, r).triu(1) == 0).all()  # causal: nobody pushes from ahead
+            assert (by_token(one, r).sum((-3, -1)) - moved @ r).abs().max() < 1e-13
+            assert (by_token(one, r).triu(1) == 0).all()  # causal: nobody pushes from ahead
         with pytest.raises(ValueError, match="this substep is 'feed-forward'"):
             by_head(seen[1])
 

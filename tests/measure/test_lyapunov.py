@@ -7,13 +7,13 @@ from torch import nn
 from flowlib.flow import Constant, Flow, PerStep
 from flowlib.measure.lyapunov import exponents
 from flowlib.models import FlowLM, shipped
-from flowlib.operators import Attention, Local, Moments
+from flowlib.operators import Attention, Local, Moments, Term
 
 
-class Linear(nn.Module):
+class Linear(Term):
     """u_t = B u, token by token, as a whole substep e^{hB}: no error of a scheme."""
 
-    sees_other_tokens, is_substep = False, True
+    is_substep = True
 
     def __init__(self, b):
         super().__init__()

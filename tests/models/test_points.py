@@ -5,7 +5,7 @@ import torch
 
 from flowlib.fields import Grid
 from flowlib.models import FlowPoints, PointsConfig
-from flowlib.models.points import normalised
+from flowlib.models.points import normalise_cloud
 from flowlib.training import surfaces
 from flowlib.training.surfaces import rotations
 
@@ -25,7 +25,7 @@ def ellipsoid():
 
 
 def test_a_shape_is_moved_scaled_and_turned_by_integrals(ellipsoid):
-    x = normalised(3 * ellipsoid.points + 5, ellipsoid.weights)
+    x = normalise_cloud(3 * ellipsoid.points + 5, ellipsoid.weights)
     share = ellipsoid.weights / ellipsoid.measure
     assert (share @ x).abs().max() < 1e-12
     moments = x.mT @ (share[:, None] * x)
@@ -35,7 +35,7 @@ def test_a_shape_is_moved_scaled_and_turned_by_integrals(ellipsoid):
 
 def test_where_it_is_and_how_it_lies_does_not_matter_but_for_the_signs_of_the_axes(ellipsoid):
     turned = 0.3 * ellipsoid.points @ rotations(1, torch.Generator().manual_seed(2))[0] - 1
-    here, there = (normalised(p, ellipsoid.weights) for p in (ellipsoid.points, turned))
+    here, there = (normalise_cloud(p, ellipsoid.weights) for p in (ellipsoid.points, turned))
     assert torch.allclose(here.abs(), there.abs(), atol=1e-9)
 
 
@@ -46,7 +46,7 @@ def test_the_unit_of_the_weights_and_the_order_of_the_points_do_not_matter(model
     points, weights = ellipsoid.points, ellipsoid.weights
     assert torch.allclose(model(points, weights=1000 * weights), scores, atol=1e-9)
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-    here, there = normalised(points, weights)[order], normalised(points[order], weights[order])
+    here, there = normalise_cloud(points, weights)[order], normalise_cloud(points[order], weights[order])
     assert torch.allclose(here, there * (here * there).sum(0).sign(), atol=1e-9)  # but for the signs of the axes
     u0 = model.initial_field(points, weights)[order]
     final = model.flow(u0, weights=weights[order]).final

@@ -13,7 +13,7 @@ from flowlib.flow.depth import PerStep
 from flowlib.measure import order
 from flowlib.models import FlowLM, FlowPoints, FlowVision, VisionConfig
 from flowlib.models.classifier import integral_mean
-from flowlib.models.vision import index_positions, sample, square, standardised
+from flowlib.models.vision import index_positions, sample, square, standardise
 from flowlib.operators import Attention, Neighbourhood
 
 SMALL = VisionConfig(width=16, heads=2, layers=2, hidden=2, patch=3, near=3)
@@ -56,7 +56,7 @@ def test_a_picture_is_what_its_pixels_are_where_they_are_and_linear_between(pict
 
 
 def test_brightness_and_contrast_do_not_matter(model, pictures):
-    plain = standardised(pictures)
+    plain = standardise(pictures)
     assert plain.mean((-3, -2, -1)).abs().max() < 1e-12
     assert torch.allclose(plain.std((-3, -2, -1), correction=0), torch.ones(4, dtype=torch.float64))
     assert torch.allclose(model(3 * pictures + 7), model(pictures), atol=1e-10)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flowlib.operators import Attention, Past, Rotary, UnitLength
+from flowlib.operators import Attention, Rotary, Slot, UnitLength
 
 
 def pair(tokens=6, features=8):
@@ -62,11 +62,10 @@ def test_attention_sees_positions_and_keeps_them_with_a_past():
     torch.testing.assert_close(gamma.sum(-1), torch.ones(2, 3, 7, dtype=torch.float64))
     same = kernel.kernel(u[:, :1].expand(-1, 7, -1))[..., -1, :]  # equal tokens, told apart by their positions alone
     assert (same - 1 / 7).abs().max() > 1e-3
-    past = Past()
+    slot = Slot()
     for parts in ((0, 4), (4, 5), (5, 7)):
-        past.begin(1)
-        assert past.known == past.tokens == parts[0]
-        last = kernel(u[:, slice(*parts)], past=past)
+        assert slot.tokens == parts[0]
+        last = kernel(u[:, slice(*parts)], past=slot)
     torch.testing.assert_close(last, kernel(u)[:, 5:], rtol=0, atol=1e-12)
 
 

@@ -67,24 +67,24 @@ def test_an_elastic_model_is_the_discrete_one_in_as_many_steps_as_layers(scheme)
     assert all(torch.equal(p.grad, q.grad) for p, q in zip(elastic.parameters(), discrete.parameters()))
     assert elastic.flow.depth([0.5 / 7])[0][0] is elastic.flow.depth([0.0])[0][0]  # constant beyond the ends
     assert not torch.equal(elastic(tokens, 14), discrete(tokens, 14))
-    torch.testing.assert_close(elastic.doubled()(tokens), elastic(tokens), rtol=0, atol=1e-12)
+    torch.testing.assert_close(elastic.double_knots()(tokens), elastic(tokens), rtol=0, atol=1e-12)
 
 
 def test_a_doubled_model_says_the_same():
     lm = model()
-    fine = lm.doubled()
+    fine = lm.double_knots()
     assert fine.config.knots == 5 and fine.config.layers == 4 and not fine.training
     tokens = torch.randint(0, len(lm.config.vocabulary), (2, 9))
     for steps in (None, 2, 7):
         torch.testing.assert_close(fine(tokens, steps), lm(tokens, steps), rtol=0, atol=1e-12)
-    assert fine.doubled().config.knots == 9
+    assert fine.double_knots().config.knots == 9
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: model(depth="per_step", knots=None).doubled(), "only elastic and piecewise_linear .* have knots"),
-        (lambda: model(knots=1).doubled(), "at least 2 knots"),
+        (lambda: model(depth="per_step", knots=None).double_knots(), "only elastic and piecewise_linear .* have knots"),
+        (lambda: model(knots=1).double_knots(), "at least 2 knots"),
         (lambda: double_knots({"weight": torch.ones(1)}), "at least 2 knots under 'layers.', got 0"),
         (lambda: PiecewiseLinear(3, 1, middles=True), "one step has one middle"),
         (lambda: PiecewiseLinear(3, 0), "steps must be a whole number ≥ 1"),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import TokenEmbedding
-from flowlib.models.zoo.parts import Map, Parameters, assemble, attention, gated, local, stacked
+from flowlib.models.zoo.parts import Map, Parameters, assemble, attention, gated_local, local, stack
 from flowlib.models.zoo.settings import activation, rotary, rotary_share
 from flowlib.operators import Moments, Normalise, PreNorm, Rotary, Sphere
 
@@ -58,7 +58,7 @@ def _gpt2_layer(config, p: Parameters, k: int) -> list[PreNorm]:
     head_dim = config.hidden_size // config.num_attention_heads
     scale = 1.0 if config.scale_attn_weights else math.sqrt(head_dim)
     scale /= k + 1 if config.scale_attn_by_inverse_layer_idx else 1
-    qkv = _louder_queries(p.map(f"h.{k}.attn.c_attn", transposed=True), scale)
+    qkv = _scale_queries(p.map(f"h.{k}.attn.c_attn", transposed=True), scale)
     out = p.map(f"h.{k}.attn.c_proj", transposed=True)
     up, down = (p.map(f"h.{k}.mlp.{name}", transposed=True) for name in ("c_fc", "c_proj"))
     terms = (
@@ -71,7 +71,7 @@ def _gpt2_layer(config, p: Parameters, k: int) -> list[PreNorm]:
 def _gptj_layer(config, p: Parameters, name: str) -> list[PreNorm]:
     head_dim = config.hidden_size // config.num_attention_heads
     turn = Rotary(config.rotary_dim or head_dim, interleaved=True)
-    qkv = stacked(*(p.map(f"{name}.attn.{z}_proj") for z in "qkv"))
+    qkv = stack(*(p.map(f"{name}.attn.{z}_proj") for z in "qkv"))
     out = p.map(f"{name}.attn.out_proj")
     up, down = p.map(f"{name}.mlp.fc_in"), p.map(f"{name}.mlp.fc_out")
     terms = (
@@ -84,7 +84,7 @@ def _gptj_layer(config, p: Parameters, name: str) -> list[PreNorm]:
 def _neox_layer(config, p: Parameters, name: str) -> list[PreNorm]:
     heads = config.num_attention_heads
     turn = rotary(config, config.hidden_size // heads, rotary_share(config))
-    qkv = _sorted(p.map(f"{name}.attention.query_key_value"), heads)
+    qkv = _sort_heads(p.map(f"{name}.attention.query_key_value"), heads)
     up, down = p.map(f"{name}.mlp.dense_h_to_4h"), p.map(f"{name}.mlp.dense_4h_to_h")
     kernel = attention(qkv, p.map(f"{name}.attention.dense"), heads, causal=True, prepare=turn)
     return [
@@ -98,11 +98,11 @@ def _neox_layer(config, p: Parameters, name: str) -> list[PreNorm]:
 def _llama_layer(config, p: Parameters, name: str) -> list[PreNorm]:
     heads, groups = config.num_attention_heads, config.num_key_value_heads
     q, k, v, out = (p.map(f"{name}.self_attn.{z}_proj") for z in "qkvo")
-    qkv = stacked(q, _repeated(k, groups, heads // groups), _repeated(v, groups, heads // groups))
+    qkv = stack(q, _repeat_groups(k, groups, heads // groups), _repeat_groups(v, groups, heads // groups))
     turn = rotary(config, len(q[0]) // heads)
     kernel = attention(qkv, out, heads, causal=True, prepare=turn)
     gate, up, down = (p.map(f"{name}.mlp.{z}_proj") for z in ("gate", "up", "down"))
-    sieve = gated(gate, up, down, activation(config.hidden_act))
+    sieve = gated_local(gate, up, down, activation(config.hidden_act))
     return [
         PreNorm(kernel, _sphere(config), p.affine(f"{name}.input_layernorm")),
         PreNorm(sieve, _sphere(config), p.affine(f"{name}.post_attention_layernorm")),
@@ -122,17 +122,17 @@ def _sphere(config) -> Sphere:
     return Sphere(math.sqrt(config.hidden_size), config.hidden_size * config.rms_norm_eps)
 
 
-def _louder_queries(qkv: Map, scale: float) -> Map:
+def _scale_queries(qkv: Map, scale: float) -> Map:
     """W^Q and b^Q times `scale`: where scores are divided by another number than √d, queries carry the rest."""
     return qkv if scale == 1 else _rows(qkv, lambda w: torch.cat([scale * w[: len(w) // 3], w[len(w) // 3 :]]))
 
 
-def _sorted(qkv: Map, heads: int) -> Map:
+def _sort_heads(qkv: Map, heads: int) -> Map:
     """Rows (head, q k v, feature) as (q k v, head, feature): all queries first."""
     return _rows(qkv, lambda w: w.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2))
 
 
-def _repeated(z: Map, groups: int, times: int) -> Map:
+def _repeat_groups(z: Map, groups: int, times: int) -> Map:
     """Grouped queries: the keys (or values) of a group, once for each of its heads."""
     return _rows(z, lambda w: w.unflatten(0, (groups, -1)).repeat_interleave(times, 0).flatten(0, 1))
 

@@ -3,7 +3,7 @@
 from flowlib.flow.depth import Constant, PerStep
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import PatchEmbedding, TokenEmbedding
-from flowlib.models.zoo.parts import Map, Parameters, assemble, attention, local, stacked
+from flowlib.models.zoo.parts import Map, Parameters, assemble, attention, local, stack
 from flowlib.models.zoo.settings import activation
 from flowlib.operators import Moments, Normalise, PreNorm
 
@@ -74,7 +74,7 @@ def post_norm(eps: float) -> list[Moments | None]:
 
 
 def _bert_layer(config, p: Parameters, name: str) -> list:
-    qkv = stacked(*(p.map(f"{name}.attention.self.{z}") for z in ("query", "key", "value")))
+    qkv = stack(*(p.map(f"{name}.attention.self.{z}") for z in ("query", "key", "value")))
     heads = attention(qkv, p.map(f"{name}.attention.output.dense"), config.num_attention_heads)
     up, down = p.map(f"{name}.intermediate.dense"), p.map(f"{name}.output.dense")
     norms = p.affine(f"{name}.attention.output.LayerNorm"), p.affine(f"{name}.output.LayerNorm")
@@ -83,7 +83,7 @@ def _bert_layer(config, p: Parameters, name: str) -> list:
 
 def _albert_layer(config, p: Parameters, group: str, k: int) -> list:
     name = f"{group}.albert_layers.{k}"
-    qkv = stacked(*(p.map(f"{name}.attention.{z}") for z in ("query", "key", "value")))
+    qkv = stack(*(p.map(f"{name}.attention.{z}") for z in ("query", "key", "value")))
     heads = attention(qkv, p.map(f"{name}.attention.dense"), config.num_attention_heads)
     sieve = local(p.map(f"{name}.ffn"), p.map(f"{name}.ffn_output"), activation(config.hidden_act))
     return [heads, p.affine(f"{name}.attention.LayerNorm"), sieve, p.affine(f"{name}.full_layer_layer_norm")]
@@ -93,7 +93,7 @@ def _vit_layer(config, p: Parameters, names: dict[str, str], k: int) -> list[Pre
     layer = f"{names['layer']}.{k}"
     q, key, v, out, up, down = (p.map(f"{layer}.{names[z]}") for z in ("q", "k", "v", "out", "up", "down"))
     terms = (
-        attention(stacked(q, key, v), out, config.num_attention_heads),
+        attention(stack(q, key, v), out, config.num_attention_heads),
         local(up, down, activation(config.hidden_act)),
     )
     norms = (p.affine(f"{layer}.layernorm_{place}") for place in ("before", "after"))

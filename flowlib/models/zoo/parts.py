@@ -53,7 +53,7 @@ class Parameters:
         return [name for name in self.tensors if name not in self.asked]
 
 
-def stacked(*maps: Map) -> Map:
+def stack(*maps: Map) -> Map:
     """Maps of the same u, one above the other: as queries, keys and values are computed at once."""
     weight = torch.cat([w for w, _ in maps])
     if all(b is None for _, b in maps):
@@ -67,21 +67,21 @@ def attention(qkv: Map, out: Map, heads: int, **options) -> Attention:
     bias = qkv[1] is not None or out[1] is not None
     with UNFILLED:
         mine = Attention(dim, heads, bias=bias, head_dim=inner // heads, **options)
-    return _filled(mine, qkv=qkv, out=out)
+    return fill(mine, qkv=qkv, out=out)
 
 
 def local(up: Map, down: Map, activation: str) -> Local:
     bias = up[1] is not None or down[1] is not None
     with UNFILLED:
         mine = Local(up[0].shape[1], len(up[0]), activation, bias)
-    return _filled(mine, up=up, down=down)
+    return fill(mine, up=up, down=down)
 
 
-def gated(gate: Map, up: Map, down: Map, activation: str) -> GatedLocal:
+def gated_local(gate: Map, up: Map, down: Map, activation: str) -> GatedLocal:
     bias = any(b is not None for _, b in (gate, up, down))
     with UNFILLED:
         mine = GatedLocal(up[0].shape[1], len(up[0]), activation, bias)
-    return _filled(mine, gate=gate, up=up, down=down)
+    return fill(mine, gate=gate, up=up, down=down)
 
 
 def affine(scale: Tensor, shift: Tensor | None) -> Affine:
@@ -123,7 +123,7 @@ def linear(given: Map) -> nn.Linear:
     return mine
 
 
-def _filled(term: nn.Module, **maps: Map) -> nn.Module:
+def fill(term: nn.Module, **maps: Map) -> nn.Module:
     """The term with these linear maps in the places of its own; a bias that is lacking is zero, where it has one."""
     for name, (weight, bias) in maps.items():
         zero = weight.new_zeros(len(weight)) if getattr(term, name).bias is not None else None

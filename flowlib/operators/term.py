@@ -1,0 +1,73 @@
+"""A term: what the right-hand side of the equation is a sum of, and what a flow has to know of it.
+
+u_t ∈ Σ_i A_i(u, t) − N_S(t)(u):        a Term is one A_i.
+"""
+
+from typing import Any, Literal
+
+from torch import nn
+
+Causal = Literal[False, True, "volterra"]
+
+
+class Term(nn.Module):
+    """A vector field u ↦ A(u), (…, token, feature) → the same; with `is_substep`, a map (u, h) ↦ Φ(h) u.
+
+    What a `Flow` takes. A term of your own derives from it, writes `forward`, and sets what differs from the defaults:
+
+        class Drift(Term):
+            def forward(self, u):
+                return -u
+
+    The attributes may stand on the class, or be set in `__init__` where they depend on how a term was made.
+    """
+
+    sees_other_tokens: bool = False
+    """Does A(u)(x) depend on u elsewhere? Then a flow calls forward(u, weights=…, mask=…): `weights` are the relative
+    logarithms of the token grid's quadrature weights (`relative_log`), `mask` is bool (…, query, key), True = may
+    attend; either may be None. A causal term is also given `past=` (a `Slot`) where a flow is called with a past."""
+
+    needs_points: bool = False
+    """Does it need to know where the tokens are? Then forward gets points=…, (token, dims), too, and the flow has to be
+    called with a Grid."""
+
+    is_substep: bool = False
+    """Is it a whole substep, forward(u, h) = Φ(h) u, and no velocity? Such a flow has no limit Δt → 0."""
+
+    causal: Causal = False
+    """Whom does a token hear? False: all tokens. True: itself and those before it. "volterra": the same, its own cell
+    counted half."""
+
+
+class Wrapper(Term):
+    """A term made of another one, `term`: what a flow has to know of it is what it has to know of the one inside.
+
+    Raises: TypeError where what is inside is no Term, ValueError where it is a whole substep.
+    """
+
+    def __init__(self, term: Term):
+        super().__init__()
+        check_term(term, type(self).__name__)
+        if term.is_substep:
+            raise ValueError(
+                f"{type(self).__name__} is made of a vector field u ↦ A(u), and {type(term).__name__} is a whole "
+                "substep; give it to the flow as it is"
+            )
+        self.term = term
+
+    @staticmethod
+    def _of_inside(name: str) -> Any:
+        return property(lambda self: getattr(self.term, name))
+
+    sees_other_tokens = _of_inside("sees_other_tokens")
+    needs_points = _of_inside("needs_points")
+    causal = _of_inside("causal")
+
+
+def check_term(module: object, whose: str) -> None:
+    """Raises: TypeError where the module is no Term, saying what to do."""
+    if not isinstance(module, Term):
+        raise TypeError(
+            f"{whose} takes terms, and {type(module).__name__} is none; derive its class from flowlib.operators.Term, "
+            "and set sees_other_tokens = True there if it looks at other tokens"
+        )
