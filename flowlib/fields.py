@@ -8,11 +8,15 @@ domain as soon as each token carries the length (area, volume) that it stands fo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Rule = Literal["midpoint", "trapezoid"]
+Domain = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,7 @@ class Grid:
     points: Float[Tensor, "n dim"]
     weights: Float[Tensor, " n"]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.weights.shape != self.points.shape[:1] or not len(self.weights):
             raise ValueError(
                 f"a grid needs points (n, dim) and weights (n,) with n ≥ 1, got {tuple(self.points.shape)} and "
@@ -42,7 +46,7 @@ class Grid:
             )
 
     @staticmethod
-    def uniform(n: int, rule: str = "midpoint", domain: tuple = (0.0, 1.0)) -> "Grid":
+    def uniform(n: int, rule: Rule = "midpoint", domain: Domain = (0.0, 1.0)) -> "Grid":
         """n equally spaced points on [a, b], h = (b−a)/n (midpoint) or (b−a)/(n−1) (trapezoid).
 
         midpoint:  x_i = a + (i + ½)h, w_i = h.        trapezoid:  x_i = a + ih, w_i = h, ends h/2.
@@ -59,10 +63,12 @@ class Grid:
             weights = _fill(n, (b - a) / (n - 1))
             weights[[0, -1]] /= 2
             return Grid(_column(torch.linspace(a, b, n, dtype=torch.float64)), weights)
-        raise ValueError(f"unknown rule {rule!r}; known: 'midpoint', 'trapezoid' (and Grid.gauss, Grid.graded)")
+        raise ValueError(
+            f"unknown rule {rule!r}; known: {', '.join(map(repr, get_args(Rule)))} (and Grid.gauss, Grid.graded)"
+        )
 
     @staticmethod
-    def gauss(n: int, domain: tuple = (0.0, 1.0)) -> "Grid":
+    def gauss(n: int, domain: Domain = (0.0, 1.0)) -> "Grid":
         """Gauss–Legendre: the n roots of the Legendre polynomial P_n, carried to [a, b].
 
         Error: exact for polynomials of degree ≤ 2n−1; faster than any power of 1/n on an analytic field.
@@ -73,7 +79,7 @@ class Grid:
         return Grid(_column(a + (b - a) * (x + 1) / 2), w * (b - a) / 2)
 
     @staticmethod
-    def graded(n: int, power: float = 2.0, domain: tuple = (0.0, 1.0)) -> "Grid":
+    def graded(n: int, power: float = 2.0, domain: Domain = (0.0, 1.0)) -> "Grid":
         """Cells between the edges a + (b−a)(i/n)^power: small near a, wide near b. power = 1 is uniform.
 
         points: the midpoints of the cells; weights: the widths of the cells. Error: O(n⁻²) (midpoint rule).
@@ -133,7 +139,7 @@ class Grid:
         """Σ_i w_i: the length (area, volume) of the domain."""
         return self.weights.sum().item()
 
-    def to(self, *args, **kwargs) -> "Grid":
+    def to(self, *args: Any, **kwargs: Any) -> "Grid":
         """The same grid with another dtype or on another device."""
         return Grid(self.points.to(*args, **kwargs), self.weights.to(*args, **kwargs))
 
@@ -153,7 +159,7 @@ class Grid:
         return (values.movedim(dim, -1) * self.weights.to(values)).sum(-1)
 
 
-def _interval(domain: tuple) -> tuple:
+def _interval(domain: Domain) -> Domain:
     a, b = domain
     if not -np.inf < a < b < np.inf:
         raise ValueError(f"a domain is (a, b) with a < b, both finite; got {domain}")

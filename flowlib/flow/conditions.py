@@ -22,7 +22,7 @@ def order_of(scheme: Scheme, terms: int = 2, most: int = MOST, tolerance: float 
     Error: exact, for shares and weights right to `tolerance`. Raises: ValueError for fewer than one term.
     Source: Hairer, Lubich, Wanner, Geometric Numerical Integration, III.5 (splitting as words of operators).
     """
-    worst = {}
+    worst: dict[int, float] = {}
     for word, got, wanted in _conditions(scheme, terms, most):
         worst[len(word)] = max(worst.get(len(word), 0.0), abs(got - wanted))
     failed = [p for p, gap in worst.items() if not gap <= tolerance]

@@ -6,6 +6,7 @@ terms at any list of depths s = t/T in [0, 1]. It is asked once for all steps of
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,21 +26,21 @@ class Depth(nn.Module):
         self.copies, self.steps = copies, steps
         self.layers = nn.ModuleList()
 
-    def attach(self, terms: Sequence[nn.Module]) -> "Depth":
+    def attach(self, terms: Sequence[nn.Module]) -> Self:
         if len(self.layers):
             raise ValueError("this depth already belongs to a flow; make a new one for each flow")
         for k in range(self.copies):
             layer = nn.ModuleList(copy.deepcopy(term) for term in terms)
             for module in layer.modules() if k else ():
-                if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                if callable(reset := getattr(module, "reset_parameters", None)):
+                    reset()
             self.layers.append(layer)
         return self
 
-    @property
-    def pattern(self) -> nn.ModuleList:
-        """The first copy of the terms."""
-        return self.layers[0]
+    def terms(self, k: int) -> list[Any]:
+        """Copy number k of the terms, from 0."""
+        layer: Any = self.layers[k]
+        return list(layer)
 
     def check_steps(self, steps: int) -> None:
         """Raises: ValueError where a flow with these parameters cannot be taken in so many steps; by default it can."""
@@ -54,8 +55,8 @@ class Constant(Depth):
     def __init__(self, steps: int = 1):
         super().__init__(1, _count(steps, "steps"))
 
-    def forward(self, depths):
-        return [list(self.layers[0]) for _ in depths]
+    def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
+        return [self.terms(0) for _ in depths]
 
 
 class PerStep(Depth):
@@ -64,8 +65,8 @@ class PerStep(Depth):
     def __init__(self, n: int):
         super().__init__(_count(n, "n"), n)
 
-    def forward(self, depths):
-        return [list(self.layers[min(int(s * self.copies), self.copies - 1)]) for s in depths]
+    def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
+        return [self.terms(min(int(s * self.copies), self.copies - 1)) for s in depths]
 
 
 class PiecewiseLinear(Depth):
@@ -85,13 +86,13 @@ class PiecewiseLinear(Depth):
         if self.inset == 0.5 and knots > 1:
             raise ValueError(f"one step has one middle, which has no room for {knots} knots; give more steps")
 
-    def forward(self, depths):
+    def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
         return [self._at(s) for s in depths]
 
     def _at(self, s: float) -> list[nn.Module]:
         k, share = self._place(s)
-        here = self.layers[k]
-        return [between(*pair, share) for pair in zip(here, self.layers[k + 1])] if share else list(here)
+        here = self.terms(k)
+        return [between(*pair, share) for pair in zip(here, self.terms(k + 1))] if share else here
 
     def _place(self, s: float) -> tuple[int, float]:
         """The knot at or before the depth s, and how far s is on the way to the next one."""
@@ -109,13 +110,14 @@ def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
     One fused product and sum for each parameter, and no copy of the knots before it: that is why it costs next to
     nothing beside the work of a step (`flowlib bench` measures it).
     """
-    module = twin(first)
+    module: Any = twin(first)
+    other: Any = second
     for name, p in first._parameters.items():
         if p is not None:
-            module._parameters[name] = torch.lerp(p, second._parameters[name], share)
+            module._parameters[name] = torch.lerp(p, other._parameters[name], share)
     for name, child in first._modules.items():
         if child is not None:
-            module._modules[name] = between(child, second._modules[name], share)
+            module._modules[name] = between(child, other._modules[name], share)
     return module
 
 
@@ -131,8 +133,8 @@ def double_knots(tensors: Mapping[str, Tensor], layers: str = "layers.") -> dict
     doubled = {}
     for name, tensor in tensors.items():
         if name.startswith(layers):
-            k, _, rest = name[len(layers) :].partition(".")
-            knots.setdefault(int(k), {})[rest] = tensor
+            number, _, rest = name[len(layers) :].partition(".")
+            knots.setdefault(int(number), {})[rest] = tensor
         else:
             doubled[name] = tensor
     if len(knots) < 2:

@@ -89,8 +89,8 @@ class Flow(nn.Module):
 
     @property
     def terms(self) -> list[Term]:
-        """The terms at the first of the depth's copies: what they are (not their parameters) is so at every depth."""
-        return list(self.depth.pattern)
+        """The terms of the first copy: at other depths they have other parameters, and are the same otherwise."""
+        return self.depth.terms(0)
 
     def forward(
         self,
@@ -259,7 +259,7 @@ def _one_each(
     """A constraint (or None) for each of the terms. Raises: as `Flow` does."""
     if not len(terms):
         raise ValueError("a flow needs at least one term, got none")
-    if not isinstance(constraints, list | tuple):
+    if constraints is None or isinstance(constraints, nn.Module):
         constraints = [constraints] * len(terms)
     if len(constraints) != len(terms):
         raise ValueError(

@@ -8,9 +8,18 @@ A_i alone. A scheme says which substeps, in which order, with which share of Δt
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
-Field = TypeVar("Field")
+
+class Vector(Protocol):
+    """What can be added, subtracted and stretched: a tensor, an array, a number."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, other: Any, /) -> Any: ...
+
+
+Field = TypeVar("Field", bound=Vector)
 Substep = Callable[[Field, float], Field]  # (u, h) ↦ Φ(h) u
 Path = tuple[float, tuple[tuple[int, float], ...]]  # c, ((i_1, a_1), …, (i_k, a_k)) in the order they are taken
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from flowlib.fields import Grid
 from flowlib.flow.equation import Flow, Increment
 from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm
 
@@ -86,7 +87,15 @@ class Budget:
 
 
 @torch.no_grad()
-def budget(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, weights=None, heads: bool = False) -> Budget:
+def budget(
+    flow: Flow,
+    u0: Tensor,
+    steps: int | None = None,
+    *,
+    mask: Tensor | None = None,
+    weights: Tensor | Grid | None = None,
+    heads: bool = False,
+) -> Budget:
     """The account of flow(u0, steps, mask=…, weights=…): every scheme, substep and constraint.
 
     u0 (…, token, feature). heads: a row for each head of attention (its output map W^O is a sum over heads), and one

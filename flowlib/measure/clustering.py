@@ -7,6 +7,7 @@ Source: Geshkovski, Letrouit, Polyanskiy, Rigollet, arXiv:2305.05465 (clusters) 
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -30,8 +31,7 @@ def particles(dim: int, beta: float = 1.0, horizon: float = 8.0, steps: int = 40
     unit = torch.eye(dim, dtype=torch.float64)
     attention.qkv.weight.copy_(unit.repeat(3, 1))
     attention.out.weight.copy_(value * unit)
-    how = dict(substep="rk4", tangent=True, horizon=horizon, steps=steps)
-    return Flow([attention], Sphere(), depth=Constant(), **how)
+    return Flow([attention], Sphere(), depth=Constant(), substep="rk4", tangent=True, horizon=horizon, steps=steps)
 
 
 def equiangular(n: int, cosine: float, dim: int | None = None) -> Tensor:
@@ -60,7 +60,9 @@ def equiangular_rate(cosine: Tensor, n: int, beta: float = 1.0) -> Tensor:
     return 2 * pull * (1 - cosine) * ((n - 1) * cosine + 1) / (1 + (n - 1) * pull)
 
 
-def equiangular_cosine(start: float, n: int, beta: float, times, substeps: int = 16) -> Tensor:
+def equiangular_cosine(
+    start: float, n: int, beta: float, times: Iterable[float] | Tensor, substeps: int = 16
+) -> Tensor:
     """c at the times (time,), the first of them with c = start. Error: O(h⁴), h = the gap of two times / substeps."""
     times = torch.as_tensor(times, dtype=torch.float64)
     cosines = [torch.tensor(start, dtype=torch.float64)]
@@ -135,7 +137,7 @@ def collapse_time(times: Tensor, cosine: Tensor, level: float = 0.99) -> float:
     reached = (cosine >= level).nonzero()
     if not len(reached):
         return math.inf
-    k = reached[0].item()
+    k = int(reached[0])
     if k == 0:
         return times[0].item()
     share = (level - cosine[k - 1]) / (cosine[k] - cosine[k - 1])

@@ -13,7 +13,14 @@ from flowlib.measure.budgets import attention_of, kernel_of
 
 
 @torch.no_grad()
-def kernels_of(flow: Flow, u0: Tensor, steps: int | None = None, *, mask=None, weights=None) -> Tensor:
+def kernels_of(
+    flow: Flow,
+    u0: Tensor,
+    steps: int | None = None,
+    *,
+    mask: Tensor | None = None,
+    weights: Tensor | Grid | None = None,
+) -> Tensor:
     """The kernel at the start of each attention substep on the way of flow(u0): (substep, …, head, query, key).
 
     Error: exact. Raises: ValueError where the flow has no attention.

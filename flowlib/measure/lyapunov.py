@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
+from flowlib.fields import Grid
 from flowlib.flow.equation import Flow
 from flowlib.measure.stability import plain_attention
+
+Piece = tuple[Callable[[Tensor], Tensor], Tensor]  # a step as a map of a flat vector, and where it is taken
 
 
 @torch.no_grad()
@@ -26,8 +29,8 @@ def exponents(
     *,
     token: int | None = None,
     sweeps: int = 8,
-    mask=None,
-    weights=None,
+    mask: Tensor | None = None,
+    weights: Tensor | Grid | None = None,
     seed: int = 0,
 ) -> Tensor:
     """The k largest λ_i of the trajectory from u0 (token, feature), (k,), the largest first.
@@ -60,7 +63,7 @@ def exponents(
     return logs / flow.horizon
 
 
-def _pieces(maps: list[Callable], u0: Tensor, token: int | None) -> list[tuple[Callable, Tensor]]:
+def _pieces(maps: list[Callable], u0: Tensor, token: int | None) -> list[Piece]:
     """Each step as a map of a flat vector, with the point at which it is taken."""
     pieces, u = [], u0
     for step in maps:
@@ -69,17 +72,17 @@ def _pieces(maps: list[Callable], u0: Tensor, token: int | None) -> list[tuple[C
     return pieces
 
 
-def _flatten(step: Callable, u: Tensor, token: int | None) -> tuple[Callable, Tensor]:
+def _flatten(step: Callable, u: Tensor, token: int | None) -> Piece:
     if token is None:
         return lambda v: step(v.view_as(u)).flatten(), u.flatten()
     place = torch.arange(len(u), device=u.device) == token % len(u)
     return lambda v: step(torch.where(place[:, None], v, u))[token], u[token]
 
 
-def _push(pieces, basis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _push(pieces: list[Piece], basis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The basis (dim, k) carried along, orthogonal again after each step; the product of all R (k, k) as a matrix and
     the logarithm of its scale; and Σ log |R_ii| (k,)."""
-    whole, scale, logs = torch.eye(basis.shape[1]).to(basis), 0, 0
+    whole, scale, logs = torch.eye(basis.shape[1]).to(basis), basis.new_zeros(()), basis.new_zeros(())
     for f, at in pieces:
         carried = vmap(lambda v: jvp(f, (at,), (v,))[1], in_dims=1, out_dims=1)(basis)  # noqa: B023
         basis, r = torch.linalg.qr(carried)
@@ -88,7 +91,7 @@ def _push(pieces, basis: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return basis, whole, scale, logs
 
 
-def _pull(pieces, basis: Tensor) -> Tensor:
+def _pull(pieces: list[Piece], basis: Tensor) -> Tensor:
     """The same with the transposed derivatives, from the last step to the first."""
     for f, at in reversed(pieces):
         pull = vjp(f, at)[1]

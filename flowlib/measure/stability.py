@@ -7,7 +7,7 @@ A velocity here is any function u ↦ f(u) of torch operations, (…) → (…);
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -70,7 +70,7 @@ def lipschitz(velocity: Velocity, u: Tensor, iterations: int = 500, tolerance: f
     v = torch.randn(u.shape, generator=generator, dtype=torch.float64).to(u)
     size = 0.0
     with plain_attention():
-        _, backwards = torch.func.vjp(velocity, u)
+        backwards = torch.func.vjp(velocity, u)[1]
         for _ in range(iterations):
             v = v / v.norm()
             forwards = torch.func.jvp(velocity, (u,), (v,))[1]
@@ -166,7 +166,7 @@ def sharpness(
             before, found = found, sum((x * y).sum().item() for x, y in zip(v, product))
             if abs(found - before) <= tolerance * abs(found):
                 return found
-            v = product
+            v = list(product)
     raise ValueError(
         f"the sharpness must stand still, and after {iterations} iterations it moved from {before:.6g} to {found:.6g}; "
         "give more of them, or a larger tolerance"
@@ -174,7 +174,7 @@ def sharpness(
 
 
 @contextmanager
-def plain_attention():
+def plain_attention() -> Iterator[None]:
     """torch's fused attention has no derivative forwards, and no second one: inside, the plain formula is used.
 
     What torch 2.15 says of its own torch.jit.script when it first takes a derivative forwards is not shown.

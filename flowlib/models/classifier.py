@@ -1,11 +1,13 @@
 """What classifiers of pictures and of shapes share: where tokens are, the integral mean, and the classes."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.fields import Grid
 from flowlib.models.shape import FlowModel, FlowShape
 
 
@@ -32,34 +34,44 @@ class FlowClassifier(FlowModel):
 
     The mean over tokens is an integral over the domain: with quadrature weights it does not depend on where the tokens
     were put. p(class) = softmax(scores).
-    inputs: numbers that a token brings along; dims: of its place; how: for the terms (`FlowShape.terms`).
+    inputs: numbers that a token brings along; dims: of its place; waves: frequencies of the position; near: for the
+    terms (`FlowShape.terms`).
     """
 
-    def __init__(self, config: FlowShape, inputs: int, dims: int, **how):
+    def __init__(
+        self,
+        config: FlowShape,
+        *,
+        inputs: int,
+        dims: int,
+        waves: int,
+        classes: int,
+        near: nn.Module | None = None,
+    ):
         super().__init__()
         self.config = c = config
-        terms = c.terms(**how)
+        terms = c.terms(near=near)
         self.constraint = c.constraint()
         self.embed = nn.Linear(inputs, c.width, bias=False)
-        self.position = Position(dims, c.width, c.waves)
+        self.position = Position(dims, c.width, waves)
         self.flow = c.flow(terms, self.constraint)
-        self.head = nn.Linear(c.width, c.classes)
+        self.head = nn.Linear(c.width, classes)
         self._initialise()
 
-    def _classify(self, u0: Tensor, weights, steps: int | None) -> Tensor:
+    def _classify(self, u0: Tensor, weights: Tensor | Grid | None, steps: int | None) -> Tensor:
         """Scores (…, class); weights: a Grid, or (…, token)."""
         return self.read_out(self.flow(u0, steps, weights=weights, save="final").final, weights)
 
-    def read_out(self, u: Tensor, weights=None) -> Tensor:
+    def read_out(self, u: Tensor, weights: Tensor | Grid | None = None) -> Tensor:
         """E ∫ u dx / |Ω|, (…, class): what the model would say if it stopped at u."""
-        return self.head(integral_mean(u, getattr(weights, "weights", weights)))
+        return self.head(integral_mean(u, weights.weights if isinstance(weights, Grid) else weights))
 
     def _begin(self, tokens: Tensor, points: Tensor) -> Tensor:
         """u(x, 0) = P(W a(x) + φ(x))."""
         u = F.dropout(self.embed(tokens) + self.position(points), self.config.dropout, self.training)
         return u if self.config.norm == "pre" else self.constraint.project(u)
 
-    def loss(self, *inputs, targets: Tensor, **options) -> Tensor:
+    def loss(self, *inputs: Any, targets: Tensor, **options: Any) -> Tensor:
         """−mean log p(class), in nats."""
         return F.cross_entropy(self(*inputs, **options), targets)
 

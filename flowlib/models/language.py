@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,8 @@ class FlowConfig(FlowShape):
     @classmethod
     def from_dict(cls, values: dict) -> "FlowConfig":
         config = super().from_dict(values)
-        return replace(config, vocabulary=Vocabulary(**config.vocabulary))
+        stored: Any = config.vocabulary  # as JSON has it
+        return replace(config, vocabulary=Vocabulary(**stored))
 
 
 class FlowLM(FlowModel):

@@ -41,7 +41,7 @@ class FlowPoints(FlowClassifier):
     Config = PointsConfig
 
     def __init__(self, config: PointsConfig):
-        super().__init__(config, inputs=RADII, dims=3)
+        super().__init__(config, inputs=RADII, dims=3, waves=config.waves, classes=config.classes)
 
     def forward(self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None) -> Tensor:
         points, weights = self._unpack(points, weights)
@@ -64,7 +64,8 @@ class FlowPoints(FlowClassifier):
     def _unpack(self, points: Tensor | Grid, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Points and weights in the model's own number format, checked."""
         if isinstance(points, Grid):
-            points, weights = points.points.to(self.head.weight), points.weights
+            grid = points
+            points, weights = grid.points.to(self.head.weight), grid.weights
         if points.ndim < 2 or points.shape[-1] != 3 or not points.is_floating_point():
             raise ValueError(
                 f"points must be floats (…, point, 3), got {points.dtype} of shape {tuple(points.shape)}; a surface "

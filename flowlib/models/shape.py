@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.files import load_tensors, replace_folder, save_tensors
-from flowlib.flow.depth import Constant, PerStep, PiecewiseLinear
+from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
-from flowlib.operators import ACTIVATIONS, Attention, Local, Moments, Normalise, PreNorm, Sphere
+from flowlib.operators import ACTIVATIONS, Attention, Constraint, Local, Moments, Normalise, PreNorm, Sphere, Term
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class FlowShape:
 
     COUNTS: ClassVar[tuple[str, ...]] = ("width", "heads", "layers", "hidden")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in self.COUNTS:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
@@ -90,32 +90,40 @@ class FlowShape:
 
     REQUIRED: ClassVar[frozenset[str]] = frozenset()
 
-    def constraint(self) -> nn.Module:
+    def constraint(self) -> Constraint:
         """The set that the field is held on, or that its terms look at it through (pre)."""
         return Sphere(math.sqrt(self.width), self.width * 1e-5) if self.norm == "sphere" else Moments(eps=1e-5)
 
-    def terms(self, *, causal: bool = False, near: nn.Module | None = None) -> list[nn.Module]:
+    def terms(self, *, causal: bool = False, near: nn.Module | None = None) -> list[Term]:
         """Attention and the local term, in the order in which a step takes them."""
         attention = Attention(self.width, self.heads, causal=causal, bias=self.bias, dropout=self.dropout, near=near)
         local = Local(self.width, self.hidden * self.width, self.activation, bias=self.bias, dropout=self.dropout)
+        terms: list[Term] = [attention, local]
         if self.norm == "pre":
-            attention, local = (PreNorm(term, Moments(eps=1e-5)) for term in (attention, local))
-        return [attention, local] if self.first == "attention" else [local, attention]
+            terms = [PreNorm(term, Moments(eps=1e-5)) for term in terms]
+        return terms if self.first == "attention" else terms[::-1]
 
-    def flow(self, terms: Sequence[nn.Module], constraint: nn.Module) -> Flow:
+    def flow(self, terms: Sequence[Term], constraint: Constraint) -> Flow:
         """The equation of these terms, on the constraint or, for pre-norm, free with a last norm as read-out."""
-        readout = Normalise(Moments(eps=1e-5)) if self.norm == "pre" else None
-        how = dict(substep=self.substep, steps=self.steps, tangent=self.tangent, readout=readout)
-        return Flow(terms, None if self.norm == "pre" else constraint, self.scheme, DEPTHS[self.depth](self), **how)
+        return Flow(
+            terms,
+            None if self.norm == "pre" else constraint,
+            self.scheme,
+            DEPTHS[self.depth](self),
+            substep=self.substep,
+            steps=self.steps,
+            tangent=self.tangent,
+            readout=Normalise(Moments(eps=1e-5)) if self.norm == "pre" else None,
+        )
 
 
-DEPTHS = {
+DEPTHS: dict[str, Callable[[FlowShape], Depth]] = {
     "per_step": lambda c: PerStep(c.layers),
     "piecewise_linear": lambda c: PiecewiseLinear(c.knots or c.layers + 1, c.layers),
     "elastic": lambda c: PiecewiseLinear(c.knots or c.layers, c.layers, middles=True),
     "constant": lambda c: Constant(c.layers),
 }
-KNOWN = {
+KNOWN: dict[str, Collection[str]] = {
     "norm": ("post", "pre", "sphere"),
     "depth": DEPTHS,
     "first": ("attention", "local"),

@@ -35,7 +35,7 @@ class VisionConfig(FlowShape):
 
     COUNTS: ClassVar[tuple[str, ...]] = ("pixels", "tokens", "patch", "channels", "classes", "waves", *FlowShape.COUNTS)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.near and self.near % 2 == 0:
             raise ValueError(f"near must be odd (a token and as many on either side), or 0; got {self.near}")
@@ -54,11 +54,12 @@ class FlowVision(FlowClassifier):
     """
 
     Config = VisionConfig
+    offsets: Tensor
 
     def __init__(self, config: VisionConfig):
         c = config
         near = Neighbourhood(c.width, 1 / c.tokens, c.near) if c.near else None
-        super().__init__(c, inputs=c.channels * c.patch**2, dims=2, near=near)
+        super().__init__(c, inputs=c.channels * c.patch**2, dims=2, waves=c.waves, classes=c.classes, near=near)
         self.grid = square(c.tokens)
         offsets = (torch.arange(c.patch) - (c.patch - 1) / 2) / c.pixels
         self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)

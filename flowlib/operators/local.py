@@ -1,12 +1,17 @@
 """Term III: the feed-forward network, local over tokens. What happens at x depends on u(x) alone."""
 
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.operators.constraint import Constraint
 from flowlib.operators.term import Term, Wrapper
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,  # the projection onto u ≥ 0
     "gelu": F.gelu,
     "gelu_tanh": lambda v: F.gelu(v, approximate="tanh"),
@@ -91,7 +96,7 @@ class Affine(Term):
 class Normalise(nn.Module):
     """N(u) = a ⊙ P(u) + b: a constraint's projection, then the learned scale and shift (if there are any)."""
 
-    def __init__(self, constraint: nn.Module, affine: Affine | None = None):
+    def __init__(self, constraint: Constraint, affine: Affine | None = None):
         super().__init__()
         self.constraint, self.affine = constraint, affine
 
@@ -103,11 +108,11 @@ class Normalise(nn.Module):
 class PreNorm(Wrapper):
     """A ∘ N: the term acts on the normalised field, while u itself stays free (pre-norm)."""
 
-    def __init__(self, term: Term, constraint: nn.Module, affine: Affine | None = None):
+    def __init__(self, term: Term, constraint: Constraint, affine: Affine | None = None):
         super().__init__(term)
         self.normalise = Normalise(constraint, affine)
 
-    def forward(self, u: Tensor, **context) -> Tensor:
+    def forward(self, u: Tensor, **context: Any) -> Tensor:
         return self.term(self.normalise(u), **context)
 
 
@@ -119,11 +124,11 @@ class Pull(Wrapper):
     Source: Loshchilov et al., arXiv:2410.01131, where α is called an eigen learning rate.
     """
 
-    def __init__(self, term: Term, constraint: nn.Module, dim: int, rate: float = 0.05):
+    def __init__(self, term: Term, constraint: Constraint, dim: int, rate: float = 0.05):
         super().__init__(term)
         self.constraint, self.rate = constraint, nn.Parameter(torch.full((dim,), rate))
 
-    def forward(self, u: Tensor, **context) -> Tensor:
+    def forward(self, u: Tensor, **context: Any) -> Tensor:
         return self.rate * (self.constraint.project(self.term(u, **context)) - u)
 
 
@@ -146,12 +151,13 @@ class LiteralLocal(Term):
         super().__init__()
         if len(widths) < 2 or widths[0] != widths[-1]:
             raise ValueError(f"widths must start and end with the field's own number of features, got {widths}")
-        self.maps = nn.ModuleList(nn.Linear(a, b, bias) for a, b in zip(widths[:-1], widths[1:]))
+        self.maps = nn.ModuleList(nn.Linear(a, b, bias) for a, b in pairwise(widths))
+        self.wider = [b - a for a, b in pairwise(widths)]  # by how many features each map widens the field
 
     def forward(self, u: Tensor, dt: float) -> Tensor:
         v = u
-        for j, linear in enumerate(self.maps):
-            same = F.pad(v, (0, linear.out_features - linear.in_features))  # E_j v: pads with zeros, or drops features
+        for j, (linear, wider) in enumerate(zip(self.maps, self.wider)):
+            same = F.pad(v, (0, wider))  # E_j v: pads with zeros, or drops features
             v = same + dt * (linear(v) - same)
             if j + 1 < len(self.maps):
                 v = F.relu(v)  # P_S2

@@ -92,6 +92,8 @@ class Moments(Constraint):
     eps: as in `project_moments`; layer norm as torch computes it is Moments(eps=1e-5).
     """
 
+    weights: Tensor | None
+
     def __init__(self, mean: Profile = 0.0, std: Profile = 1.0, eps: float = 0.0, weights: Tensor | None = None):
         super().__init__()
         _check_eps(eps)
@@ -108,10 +110,10 @@ class Moments(Constraint):
             _check_positive(std, f"std at t = {t:g}")
         return (self.mean(t) if callable(self.mean) else self.mean), std
 
-    def project(self, v, t=0.0):
+    def project(self, v: Tensor, t: float = 0.0) -> Tensor:
         return _moments(v, *self.at(t), self.eps, self.weights)
 
-    def tangent(self, u, v, t=0.0):
+    def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
         dtype, u, v = u.dtype, _widen(u), _widen(v)
         spread = u - _mean(u, self.weights)
         v = v - _mean(v, self.weights)
@@ -119,19 +121,19 @@ class Moments(Constraint):
         along = _mean(spread * v, self.weights) / torch.where(variance > 0, variance, 1.0)
         return (v - along * spread).to(dtype)
 
-    def defect(self, u, t=0.0):
+    def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
         mean, std = self.at(t)
         m = _mean(u, self.weights)
         s = _mean((u - m) ** 2, self.weights).sqrt()
         return torch.hypot(m - mean, s - std).squeeze(-1)
 
-    def carry(self, u, t0, t1):
+    def carry(self, u: Tensor, t0: float, t1: float) -> Tensor:
         if not self.moving:
             return u
         (mean0, std0), (mean1, std1) = self.at(t0), self.at(t1)
         return mean1 + std1 / std0 * (u - mean0)
 
-    def velocity(self, u, t):
+    def velocity(self, u: Tensor, t: float) -> Tensor:
         if not self.moving:
             return torch.zeros_like(u)
         now = torch.tensor(float(t), dtype=u.dtype, device=u.device)
@@ -139,20 +141,20 @@ class Moments(Constraint):
         mean, std = self.at(t)
         return rate(self.mean) + rate(self.std) / std * (u - mean)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"mean={self.mean}, std={self.std}, eps={self.eps}"
 
 
 class NonNegative(Constraint):
     """S2 = {u ≥ 0}, a convex cone; its projection is ReLU. Tangent cone: any v where u > 0, v ≥ 0 where u = 0."""
 
-    def project(self, v, t=0.0):
+    def project(self, v: Tensor, t: float = 0.0) -> Tensor:
         return F.relu(v)
 
-    def tangent(self, u, v, t=0.0):
+    def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
         return torch.where(u > 0, v, F.relu(v))
 
-    def defect(self, u, t=0.0):
+    def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
         return F.relu(-u).norm(dim=-1)
 
 
@@ -165,18 +167,18 @@ class Sphere(Constraint):
         _check_eps(eps)
         self.radius, self.eps = radius, eps
 
-    def project(self, v, t=0.0):
+    def project(self, v: Tensor, t: float = 0.0) -> Tensor:
         return _sphere(v, self.radius, self.eps)
 
-    def tangent(self, u, v, t=0.0):
+    def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
         dtype, u, v = u.dtype, _widen(u), _widen(v)
         square = u.square().sum(-1, keepdim=True)
         return (v - (u * v).sum(-1, keepdim=True) / torch.where(square > 0, square, 1.0) * u).to(dtype)
 
-    def defect(self, u, t=0.0):
+    def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
         return (u.norm(dim=-1) - self.radius).abs()
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"radius={self.radius}, eps={self.eps}"
 
 
@@ -191,7 +193,7 @@ def _widen(v: Tensor) -> Tensor:
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
 
-def _moments(v, mean, std, eps, weights) -> Tensor:
+def _moments(v: Tensor, mean: float | Tensor, std: float | Tensor, eps: float, weights: Tensor | None) -> Tensor:
     v, dtype = _widen(v), v.dtype
     if v.dtype != dtype:
         return _moments(v, mean, std, eps, weights).to(dtype)
@@ -208,7 +210,7 @@ def _moments(v, mean, std, eps, weights) -> Tensor:
     return mean + std * spread / positive.sqrt()
 
 
-def _sphere(v, radius, eps) -> Tensor:
+def _sphere(v: Tensor, radius: float | Tensor, eps: float) -> Tensor:
     v, dtype = _widen(v), v.dtype
     if v.dtype != dtype:
         return _sphere(v, radius, eps).to(dtype)
@@ -222,7 +224,7 @@ def _find_constant(v: Tensor, weights: Tensor | None) -> Tensor:
     return spread <= 4 * torch.finfo(v.dtype).eps * v.abs().amax(-1)
 
 
-def _check_moments(v, std, eps, weights) -> None:
+def _check_moments(v: Tensor, std: float | Tensor, eps: float, weights: Tensor | None) -> None:
     if v.ndim < 1 or v.shape[-1] < 2:
         raise ValueError(f"mean and spread need v (…, feature) with at least 2 features, got {tuple(v.shape)}")
     if weights is not None and weights.shape != v.shape[-1:]:
@@ -243,7 +245,7 @@ def _check_finite(v: Tensor) -> None:
         )
 
 
-def _check_positive(value, what: str) -> None:
+def _check_positive(value: float | Tensor, what: str) -> None:
     if torch.compiler.is_compiling():
         return
     if not bool((torch.as_tensor(value) > 0).all()):

@@ -4,6 +4,8 @@ Both are maps (z, first) ↦ z for `Attention(prepare=…)`: z (…, head, token
 `first`.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ class Rotary(nn.Module):
 
     def angles(self, first: int, tokens: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """cos xω and sin xω, each (token, dim/2), for x = first, first + 1, …"""
-        number = dict(dtype=self.precision, device=like.device)
+        number: dict[str, Any] = dict(dtype=self.precision, device=like.device)
         frequencies = 1 / self.base ** (torch.arange(0, self.dim, 2, **number) / self.dim)
         angles = torch.arange(first, first + tokens, **number)[:, None] * frequencies
         return angles.cos().to(like.dtype), angles.sin().to(like.dtype)

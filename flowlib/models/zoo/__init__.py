@@ -1,6 +1,6 @@
 """Known architectures read as splittings of the equation."""
 
-from flowlib.models.zoo.huggingface import EmbeddedFlow, from_huggingface
+from flowlib.models.zoo.huggingface import READERS, EmbeddedFlow, Reader, from_huggingface
 from flowlib.models.zoo.own import macaron, ngpt
 from flowlib.models.zoo.pretrained import minilm
 from flowlib.models.zoo.table import ARCHITECTURES, Architecture, describe
@@ -10,6 +10,8 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "EmbeddedFlow",
+    "READERS",
+    "Reader",
     "describe",
     "from_huggingface",
     "from_torch",

@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import TokenEmbedding
-from flowlib.models.zoo.parts import Map, Parameters, assemble, attention, gated_local, local, stack
+from flowlib.models.zoo.parts import Config, Map, Parameters, assemble, attention, gated_local, local, stack
 from flowlib.models.zoo.settings import activation, rotary, rotary_share
-from flowlib.operators import Moments, Normalise, PreNorm, Rotary, Sphere
+from flowlib.operators import Moments, Normalise, PreNorm, Rotary, Sphere, Term
 
 
-def gpt2(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+def gpt2(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """Pre-norm Lie, causal:  u_t = A(N_1 u) + L(N_2 u); positions are added to u(0).
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019).
@@ -23,7 +23,7 @@ def gpt2(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return TokenEmbedding(p["wte.weight"], p["wpe.weight"]), flow
 
 
-def gptj(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+def gptj(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """Additive, causal, rotary:  u_t = A(N u) + L(N u), both from the same u, with one norm N.
 
     Source: Wang, Komatsuzaki, GPT-J-6B (2021).
@@ -33,7 +33,7 @@ def gptj(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return TokenEmbedding(p["wte.weight"]), flow
 
 
-def gpt_neox(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+def gpt_neox(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """Additive, causal, rotary:  u_t = A(N_1 u) + L(N_2 u), both from the same u; without use_parallel_residual, Lie.
 
     Source: Black et al., arXiv:2204.06745.
@@ -44,7 +44,7 @@ def gpt_neox(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return TokenEmbedding(p["embed_in.weight"]), flow
 
 
-def llama(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+def llama(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """Pre-norm Lie, causal, rotary:  u_t = A(N_1 u) + G(N_2 u); N projects onto a sphere (RMS norm), G has a gate.
 
     Source: Touvron et al., arXiv:2302.13971.
@@ -54,7 +54,7 @@ def llama(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return TokenEmbedding(p["embed_tokens.weight"]), assemble(layers, None, readout=last)
 
 
-def _gpt2_layer(config, p: Parameters, k: int) -> list[PreNorm]:
+def _gpt2_layer(config: Config, p: Parameters, k: int) -> list[PreNorm]:
     head_dim = config.hidden_size // config.num_attention_heads
     scale = 1.0 if config.scale_attn_weights else math.sqrt(head_dim)
     scale /= k + 1 if config.scale_attn_by_inverse_layer_idx else 1
@@ -68,7 +68,7 @@ def _gpt2_layer(config, p: Parameters, k: int) -> list[PreNorm]:
     return [_pre_norm(term, p, f"h.{k}.ln_{i}", config.layer_norm_epsilon) for i, term in enumerate(terms, 1)]
 
 
-def _gptj_layer(config, p: Parameters, name: str) -> list[PreNorm]:
+def _gptj_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     head_dim = config.hidden_size // config.num_attention_heads
     turn = Rotary(config.rotary_dim or head_dim, interleaved=True)
     qkv = stack(*(p.map(f"{name}.attn.{z}_proj") for z in "qkv"))
@@ -81,7 +81,7 @@ def _gptj_layer(config, p: Parameters, name: str) -> list[PreNorm]:
     return [_pre_norm(term, p, f"{name}.ln_1", config.layer_norm_epsilon) for term in terms]
 
 
-def _neox_layer(config, p: Parameters, name: str) -> list[PreNorm]:
+def _neox_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     heads = config.num_attention_heads
     turn = rotary(config, config.hidden_size // heads, rotary_share(config))
     qkv = _sort_heads(p.map(f"{name}.attention.query_key_value"), heads)
@@ -95,7 +95,7 @@ def _neox_layer(config, p: Parameters, name: str) -> list[PreNorm]:
     ]
 
 
-def _llama_layer(config, p: Parameters, name: str) -> list[PreNorm]:
+def _llama_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     heads, groups = config.num_attention_heads, config.num_key_value_heads
     q, k, v, out = (p.map(f"{name}.self_attn.{z}_proj") for z in "qkvo")
     qkv = stack(q, _repeat_groups(k, groups, heads // groups), _repeat_groups(v, groups, heads // groups))
@@ -109,7 +109,7 @@ def _llama_layer(config, p: Parameters, name: str) -> list[PreNorm]:
     ]
 
 
-def _pre_norm(term: nn.Module, p: Parameters, name: str, eps: float) -> PreNorm:
+def _pre_norm(term: Term, p: Parameters, name: str, eps: float) -> PreNorm:
     return PreNorm(term, Moments(eps=eps), p.affine(name))
 
 
@@ -117,7 +117,7 @@ def _normalise(p: Parameters, name: str, eps: float) -> Normalise:
     return Normalise(Moments(eps=eps), p.affine(name))
 
 
-def _sphere(config) -> Sphere:
+def _sphere(config: Config) -> Sphere:
     """RMS norm: the projection onto |u| = √d, with ε = d · ε_rms."""
     return Sphere(math.sqrt(config.hidden_size), config.hidden_size * config.rms_norm_eps)
 

@@ -3,12 +3,12 @@
 from flowlib.flow.depth import Constant, PerStep
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import PatchEmbedding, TokenEmbedding
-from flowlib.models.zoo.parts import Map, Parameters, assemble, attention, local, stack
+from flowlib.models.zoo.parts import Config, Map, Parameters, assemble, attention, local, stack
 from flowlib.models.zoo.settings import activation
-from flowlib.operators import Moments, Normalise, PreNorm
+from flowlib.operators import Moments, Normalise, PreNorm, Term
 
 
-def bert(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+def bert(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """Post-norm Lie:  u_t = A(u) + L(u) + two affine terms, projected onto S1 after A and after L (as `from_torch`).
 
     Source: Devlin et al., arXiv:1810.04805.
@@ -17,7 +17,7 @@ def bert(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return _bert_embedding(config, p), assemble(layers, post_norm(config.layer_norm_eps))
 
 
-def albert(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+def albert(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """BERT's equation with parameters that do not depend on t: an autonomous flow (with groups, constant for a while).
 
     Source: Lan et al., arXiv:1909.11942.
@@ -34,7 +34,7 @@ def albert(config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return _bert_embedding(config, p, p.map("encoder.embedding_hidden_mapping_in")), flow
 
 
-def vit(config, p: Parameters) -> tuple[PatchEmbedding, Flow]:
+def vit(config: Config, p: Parameters) -> tuple[PatchEmbedding, Flow]:
     """Pre-norm Lie:  u_t = A(N_1 u) + L(N_2 u); tokens are the patches of a picture, and one more that reads them.
 
     Source: Dosovitskiy et al., arXiv:2010.11929.
@@ -43,8 +43,8 @@ def vit(config, p: Parameters) -> tuple[PatchEmbedding, Flow]:
     layers = [_vit_layer(config, p, names, k) for k in range(config.num_hidden_layers)]
     last = Normalise(Moments(eps=config.layer_norm_eps), p.affine("layernorm"))
     patches = p.map("embeddings.patch_embeddings.projection")
-    size = config.image_size if isinstance(config.image_size, (list, tuple)) else (config.image_size,) * 2
-    embed = PatchEmbedding(patches, p["embeddings.cls_token"], p["embeddings.position_embeddings"], size)
+    high, wide = config.image_size if isinstance(config.image_size, (list, tuple)) else (config.image_size,) * 2
+    embed = PatchEmbedding(patches, p["embeddings.cls_token"], p["embeddings.position_embeddings"], (high, wide))
     return embed, assemble(layers, None, readout=last)
 
 
@@ -73,7 +73,7 @@ def post_norm(eps: float) -> list[Moments | None]:
     return [Moments(eps=eps), None, Moments(eps=eps), None]
 
 
-def _bert_layer(config, p: Parameters, name: str) -> list:
+def _bert_layer(config: Config, p: Parameters, name: str) -> list[Term]:
     qkv = stack(*(p.map(f"{name}.attention.self.{z}") for z in ("query", "key", "value")))
     heads = attention(qkv, p.map(f"{name}.attention.output.dense"), config.num_attention_heads)
     up, down = p.map(f"{name}.intermediate.dense"), p.map(f"{name}.output.dense")
@@ -81,7 +81,7 @@ def _bert_layer(config, p: Parameters, name: str) -> list:
     return [heads, norms[0], local(up, down, activation(config.hidden_act)), norms[1]]
 
 
-def _albert_layer(config, p: Parameters, group: str, k: int) -> list:
+def _albert_layer(config: Config, p: Parameters, group: str, k: int) -> list[Term]:
     name = f"{group}.albert_layers.{k}"
     qkv = stack(*(p.map(f"{name}.attention.{z}") for z in ("query", "key", "value")))
     heads = attention(qkv, p.map(f"{name}.attention.dense"), config.num_attention_heads)
@@ -89,7 +89,7 @@ def _albert_layer(config, p: Parameters, group: str, k: int) -> list:
     return [heads, p.affine(f"{name}.attention.LayerNorm"), sieve, p.affine(f"{name}.full_layer_layer_norm")]
 
 
-def _vit_layer(config, p: Parameters, names: dict[str, str], k: int) -> list[PreNorm]:
+def _vit_layer(config: Config, p: Parameters, names: dict[str, str], k: int) -> list[PreNorm]:
     layer = f"{names['layer']}.{k}"
     q, key, v, out, up, down = (p.map(f"{layer}.{names[z]}") for z in ("q", "k", "v", "out", "up", "down"))
     terms = (
@@ -100,7 +100,7 @@ def _vit_layer(config, p: Parameters, names: dict[str, str], k: int) -> list[Pre
     return [PreNorm(term, Moments(eps=config.layer_norm_eps), norm) for term, norm in zip(terms, norms)]
 
 
-def _bert_embedding(config, p: Parameters, widen: Map | None = None) -> TokenEmbedding:
-    tables = (p[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type"))
+def _bert_embedding(config: Config, p: Parameters, widen: Map | None = None) -> TokenEmbedding:
+    word, position, types = (p[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type"))
     normalise = Normalise(Moments(eps=config.layer_norm_eps), p.affine("embeddings.LayerNorm"))
-    return TokenEmbedding(*tables, normalise, widen)
+    return TokenEmbedding(word, position, types, normalise, widen)

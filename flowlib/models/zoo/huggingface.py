@@ -1,12 +1,18 @@
 """Models of the package `transformers` as flows: embed → flow → last norm. The package itself is not needed here."""
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow, Trajectory
 from flowlib.models.zoo import decoders, encoders
-from flowlib.models.zoo.parts import Parameters
+from flowlib.models.zoo.parts import Config, Parameters
 
-READERS = {
+# A reader takes a model's configuration and its parameters, and gives the embedding of its tokens and the flow.
+# A new architecture is one such function and one row here, under the `model_type` of its configuration.
+Reader = Callable[[Config, Parameters], tuple[nn.Module, Flow]]
+READERS: dict[str, Reader] = {
     "bert": encoders.bert,
     "albert": encoders.albert,
     "vit": encoders.vit,
@@ -60,9 +66,10 @@ class EmbeddedFlow(nn.Module):
 def from_huggingface(model: nn.Module) -> EmbeddedFlow:
     """A `transformers` model as embed → flow → last norm:  .final is the model's last_hidden_state at valid tokens.
 
-    Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX and Llama, with or without a head: of a model with a head it reads
-    the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied; one that is used
-    twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in evaluation mode.
+    Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX, Llama (what has a row in `READERS`), with or without a head: of a
+    model with a head it reads the body, model.base_model, for that is what computes last_hidden_state. Parameters are
+    copied; one that is used twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is
+    in evaluation mode.
     Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
            keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here), and so
            does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
@@ -95,7 +102,8 @@ def from_huggingface(model: nn.Module) -> EmbeddedFlow:
 
 def _check_settings(body: nn.Module) -> None:
     """What no reader knows, whatever the architecture. Raises: ValueError."""
-    config, name = body.config, type(body).__name__
+    config: Any = body.config
+    name = type(body).__name__
     refused = {
         "cross-attention": getattr(config, "add_cross_attention", False),
         "a sliding window": getattr(config, "sliding_window", None),
@@ -109,7 +117,7 @@ def _check_settings(body: nn.Module) -> None:
         raise ValueError(f"{name} is in training mode with dropout {rate}; a flow has none: call model.eval() first")
 
 
-def _dropout(config) -> float:
+def _dropout(config: Config) -> float:
     """The largest dropout rate of the body (and not of a head) in a configuration."""
     rates = {name: rate for name, rate in config.to_dict().items() if "drop" in name and isinstance(rate, float)}
     return max([rate for name, rate in rates.items() if not name.startswith(("classifier", "summary"))], default=0.0)

@@ -62,7 +62,8 @@ def ngpt(
     kernel = Attention(width, heads, causal=causal, bias=False, temperature=1 / head_dim, prepare=turned)
     terms = [Pull(term, sphere, width, rate) for term in (kernel, GatedLocal(width, hidden))]
     flow = Flow(terms, sphere, "lie", PerStep(layers))
-    for attention, local in flow.depth.layers:
+    for k in range(layers):
+        attention, local = flow.depth.terms(k)
         _unit_length(attention.term, local.term)
     return flow
 

@@ -1,15 +1,18 @@
 """Terms made of given parameters: what every reader of an architecture needs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from flowlib.flow.depth import Depth, PerStep
 from flowlib.flow.equation import Flow
-from flowlib.operators import Affine, Attention, GatedLocal, Local, Normalise
+from flowlib.operators import Affine, Attention, Constraint, GatedLocal, Local, Normalise, Term
 
+Config = Any  # of a model of the package `transformers`: its settings are attributes
 Map = tuple[Tensor, Tensor | None]  # W and b of  u ↦ W u + b
+Filled = TypeVar("Filled", bound=Term)
 UNFILLED = torch.device("meta")  # made without numbers: none are drawn that would be thrown away
 
 
@@ -20,7 +23,8 @@ class Parameters:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], owner: str):
-        self.tensors, self.owner, self.asked = tensors, owner, set()
+        self.tensors, self.owner = tensors, owner
+        self.asked: set[str] = set()
 
     def __getitem__(self, name: str) -> Tensor:
         tensor = self.tensors.get(name)
@@ -61,7 +65,7 @@ def stack(*maps: Map) -> Map:
     return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in maps])
 
 
-def attention(qkv: Map, out: Map, heads: int, **options) -> Attention:
+def attention(qkv: Map, out: Map, heads: int, **options: Any) -> Attention:
     """Attention with W^{QKV} = [W^Q; W^K; W^V] and W^O; a bias that only one of them has is zero in the other."""
     dim, inner = out[0].shape
     bias = qkv[1] is not None or out[1] is not None
@@ -93,8 +97,8 @@ def affine(scale: Tensor, shift: Tensor | None) -> Affine:
 
 
 def assemble(
-    layers: Sequence[Sequence[nn.Module]],
-    constraints,
+    layers: Sequence[Sequence[Term]],
+    constraints: Constraint | None | Sequence[Constraint | None],
     scheme: str = "lie",
     depth: Depth | None = None,
     readout: Normalise | None = None,
@@ -116,14 +120,14 @@ def linear(given: Map) -> nn.Linear:
     """u ↦ W u + b with copies of W and b."""
     weight, bias = given
     with UNFILLED:
-        mine = nn.Linear(*weight.T.shape, bias=bias is not None)
+        mine = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     mine.weight = _copy(weight)
     if bias is not None:
         mine.bias = _copy(bias)
     return mine
 
 
-def fill(term: nn.Module, **maps: Map) -> nn.Module:
+def fill(term: Filled, **maps: Map) -> Filled:
     """The term with these linear maps in the places of its own; a bias that is lacking is zero, where it has one."""
     for name, (weight, bias) in maps.items():
         zero = weight.new_zeros(len(weight)) if getattr(term, name).bias is not None else None

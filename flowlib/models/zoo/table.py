@@ -59,7 +59,7 @@ def describe(flow: Flow, name: str = "", source: str = "") -> Architecture:
 
     Raises: ValueError for a flow without attention or without a local term.
     """
-    parts = [module for term in flow.depth.layers[0] for module in term.modules()]
+    parts = [module for term in flow.terms for module in term.modules()]
     kernel = next((m for m in parts if isinstance(m, Attention)), None)
     local = next((m for m in parts if isinstance(m, (Local, GatedLocal))), None)
     if kernel is None or local is None:
@@ -69,7 +69,7 @@ def describe(flow: Flow, name: str = "", source: str = "") -> Architecture:
 
 def _norm(flow: Flow) -> str:
     held = [c for c in flow.constraints if not isinstance(c, nn.Identity)]
-    inside = [term.normalise.constraint for term in flow.depth.layers[0] if isinstance(term, PreNorm)]
+    inside = [term.normalise.constraint for term in flow.terms if isinstance(term, PreNorm)]
     if not held and not inside:
         return "none"
     kind = "sphere" if isinstance((held or inside)[0], Sphere) else "S1"

@@ -1,15 +1,20 @@
 """PyTorch's own encoder as a flow."""
 
+from typing import Any, Literal, get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.parts import affine, assemble, attention, local
-from flowlib.operators import Affine, Attention, LiteralLocal, Local, Moments, Normalise, PreNorm
+from flowlib.operators import Affine, Attention, LiteralLocal, Local, Moments, Normalise, PreNorm, Term
+
+Reading = Literal["local", "literal"]
+Pattern = tuple[list[Term], list[Moments | None] | None]  # the terms of a layer, and their constraints
 
 
-def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, reading: str = "local") -> Flow:
+def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, reading: Reading = "local") -> Flow:
     """PyTorch's own encoder as a flow: at Δt = 1 the same map, to round-off.
 
     Post-norm (norm_first=False), reading="local", per layer:   Lie splitting of
@@ -34,7 +39,7 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
             "from_torch reads nn.TransformerEncoderLayer and nn.TransformerEncoder (norm_first either way), "
             f"got {type(module).__name__}"
         )
-    if reading not in ("local", "literal"):
+    if reading not in get_args(Reading):
         raise ValueError(
             f"unknown reading {reading!r}; known: 'local' (terms are vector fields), 'literal' (the paper's substeps)"
         )
@@ -59,7 +64,7 @@ def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None 
     With both, padded tokens are also kept from attending, so that they are padded on both sides.
     """
 
-    def allowed(m):
+    def allowed(m: Tensor | None) -> Tensor | None:
         if m is not None and m.dtype != torch.bool:
             if not ((m == 0) | m.isneginf()).all():
                 raise ValueError("a float mask must hold 0 and −∞ only; other additive biases are no masks")
@@ -72,18 +77,18 @@ def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None 
     return pairs & valid.unsqueeze(-2) & valid.unsqueeze(-1)
 
 
-def _post_norm(layer):
+def _post_norm(layer: nn.TransformerEncoderLayer) -> Pattern:
     terms = [_attention(layer.self_attn), _affine(layer.norm1), _local(layer), _affine(layer.norm2)]
     return terms, [Moments(eps=layer.norm1.eps), None, Moments(eps=layer.norm2.eps), None]
 
 
-def _pre_norm(layer):
+def _pre_norm(layer: nn.TransformerEncoderLayer) -> Pattern:
     attention = PreNorm(_attention(layer.self_attn), Moments(eps=layer.norm1.eps), _affine(layer.norm1))
     local = PreNorm(_local(layer), Moments(eps=layer.norm2.eps), _affine(layer.norm2))
     return [attention, local], None
 
 
-def _literal(layer):
+def _literal(layer: nn.TransformerEncoderLayer) -> Pattern:
     if _activation(layer) != "relu":
         raise ValueError(
             f"the literal reading needs ReLU, the projection onto u ≥ 0; this layer has {_activation(layer)!r}"
@@ -103,7 +108,7 @@ def _attention(theirs: nn.MultiheadAttention) -> Attention:
     return attention(qkv, out, theirs.num_heads)
 
 
-def _local(layer) -> Local:
+def _local(layer: nn.TransformerEncoderLayer) -> Local:
     up, down = ((linear.weight, linear.bias) for linear in (layer.linear1, layer.linear2))
     return local(up, down, _activation(layer))
 
@@ -120,9 +125,9 @@ def _norm(norm: nn.Module) -> Normalise:
     return Normalise(Moments(eps=norm.eps), _affine(norm))
 
 
-def _activation(layer) -> str:
+def _activation(layer: nn.TransformerEncoderLayer) -> str:
     """The name of the layer's activation: torch keeps a function or a module."""
-    given = layer.activation
+    given: Any = layer.activation
     if given is F.relu or isinstance(given, nn.ReLU):
         return "relu"
     if given is F.gelu or isinstance(given, nn.GELU):
@@ -132,7 +137,7 @@ def _activation(layer) -> str:
     raise ValueError(f"unknown activation {given}; from_torch knows ReLU, GELU and SiLU")
 
 
-def _check_known(layers) -> None:
+def _check_known(layers: list[nn.TransformerEncoderLayer]) -> None:
     for layer in layers:
         if not isinstance(layer, nn.TransformerEncoderLayer):
             raise TypeError(f"every layer must be nn.TransformerEncoderLayer, got {type(layer).__name__}")
