@@ -1,7 +1,7 @@
 """What a term that sees other tokens is told of them: prepared once for a whole flow, and checked before."""
 
 from collections.abc import Iterator
-from typing import Literal, TypedDict, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,21 +12,18 @@ from flowlib.operators.past import Slot
 from flowlib.operators.term import Causal, Term
 
 Save = Literal["all", "final"]
-
-
-class Context(TypedDict, total=False):
-    """weights (…, token), as relative logarithms; mask (…, query, key); points (token, dims) where they are needed."""
-
-    weights: Tensor | None
-    mask: Tensor | None
-    points: Tensor
+Context = dict[str, Tensor | None]  # a plain one, for torch.compile follows no TypedDict with keys that may be missing
 
 
 def prepare_context(
     u0: Tensor, mask: Tensor | None, weights: Tensor | Grid | None, needs_points: bool = False
 ) -> Context:
-    """The context of a flow from u0. Raises: ValueError for weights or a mask that do not fit, and missing points."""
-    context = Context(weights=relative_log(weights, u0.shape[-2]), mask=mask_of_pairs(mask, u0))
+    """The context of a flow from u0: weights (…, token), as relative logarithms; mask (…, query, key), bool; points
+    (token, dims) where they are needed.
+
+    Raises: ValueError for weights or a mask that do not fit, and missing points.
+    """
+    context: Context = dict(weights=relative_log(weights, u0.shape[-2]), mask=mask_of_pairs(mask, u0))
     if needs_points:
         context["points"] = points_of(weights)
     return context

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.flow import Flow, Scheme, Trajectory
+from flowlib.flow.twin import twin
 from flowlib.measure import clustering, errors_against, kernels, order, stability
 from flowlib.models import shipped
 from flowlib.models.zoo import ARCHITECTURES
@@ -32,6 +33,7 @@ def at_rest(term: nn.Module, dim: int, horizon: float = 60.0) -> Tensor:
 
 def rests(flow: Flow, start: Tensor, there: Tensor | None, h: float, steps: int = 150) -> bool:
     """Is the field at most half as far from `there` after steps of length h? Without it: from its mean over tokens."""
+    flow = twin(flow)
     flow.horizon = h * steps
     end = flow(start, steps, save="final").fields[-1]
     return bool(gap(end, there).norm() < gap(start, there).norm() / 2)

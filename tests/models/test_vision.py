@@ -122,10 +122,10 @@ def test_the_convolution_reads_the_field_beside_a_point_off_any_grid():
         there = grid.points + shift
         assert torch.allclose(values[inside], 2 * there[inside, :1] - there[inside, 1:], atol=2e-3)
     near.share.data.normal_()
-    mixed = near(u, seen)
-    assert torch.allclose(mixed[1], u + (near.share[1][:, None] * seen).sum(0))
     weights = grid.weights.log() - grid.weights.log().mean()
-    maps = attention._near(u, grid.points, weights)
+    mixed = near(u, grid.points, weights)
+    assert torch.allclose(mixed[1], u + (near.share[1][:, None] * seen).sum(0), atol=1e-9)
+    maps = attention._qkv(u, grid.points, weights)
     assert torch.allclose(maps[2], F.linear(mixed[2], attention.qkv.weight[2:], attention.qkv.bias[2:]), atol=1e-9)
 
 
