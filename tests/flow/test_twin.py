@@ -1,4 +1,4 @@
-"""The one shallow copy: what is set on a twin is not set on the flow it was made of, and their parameters are the same."""
+"""The one shallow copy: what is set on a twin is not set on the flow it was made of, and their parameters are one."""
 
 import copy
 

@@ -1,10 +1,13 @@
 """Term budgets close, for every scheme; and on fields where the answer is known they give it."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
 from flowlib.flow import Constant, Flow, Increment, PerStep
+from flowlib.flow.trajectory import Kind
 from flowlib.measure.budgets import attention_of, budget, by_head, by_token
 from flowlib.measure.defects import defects
 from flowlib.models import FlowConfig, FlowLM, from_torch, shipped
@@ -166,3 +169,17 @@ def test_what_cannot_be_is_said():
         budget(flow_of(Moments(), substep="midpoint"), start(), heads=True)
     with pytest.raises(ValueError, match="with 8 features, got"):
         budget(flow_of(None), start()).along(torch.zeros(7))
+
+
+@torch.no_grad()
+def test_an_increment_says_its_kind():
+    """Two paths of two terms on a set that moves: it carries u twice, and projects the mean of the paths."""
+    seen, flow = [], flow_of(Moments(**MOVING), "symmetrised", substep="midpoint", tangent=True)
+    flow.readout = nn.Linear(8, 8).double()
+    final = flow(start(), 2, watch=seen.append).final
+    step = ["carry", *["term"] * 4, "projection", "carry"]
+    assert [one.kind for one in seen] == [*step, *step, "readout"] and set(step) | {"readout"} == set(get_args(Kind))
+    for one in seen:
+        assert (one.term is None) == (one.kind in ("carry", "projection")) == (one.before is one.moved)
+        assert (one.context is None) == (one.kind != "term")
+    assert seen[-1].term is flow.readout and seen[-1].after is final and seen[-1].step == 2

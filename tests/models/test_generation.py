@@ -82,3 +82,15 @@ def small(**options):
 def test_where_the_past_would_change_it_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(torch.randn(5, 8))
+
+
+@torch.no_grad()
+def test_every_evaluation_of_a_kernel_has_a_slot():
+    """Strang with midpoint substeps evaluates attention four times in a step, and the local term has no slot."""
+    flow = small(causal=True).by("strang", substep="midpoint")
+    past = Past()
+    for tokens in (3, 2, 1):
+        flow(torch.randn(tokens, 8), 5, past=past)
+    assert len(past.slots) == 4 * 5
+    assert all(slot.tokens == past.tokens == 6 and slot.k.shape == slot.v.shape == (2, 6, 4) for slot in past.slots)
+    assert past.slot(3) is past.slots[3] and past.slot(20).tokens == 0

@@ -36,3 +36,14 @@ def test_who_uses_the_library_has_its_types(tmp_path):
     wrong = [line for line in check(str(tmp_path / "reader.py")).stdout.splitlines() if "error:" in line]
     assert len(wrong) == 3 and all('to "attend" has incompatible type "str"' in line for line in wrong), wrong
     assert files("flowlib").joinpath("py.typed").is_file()
+
+
+def test_the_names_at_the_top_are_loaded_when_they_are_used():
+    code = (
+        "import sys, flowlib; assert 'flowlib.flow' not in sys.modules and 'torch' not in sys.modules;"
+        "from flowlib import Flow, FlowLM, Grid, attend; from flowlib.flow.equation import Flow as there;"
+        "assert Flow is there and flowlib.attend is attend and {'Flow', 'FlowLM', 'Grid', 'attend'} <= {*dir(flowlib)};"
+        "assert not hasattr(flowlib, 'Flows')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
