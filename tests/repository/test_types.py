@@ -5,6 +5,8 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 READER = """
@@ -25,11 +27,13 @@ def check(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.since_torch("2.13")  # an older one states other types of its own
 def test_the_types_of_the_library_agree():
     checked = check()
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.since_torch("2.13")  # an older one states other types of its own
 def test_who_uses_the_library_has_its_types(tmp_path):
     """The names at the top are found without running them, and three wrong arguments are."""
     (tmp_path / "reader.py").write_text(READER, encoding="utf-8")
