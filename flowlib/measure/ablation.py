@@ -60,8 +60,8 @@ def without(flow: Flow, step: int, index: int, steps: int | None = None) -> Flow
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (step, index, steps))
     if not whole or not 0 <= step < steps or not 0 <= index < terms:
         raise ValueError(
-            f"there are steps 0 to {steps - 1} and terms 0 to {terms - 1}, whole numbers, got step {step!r}, "
-            f"term {index!r}, steps {steps!r}"
+            f"there are steps 0 to {steps - 1} and terms 0 to {terms - 1}, got step {step!r}, term {index!r}; give "
+            "whole numbers"
         )
     silent = twin(flow)
     silent.depth, silent.steps = SilentFor(flow.depth, step, index, steps), steps

@@ -7,7 +7,6 @@ On tokens with quadrature weights w_j this is a softmax with log w_j added to th
     Σ_j w_j e^{s_ij} v_j / Σ_j w_j e^{s_ij}  =  softmax_j(s_ij + log w_j) · v_j        (`integral`).
 """
 
-from collections.abc import Sequence
 from typing import get_args
 
 import torch
@@ -150,12 +149,14 @@ class Attention(Term):
                 causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
         return integrate(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
 
-    def _qkv(self, u: Tensor, points: Tensor | None, weights: Tensor | None) -> Sequence[Tensor]:
+    def _qkv(self, u: Tensor, points: Tensor | None, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Q, K, V of u at x or, with `near`, of what each of them sees around x; each (…, token, ·)."""
         if self.near is None:
-            return self.qkv(u).chunk(3, -1)
+            q, k, v = self.qkv(u).chunk(3, -1)
+            return q, k, v
         W, b = self.qkv.weight.chunk(3), [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        return [F.linear(field, W[m], b[m]) for m, field in enumerate(self.near(u, points, weights))]
+        q, k, v = (F.linear(field, W[m], b[m]) for m, field in enumerate(self.near(u, points, weights)))
+        return q, k, v
 
     def _split(self, z: Tensor) -> Tensor:
         return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

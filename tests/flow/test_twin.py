@@ -132,5 +132,5 @@ def test_a_stretch_that_is_no_whole_number_of_steps_is_refused(steps):
     [(0.5, 0, None), (0, 0.0, None), (True, 0, None), (2, 0, None), (0, 2, None), (0, 0, 1.5)],
 )
 def test_a_step_that_is_none_is_refused(step, index, steps):
-    with pytest.raises(ValueError, match="there are steps 0 to .* whole numbers"):
+    with pytest.raises(ValueError, match="there are steps 0 to .* give whole numbers"):
         without(flow_of(PerStep(2)), step, index, steps)
