@@ -17,7 +17,16 @@ ifeq ($(shell id -u),0)
 LAB += --allow-root
 endif
 
+# An environment does not move with its folder: one that make made elsewhere is made anew.
+ifneq ($(wildcard $(VENV)/.made),)
+ifeq ($(shell grep -cF '$(CURDIR)/$(VENV)' '$(VENV)/bin/activate' 2>/dev/null || true),0)
+$(info The folder was moved: its environment $(VENV) is made anew.)
+$(shell rm -rf $(VENV))
+endif
+endif
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USER := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint coverage test-browser test-hostile test-offline book wheel train clean
