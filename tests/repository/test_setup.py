@@ -150,7 +150,9 @@ def test_conda_environment_agrees():
     assert versions.pop("pip") == ""
     assert versions.pop("python") in PROJECT["requires-python"], "the Python that constraints.txt was made with"
     versions["torch"] = versions.pop("pytorch-cpu")
-    assert versions == {name: pins()[name] for name in ("torch", "numpy")}
+    assert versions == {
+        name: pins()[name] for name in ("torch", "numpy", "scipy", "scikit-learn")
+    }  # one OpenMP for all
 
 
 # ------------------------------------------------------------------------------------------------ imports
