@@ -157,11 +157,6 @@ def swap_tokens(u, v, tokens):
     return torch.where(chosen, v, u)
 
 
-def others(u, tokens):
-    """The tokens that are not in the list."""
-    return [i for i in range(len(u)) if i not in tokens]
-
-
 def flow_both(u, v, at, beta, dt):
     """Both fields at the depth of the patch."""
     return march(u, at, beta, dt), march(v, at, beta, dt)
@@ -226,12 +221,6 @@ def no_steps_after(u, v, tokens, at, steps, beta, dt):
 def the_other_way(u, v, tokens, at, steps, beta, dt):
     """You put tokens of u into v. It is u that goes on, with tokens of v in it."""
     return march(swap_tokens(*flow_both(v, u, at, beta, dt), tokens), steps - at, beta, dt)
-
-
-@patch.wrong
-def the_others(u, v, tokens, at, steps, beta, dt):
-    """You replaced all tokens *but* those of the list."""
-    return march(swap_tokens(*flow_both(u, v, at, beta, dt), others(u, tokens)), steps - at, beta, dt)
 
 
 @patch.wrong
