@@ -29,19 +29,19 @@ class Law:
 class Exercise:
     """One task: how its inputs are drawn, wrong ways that are recognised, laws that must hold, and three hints.
 
-    attend = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
+        attend = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
 
-    @attend.wrong
-    def unweighted(q, k, v, weights):
-        \"""The weights of the tokens are missing: …\"""
-        return …
+        @attend.wrong
+        def unweighted(q, k, v, weights):
+            \"""The weights of the tokens are missing: …\"""
+            return …
 
-    @attend.law
-    def constant(answer, generator):
-        \"""Where all tokens say the same, that is what every listener must hear.\"""
-        return …
+        @attend.law
+        def constant(answer, generator):
+            \"""Where all tokens say the same, that is what every listener must hear.\"""
+            return …
 
-    attend.check(my_function)
+        attend.check(my_function)
 
     The function's name names the wrong way or the law, its docstring is the sentence that meets it.
     """
