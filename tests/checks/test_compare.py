@@ -1,5 +1,7 @@
 """Checks that teach: each wrong answer must meet the sentence about its own cause."""
 
+import io
+
 import pytest
 import torch
 
@@ -158,3 +160,20 @@ def test_fails_insists_on_an_error_and_on_its_kind():
         pass
     with pytest.raises(KeyError), fails(ValueError):
         raise KeyError("another")
+
+
+def test_single_precision_is_named_where_it_alone_is_the_difference():
+    right = torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)
+    with pytest.raises(CheckFailed, match="single precision, seven digits"):
+        close(right.float(), right, tol=1e-9)
+    with pytest.raises(CheckFailed, match="2 times what it must be"):
+        close(2 * right.float(), right, tol=1e-9)
+    close(right.float(), right)
+
+
+def test_the_tick_is_a_word_where_the_console_lacks_it(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr("sys.stdout", console)
+    close(torch.ones(3), torch.ones(3), what="∫ of mine")
+    console.flush()
+    assert console.buffer.getvalue().split() == b"ok: ? of mine agrees with the reference to 1e-06".split()

@@ -137,3 +137,16 @@ def test_every_wrong_way_and_law_is_a_function_of_its_own_name(module):
         ways = [known.wrong for known in task.wrongs if task.inputs(torch.Generator())]  # the others are wrong numbers
         for function in (*ways, *(law.holds for law in task.laws)):
             assert vars(module).get(function.__name__) is function, f"{module.__name__}: {function.__qualname__}"
+
+
+def test_a_right_answer_in_single_precision_is_told_so():
+    from flowlib.checks.assignments import a03_another_kernel as a03
+
+    def near_attend(q, k, v, weights, scale=1.0):
+        kernel = weights / (1 + (torch.cdist(q, k) / scale) ** 2)
+        collected = torch.zeros(*q.shape[:-1], v.shape[-1])  # float32, as torch makes it
+        collected[:] = kernel @ v / kernel.sum(-1, keepdim=True)
+        return collected
+
+    with pytest.raises(CheckFailed, match="single precision, seven digits"):
+        a03.attend.check(near_attend, seed=0)
