@@ -9,6 +9,7 @@ The files are mapped, not read: a batch touches only the pages that its windows 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ class TokenFolder:
     def is_one(folder: Path) -> bool:
         return all((folder / part).is_file() for part in PARTS)
 
-    def record(self) -> dict[str, str | int]:
+    def describe(self) -> dict[str, str | int]:
         """What a run writes down: the sizes, and a checksum of the sizes and of both ends of each file."""
         digest, sizes = hashlib.sha256(), {}
         for part in PARTS:
@@ -66,7 +67,8 @@ class TokenFolder:
 
     def tokens(self, vocabulary: Vocabulary, context: int) -> tuple[Tensor, Tensor]:
         """The tokens of the two files, mapped. Raises: ValueError (damaged, too short, of another vocabulary)."""
-        return tuple(_mapped(Path(self.name) / part, vocabulary, context) for part in PARTS)
+        train, validation = (_map_file(Path(self.name) / part, vocabulary, context) for part in PARTS)
+        return train, validation
 
 
 def write_tokens(text: str, folder: str | Path, kind: str) -> Path:
@@ -83,11 +85,11 @@ def write_tokens(text: str, folder: str | Path, kind: str) -> Path:
     save_text(json.dumps(asdict(vocabulary), ensure_ascii=False) + "\n", folder / "vocabulary.json")
     for part, some in zip(PARTS, (tokens[:cut], tokens[cut:])):
         raw = some.numpy().astype("<u2").tobytes()
-        replace_file(folder / part, lambda new, raw=raw: new.write_bytes(raw))
+        replace_file(folder / part, partial(Path.write_bytes, data=raw))
     return folder
 
 
-def _mapped(file: Path, vocabulary: Vocabulary, context: int) -> Tensor:
+def _map_file(file: Path, vocabulary: Vocabulary, context: int) -> Tensor:
     size = file.stat().st_size
     if size % 2 or size // 2 <= context:
         raise ValueError(

@@ -33,10 +33,10 @@ def test_a_folder_holds_the_tokens_of_the_text(tmp_path, kind):
             assert torch.equal(a, c) and torch.equal(b, d) and a.dtype == torch.int64
         for a, b in zip(batch(ours, 3, size=5, context=8, seed=1), batch(theirs, 3, size=5, context=8, seed=1)):
             assert torch.equal(a, b)
-    record = folder.record()
+    record = folder.describe()
     assert record["train.bin"] + record["val.bin"] == len(vocabulary.encode(TEXT))
     (tmp_path / "tokens" / "val.bin").write_bytes(b"\0\0" * record["val.bin"])
-    assert folder.record()["sha256"] != record["sha256"]
+    assert folder.describe()["sha256"] != record["sha256"]
 
 
 def test_training_on_a_folder_is_training_on_its_text(tmp_path):
@@ -146,18 +146,18 @@ def test_batches_come_in_order_each_sent_before_it_is_asked_for(monkeypatch):
             yield [(torch.full((1, 1), number), torch.full((1, 1), number))]
 
     seen = []
-    for parts in data.ahead(draws(), torch.device("cpu")):
+    for parts in data.send_ahead(draws(), torch.device("cpu")):
         seen.append(parts[0][0].item())
         assert drawn[-1] == min(3, seen[-1] + 1)
     assert seen == [0, 1, 2, 3]
-    assert list(data.ahead(iter([]), torch.device("cpu"))) == []
+    assert list(data.send_ahead(iter([]), torch.device("cpu"))) == []
 
 
 def test_the_shares_of_all_processes_are_the_batch():
     tokens = torch.arange(1000)
     train_tokens, _ = split(tokens, 8)
     whole = batch(train_tokens, 0, size=12, context=8, seed=0)
-    shares = [data.shares(whole, process, 3, at_once=2) for process in range(3)]
+    shares = [data.take_share(whole, process, 3, at_once=2) for process in range(3)]
     assert all(len(share) == 2 and share[0][0].shape == (2, 8) for share in shares)
     together = torch.cat([inputs for share in shares for inputs, _ in share])
     assert sorted(together[:, 0].tolist()) == sorted(whole[0][:, 0].tolist())
