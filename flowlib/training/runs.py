@@ -6,6 +6,7 @@ batch), validation_loss (at evaluations; with validation_accuracy, where somethi
 of the clock.
 """
 
+import errno
 import json
 import math
 import os
@@ -82,8 +83,14 @@ def read_metrics(run: str | Path) -> list[dict[str, Any]]:
 
 
 def append_metrics(run: Path, line: dict[str, Any], durable: bool) -> None:
-    """Add a line; `durable` waits until it is on the disk, as before a checkpoint that counts on it."""
-    with open(run / METRICS, "a", encoding="utf-8") as file:
+    """Add a line; `durable` waits until it is on the disk, as before a checkpoint that counts on it.
+
+    Raises: FileNotFoundError where `begin` has made no file for it, or somebody has deleted it since.
+    """
+    path = run / METRICS
+    if not path.exists():  # a new one would lack what came before
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
         if durable:
             file.flush()
