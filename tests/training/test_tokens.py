@@ -1,5 +1,6 @@
 """Folders of tokens: written once, mapped, and trained on as the text itself is; GPT-2's tokens without a network."""
 
+import contextlib
 import dataclasses
 import sys
 import types
@@ -37,6 +38,35 @@ def test_a_folder_holds_the_tokens_of_the_text(tmp_path, kind):
     assert record["train.bin"] + record["val.bin"] == len(vocabulary.encode(TEXT))
     (tmp_path / "tokens" / "val.bin").write_bytes(b"\0\0" * record["val.bin"])
     assert folder.describe()["sha256"] != record["sha256"]
+
+
+@pytest.mark.parametrize("new", [TEXT.replace("river", "ocean"), TEXT[::-1]], ids=["other letters", "the same"])
+def test_a_folder_killed_while_it_is_written_over_an_older_one_is_the_old_the_new_or_refused(
+    tmp_path, monkeypatch, die_at, new
+):
+    write_tokens(new, tmp_path / "whole", "characters")
+    with monkeypatch.context() as patch:
+        operations = die_at(patch, 10**9)
+        write_tokens(new, tmp_path / "counted", "characters")
+    found = []
+    for moment in range(len(operations) + 1):
+        folder = write_tokens(TEXT, tmp_path / f"killed-{moment}", "characters")
+        before = load_corpus(folder).describe()
+        with monkeypatch.context() as patch, contextlib.suppress(die_at.Killed):
+            die_at(patch, moment)
+            write_tokens(new, folder, "characters")
+        try:
+            load_corpus(folder).tokens(load_corpus(folder).vocabulary("characters"), 8)
+        except ValueError as error:
+            assert "make the folder again: flowlib tokenize" in str(error)
+            found.append("refused")
+        else:
+            sha256 = load_corpus(folder).describe()["sha256"]
+            known = {before["sha256"]: "old", load_corpus(tmp_path / "whole").describe()["sha256"]: "new"}
+            found.append(known[sha256])
+        write_tokens(new, folder, "characters")  # as the message says
+        load_corpus(folder).tokens(load_corpus(folder).vocabulary("characters"), 8)
+    assert list(dict.fromkeys(found)) == ["old", "refused", "new"]
 
 
 def test_training_on_a_folder_is_training_on_its_text(tmp_path):
