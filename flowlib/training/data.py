@@ -31,7 +31,7 @@ class Corpus:
     name: str
     text: str
 
-    def record(self) -> dict[str, str | int]:
+    def describe(self) -> dict[str, str | int]:
         """What a run writes down, so that one can tell later whether the text was the same."""
         raw = self.text.encode("utf-8")
         return {
@@ -68,7 +68,7 @@ def load_corpus(name: str | Path) -> Corpus | TokenFolder:
 def embedded_text() -> str:
     """Every help topic that Python carries with it (`pydoc_data.topics`), in the order of their names.
 
-    It is there offline on every machine, but not the same in every Python version: `Corpus.record` tells which.
+    It is there offline on every machine, but not the same in every Python version: `Corpus.describe` tells which.
     """
     from pydoc_data import topics
 
@@ -100,10 +100,10 @@ def shakespeare_file() -> Path:
     Raises: ValueError (the file in FLOWLIB_DATA is another one), ConnectionError (offline).
     Source: https://github.com/karpathy/char-rnn
     """
-    return fetched("tiny-shakespeare", SHAKESPEARE_URL, SHAKESPEARE_FILE, SHAKESPEARE_SHA256)
+    return fetch("tiny-shakespeare", SHAKESPEARE_URL, SHAKESPEARE_FILE, SHAKESPEARE_SHA256)
 
 
-def fetched(what: str, url: str, file: str, sha256: str) -> Path:
+def fetch(what: str, url: str, file: str, sha256: str) -> Path:
     """A file of the folder FLOWLIB_DATA if it is there, else fetched once into the user's cache; the original, or none.
 
     Raises: ValueError (the file in FLOWLIB_DATA is another one), ConnectionError (offline).
@@ -164,7 +164,7 @@ def batch(tokens: Tensor, step: int, *, size: int, context: int, seed: int) -> t
     return window[:, :-1], window[:, 1:]
 
 
-def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> Parts:
+def take_share(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> Parts:
     """What one of several processes takes of a batch, in parts of `at_once` windows (0: in one part).
 
     The whole batch depends neither on how many processes there are nor on the size of the parts.
@@ -173,7 +173,7 @@ def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: 
     return list(zip(inputs.split(at_once or len(inputs)), targets.split(at_once or len(targets)), strict=True))
 
 
-def ahead(batches: Iterable[Parts], device: torch.device) -> Iterator[Parts]:
+def send_ahead(batches: Iterable[Parts], device: torch.device) -> Iterator[Parts]:
     """The same batches on the device; the next one is on its way while one is worked on, out of pinned memory."""
     gpu = device.type == "cuda"  # from pinned memory a copy runs by itself, and nobody waits for it
     send = lambda t: t.pin_memory().to(device, non_blocking=True) if gpu else t.to(device)

@@ -20,7 +20,7 @@ def texts():
     """100 pieces of 32 letters of the validation split. Skips where Python's help texts are others."""
     run = json.loads((shipped("tiny") / "run.json").read_text("utf-8"))
     corpus = data.load_corpus("embedded")
-    if corpus.record()["sha256"] != run["corpus"]["sha256"]:
+    if corpus.describe()["sha256"] != run["corpus"]["sha256"]:
         pytest.skip("another Python version, with other help texts than the models were trained on")
     model = FlowLM.load(shipped("tiny"))
     unseen = corpus.tokens(model.config.vocabulary, 64)[1].unfold(0, 32, 32)

@@ -20,7 +20,7 @@ def test_the_embedded_corpus_is_every_help_topic_in_order_and_its_record_tells_w
     raw = expected.encode("utf-8")
     assert corpus.text == expected
     assert len(raw) > 200_000
-    assert corpus.record() == {
+    assert corpus.describe() == {
         "name": "embedded",
         "bytes": len(raw),
         "characters": len(expected),
