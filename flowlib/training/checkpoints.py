@@ -70,11 +70,10 @@ def remove_leftovers(run: Path) -> None:
 
 def complete_checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run that have all their files, oldest first."""
-    found = (folder for folder in (run / "checkpoints").glob("step-*") if folder.name[5:].isdecimal())
-    return sorted(
-        (folder for folder in found if all((folder / name).is_file() for name in FILES)),
-        key=lambda folder: int(folder.name[5:]),
-    )
+    step_of = lambda folder: folder.name.removeprefix("step-")
+    found = (folder for folder in (run / "checkpoints").glob("step-*") if step_of(folder).isdecimal())
+    complete = (folder for folder in found if all((folder / name).is_file() for name in FILES))
+    return sorted(complete, key=lambda folder: int(step_of(folder)))
 
 
 def newest_checkpoint(run: str | Path) -> Path | None:

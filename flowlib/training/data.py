@@ -5,6 +5,7 @@ tenth of which is kept for validation. The batch of step `i` is a function of (s
 and goes on needs to remember nothing about its data but the step.
 """
 
+import codecs
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -85,13 +86,34 @@ def read_text(path: Path) -> str:
     raw = path.read_bytes()
     if not raw:
         raise ValueError(f"{path} is empty; training needs a text")
+    for mark, name in MARKS.items():
+        if raw.startswith(mark):
+            raise ValueError(f"{path} must be UTF-8 text, but its first bytes say {name}; {_convert(name, path)}")
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # a mark in UTF-8 is no letter of the text
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} must be UTF-8 text, but byte 0x{raw[error.start]:02x} at offset {error.start} is not; "
-            f"convert it first, for example: iconv -f latin1 -t utf-8 {path.name} > utf8.txt"
+            + _convert("latin1", path)
         ) from None
+    if "\0" in text:
+        raise ValueError(
+            f"{path} holds zero bytes, the first at offset {raw.index(0)}: it is no text, or text in UTF-16 without a "
+            f"mark; {_convert('utf-16le', path)}"
+        )
+    return text
+
+
+MARKS = {  # the longer one first: UTF-32's begins as UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def _convert(encoding: str, path: Path) -> str:
+    return f"convert it first, for example: iconv -f {encoding} -t utf-8 {path.name} > utf8.txt"
 
 
 def shakespeare_file() -> Path:
