@@ -32,6 +32,6 @@ def figure(rows: int = 1, columns: int = 1, *, height: float = 3.8, width: float
     return fig, axes
 
 
-def visible(token: str) -> str:
+def mark_spaces(token: str) -> str:
     """A token as one can see it: a space and a line end leave a mark."""
     return token.replace("\n", "↵").replace(" ", "␣") if token.strip() == "" else token.replace("\n", "↵")
