@@ -1,4 +1,4 @@
-"""What every picture starts from: arrays from tensors, a figure in the course's style, visible tokens."""
+"""What every picture starts from: arrays from tensors, a figure in the course's style, tokens that one can see."""
 
 import matplotlib as mpl
 import numpy as np
