@@ -39,16 +39,14 @@ def place() -> Path | None:
     told = os.environ.get(WHERE) or ("off" if "PYTEST_VERSION" in os.environ else "")
     if told.lower() == "off":
         return None
-    if told:
-        return Path(told).expanduser()
     from platformdirs import user_data_path
 
     try:
-        folder = user_data_path("flowlib", appauthor=False)
-    except RuntimeError:  # an account without a home: newer ones of platformdirs say so,
-        folder = Path("~")  # older ones leave a ~ that stands for nothing
-    if folder.is_absolute():
-        return folder / "progress.json"
+        file = Path(told).expanduser() if told else user_data_path("flowlib", appauthor=False) / "progress.json"
+    except RuntimeError:  # an account without a home, say pathlib and newer ones of platformdirs
+        file = None
+    if file and not str(file).startswith("~"):  # older ones leave a ~ that stands for nothing
+        return file
     _trouble(f"Your progress is not kept beyond this session, since this account has no home; {WHERE} can name a file.")
     return None
 

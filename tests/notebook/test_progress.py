@@ -142,13 +142,15 @@ def _no_home(*_, **__):
     raise RuntimeError("Could not determine home directory.")
 
 
+@pytest.mark.parametrize("told", ["", "~/mine.json"])
 @pytest.mark.parametrize("folder", [_no_home, lambda *_, **__: Path("~/.local/share/flowlib")])
-def test_without_a_home_answers_count_for_this_session_and_no_folder_is_made(folder, monkeypatch, tmp_path):
-    """platformdirs 4.14 refuses, an older one leaves the ~ as it is."""
-    monkeypatch.delenv("FLOWLIB_PROGRESS")
+def test_without_a_home_answers_count_for_this_session_and_no_folder_is_made(folder, told, monkeypatch, tmp_path):
+    """platformdirs 4.14 and pathlib refuse, an older platformdirs leaves the ~ as it is."""
+    monkeypatch.setenv("FLOWLIB_PROGRESS", told)
     monkeypatch.delenv("PYTEST_VERSION")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(platformdirs, "user_data_path", folder)
+    monkeypatch.setattr(Path, "expanduser", _no_home)
     assert note("Q3.1", False) == Standing(1, False) and note("Q3.1", True) == Standing(2, True) == recall()["Q3.1"]
     assert "not kept beyond this session" in trouble() and trouble() == ""
     assert list(tmp_path.iterdir()) == []
