@@ -153,7 +153,7 @@ def test_a_silent_term_is_a_flow_without_it():
         by_hand = model.constraint.project(by_hand + (0 if n == 2 else local(by_hand)))
     assert (silent(u0).final - by_hand).abs().max() < 1e-5
     assert not torch.equal(silent(u0).final, model.flow(u0).final)
-    with pytest.raises(ValueError, match="steps 0 to 3 and terms 0 to 1, got step 4, term 0"):
+    with pytest.raises(ValueError, match="steps 0 to 3 and terms 0 to 1,.* got step 4, term 0"):
         without(model.flow, 4, 0)
 
 
