@@ -1,8 +1,8 @@
 """The course as a site that reads without scripts: make book, or python -m flowlib.pages.book.
 
-MyST-NB reads notebooks and Markdown, Sphinx resolves the links and makes the search (the one thing that needs a script),
-autodoc adds the library's docstrings, and the theme Furo puts the frame around it, light and dark. Formulas are MathML.
-Nothing on a page is fetched from anywhere but the site. Nothing is executed.
+MyST-NB reads notebooks and Markdown, autodoc the library's docstrings; Sphinx resolves the links and makes the search,
+which is the one thing that needs a script; the theme Furo puts the frame around it, light and dark. Formulas are
+MathML. Nothing on a page is fetched from anywhere but the site. Nothing is executed.
 """
 
 import argparse
@@ -12,15 +12,17 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import flowlib
 from flowlib.files import save_text
 from flowlib.pages.crosslinks import repository
 from flowlib.pages.font import font, letters
-from flowlib.pages.page import MATH, TEMPLATES
+from flowlib.pages.mathml import MATH, TEMPLATES
 
 NEEDED = "the book is made by Sphinx, MyST-NB and Furo: install them with pip install -e '.[book]' ({})"
 CAPTION = '<p class="caption" role="heading"'  # a heading has a level; Furo forgets it
 SETTINGS = {
     "project": "flowlib",
+    "release": flowlib.__version__,
     "root_doc": "index",
     "language": "en",
     "extensions": ["myst_nb", "sphinx.ext.autodoc", "flowlib.pages.extension"],
@@ -45,6 +47,7 @@ SETTINGS = {
     "maximum_signature_line_length": 88,
     "add_module_names": False,
     "toc_object_entries_show_parents": "hide",
+    "smartquotes": False,
     "html_title": "flowlib: a Transformer is a river",
     "html_theme": "furo",
     "html_static_path": [str(TEMPLATES / "book")],

@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 
 from flowlib.authoring.execute import KERNEL, WIDGET, read
-from flowlib.pages import library
 from flowlib.pages.bibliography import bibliography
+from flowlib.pages.library import FOLDER, Library
 
 # Of README, after its opening; the rest is for your own copy.
 FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
@@ -31,18 +31,18 @@ def parts(root: Path) -> dict[str, list[str]]:
     return {
         "Chapters": [path.relative_to(root).as_posix() for path in chapters],
         "Beside the chapters": [*beside, BIBLIOGRAPHY],
-        "The library": [f"{library.FOLDER}/index.rst"],
+        "The library": [f"{FOLDER}/index.rst"] * (root / "flowlib").is_dir(),
         "Assignments": [path.relative_to(root).as_posix() for path in assignments],
     }
 
 
 def contents(root: Path) -> dict[str, str]:
     """file -> its text, as Sphinx reads it."""
-    listed = parts(root)
+    listed, library = parts(root), Library(root).pages()
     readme = (root / "README.md").read_text("utf-8")
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
     chapters = {Path(file).name: notebooks[file] for file in listed["Chapters"] if re.match(r"\d", Path(file).name)}
-    made = {"index.md": front(readme) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library.pages()
+    made = {"index.md": front(readme) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
     for file in listed["Beside the chapters"]:
         made.setdefault(file, (root / file).read_text("utf-8") if file != BIBLIOGRAPHY else "")
     for file, notebook in notebooks.items():
@@ -110,7 +110,7 @@ def code_of_equation(readme: str) -> dict[str, str]:
     lines = {}
     for row in ROW.finditer(readme):
         modules = [name_module(path) for path in re.findall(r"`([^`]+)`", row["code"])]
-        links = " and ".join(f"[`{name}`](../{library.FOLDER}/{name}.rst)" for name in modules)
+        links = " and ".join(f"[`{name}`](../{FOLDER}/{name}.rst)" for name in modules)
         lines[row["file"]] = f"**The code of this chapter's equation**, {row['equation'].strip()}: {links}."
     return lines
 

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator
 
 LABEL = re.compile(r"(Error|Raises|Source|Returns|Note): +(.*)")
-NAME = re.compile(r"([a-z_][\w.]*(?:, [a-z_][\w.]*)*)(?:  +(?=[^\s=≈≤≥<>+−→↦∈])|: +)(.*)")
+NAME = re.compile(r"([a-z_][\w.]*(?:, [a-z_][\w.]*)*(?:  +(?=[^\s=≈≤≥<>+−→↦∈])|: +))(.*)")
+ONE_NAME = re.compile(r"[a-z_]\w* +")
 SPECIAL = re.compile(r"``?(?P<code>[^`]+)``?|arXiv:(?P<number>\d{4}\.\d{4,5})|(?P<mark>[\\*_|<>`])")
 
 Part = tuple[str, str, list[str]]  # its kind (words, formula, label or name), its name, its lines
@@ -29,7 +30,7 @@ def rewrite_docstring(lines: list[str]) -> list[str]:
         elif kind == "label":
             made += [f":{name}: {text}"]
         elif kind == "name":
-            made += [", ".join(f"``{one}``" for one in name.split(", ")), f"   {text}"]
+            made += [", ".join(f"``{one}``" for one in name.rstrip(": ").split(", ")), f"   {text}"]
         else:
             made += [text]
         made.append("")
@@ -52,13 +53,15 @@ def parts(lines: list[str]) -> Iterator[Part]:
 
 def begin(line: str, part: Part, first: bool) -> Part | None:
     """The part that this line begins; None where it belongs to the one before it, or is empty."""
-    kind, _, words = part
+    kind, name, words = part
     if line.startswith("    "):
         return ("formula", "", [line[4:]]) if line.strip() and kind in ("", "words") else None
     if found := LABEL.fullmatch(line):
         return "label", found[1], [found[2]]
     if not first and (found := NAME.fullmatch(line)):
         return "name", found[1], [found[2]]
+    if kind == "name" and ONE_NAME.fullmatch(line[: len(name)]):  # as wide as its column
+        return "name", line[: len(name)], [line[len(name) :]]
     goes_on = kind == "words" or (kind in ("label", "name") and not words[-1].endswith("."))
     return None if goes_on or not line.strip() else ("words", "", [line.strip()])
 

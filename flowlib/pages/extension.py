@@ -3,6 +3,7 @@
 Sphinx loads it by its name, after MyST-NB: see SETTINGS in flowlib.pages.book.
 """
 
+import inspect
 import re
 from posixpath import dirname, join, normpath
 
@@ -12,8 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 from flowlib.pages.docstrings import rewrite_docstring
-from flowlib.pages.mathml import mathml
-from flowlib.pages.page import without_scripts
+from flowlib.pages.mathml import mathml, without_scripts
 from flowlib.pages.symbols import link_names
 
 SMALL = re.compile(r"[^a-df-z]*\de-\d[^a-df-z]*")  # 1.5e-06, which a line may break at its hyphen
@@ -33,9 +33,15 @@ def write_formula(translator, node: nodes.Element) -> None:
     try:
         made = mathml(node.astext(), display)
     except ValueError as error:
-        raise ValueError(f"{translator.builder.current_docname}: {error}") from None
+        raise ValueError(f"{name_file(translator.builder)}: {error}") from None
     translator.body.append(f'<span class="formula">{made}</span>' if display else made)
     raise nodes.SkipNode
+
+
+def name_file(builder) -> str:
+    """The file of the course that the page at hand is made from."""
+    root = builder.current_docname == builder.config.root_doc
+    return "README.md" if root else str(builder.env.doc2path(builder.current_docname, base=False))
 
 
 # ------------------------------------------------------------------------------------------------ links out of the book
@@ -56,7 +62,9 @@ class LinkFiles(SphinxTransform):
         target, words = normpath(join(dirname(self.env.docname), path)), node.children[0].children
         if target == "README.md":
             root = {"reftarget": self.env.config.root_doc, "reftargetid": place or None}
-            link = addnodes.pending_xref("", nodes.inline("", "", *words), **{**node.attributes, "refdomain": "doc"} | root)
+            link = addnodes.pending_xref(
+                "", nodes.inline("", "", *words), **{**node.attributes, "refdomain": "doc"} | root
+            )
             return [link]
         if not self.env.config.book_address or target.startswith(".."):
             return words
@@ -64,7 +72,7 @@ class LinkFiles(SphinxTransform):
         return [nodes.reference("", "", *words, refuri=address)]
 
 
-# ------------------------------------------------------------------------------------------------ before a page is written
+# --------------------------------------------------------------------------------------------- before a page is written
 
 
 def finish_page(app: Sphinx, document: nodes.document, name: str) -> None:
@@ -76,6 +84,20 @@ def finish_page(app: Sphinx, document: nodes.document, name: str) -> None:
     link_names(app, document, name)
 
 
+def choose_member(app: Sphinx, what: str, name: str, thing, skip: bool, options) -> bool | None:
+    """Functions without a docstring are in the reference too: their signature speaks.
+
+    skip: what Sphinx would do. The fields of a dataclass stand in its signature, so they need no entry.
+    """
+    if not skip or name.startswith("_") or name == "extra_repr":
+        return None
+    return False if isinstance(thing, property) or inspect.isroutine(thing) or inspect.isclass(thing) else None
+
+
+def leave_out_object(app: Sphinx, name: str, thing, options, bases: list) -> None:
+    bases[:] = [base for base in bases if base is not object]
+
+
 def show_docstring(app: Sphinx, what: str, name: str, thing, options, lines: list[str]) -> None:
     lines[:] = rewrite_docstring(lines)
 
@@ -84,6 +106,8 @@ def setup(app: Sphinx) -> dict:
     app.add_config_value("book_address", "", "env")
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.add_transform(LinkFiles)
+    app.connect("autodoc-skip-member", choose_member)
+    app.connect("autodoc-process-bases", leave_out_object)
     app.connect("autodoc-process-docstring", show_docstring)
     app.connect("doctree-resolved", finish_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

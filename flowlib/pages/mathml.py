@@ -1,7 +1,12 @@
 """Formulas without scripts: TeX in, MathML out, as Chromium, Firefox and Safari draw it themselves."""
 
+import re
 from functools import cache
+from pathlib import Path
 
+TEMPLATES = Path(__file__).with_name("templates")
+MATH = TEMPLATES / "page" / "math.css"  # how formulas look, on a page and in the book
+SCRIPT = re.compile(r"<script\b.*?(</script\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 # Few fonts stretch a line or a brace along a formula as they should: style.css draws those, by these classes.
 DRAWN = {
     '<mo stretchy="true">\u0332</mo></mover>': '<mo class="overline">\u203e</mo></mover>',
@@ -36,3 +41,7 @@ def mathml(tex: str, display: bool = False) -> str:
     for theirs, ours in DRAWN.items():
         made = made.replace(theirs, ours)
     return made
+
+
+def without_scripts(html: str) -> str:
+    return SCRIPT.sub("", html)

@@ -18,13 +18,11 @@ from traitlets import default
 
 from flowlib.pages.crosslinks import rewrite_links_of_page
 from flowlib.pages.font import font, letters
-from flowlib.pages.mathml import converter, mathml
+from flowlib.pages.mathml import MATH, TEMPLATES, converter, mathml, without_scripts
 
-TEMPLATES = Path(__file__).with_name("templates")
-MATH = TEMPLATES / "page" / "math.css"  # how formulas look, here and in the book
-SCRIPT = re.compile(r"<script\b.*?(</script\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 # What a reader without a kernel can use, best first: no widget, no JavaScript.
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
+
 
 class MathRenderer(IPythonRenderer):
     """nbconvert's own Markdown, with MathML in the place of TeX for MathJax."""
@@ -42,10 +40,6 @@ class MathRenderer(IPythonRenderer):
 def markdown(text: str, **options) -> str:
     """Markdown as a notebook has it, as HTML. `options` go to nbconvert's renderer."""
     return MarkdownWithMath(renderer=MathRenderer(escape=False, **options)).render(text)
-
-
-def without_scripts(html: str) -> str:
-    return SCRIPT.sub("", html)
 
 
 def style(html: str = "") -> str:
