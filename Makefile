@@ -38,7 +38,7 @@ test: $(VENV)/.test ## run every unit test and every notebook
 	  --nbval-lax --nbval-current-env tests $(BOOKS) $(TEST_ARGS)
 
 test-browser: $(VENV)/.test ## use every chapter in a real browser; report how fast the explorers answer
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m browser tests/test_page.py tests/test_book.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m browser tests/pages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/browser $(TEST_ARGS)
 
 test-hostile: $(VENV)/.test ## grade submissions that cheat, loop, flood and break out (needs bubblewrap)

@@ -19,7 +19,10 @@ from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
 
 NEEDED = "the book is made by Sphinx, MyST-NB and Furo: install them with pip install -e '.[book]' ({})"
-CAPTION = '<p class="caption" role="heading"'  # a heading has a level; Furo forgets it
+CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
+    '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
+    "<dl>\n<dd>": '<dl role="none">\n<dd>',  # arguments, one a line: a list of descriptions of nothing
+}
 SETTINGS = {
     "project": "flowlib",
     "release": flowlib.__version__,
@@ -92,24 +95,28 @@ def run_sphinx(source: Path, out: Path, address: str) -> None:
         import furo  # noqa: F401
         import myst_nb  # noqa: F401
         from sphinx.application import Sphinx
+        from sphinx.util.docutils import docutils_namespace
     except ImportError as error:
         raise ImportError(NEEDED.format(error)) from None
 
     settings = SETTINGS | {"book_address": address}
-    trees = out.parent / "doctrees"
-    app = Sphinx(source, None, out, trees, "html", settings, status=None, freshenv=True, warningiserror=True)
-    app.build(force_all=True)
+    with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
+        trees, said = out.parent / "doctrees", {"status": None, "warning": sys.stderr}
+        app = Sphinx(source, None, out, trees, "html", settings, **said, freshenv=True, warningiserror=True)
+        app.build(force_all=True)
     if app.statuscode:
         raise RuntimeError("Sphinx warned while it made the book; its words are above")
 
 
 def finish(out: Path) -> None:
-    """What needs all pages: the levels of the headings on the left, and a font with the letters of all formulas."""
+    """What needs all pages: corrections, and a font with the letters of all formulas."""
     written = frozenset()
     for page in out.rglob("*.html"):
         html = page.read_text("utf-8")
         written |= letters(html)
-        save_text(html.replace(CAPTION, f'{CAPTION} aria-level="2"'), page)
+        for theirs, ours in CORRECTIONS.items():
+            html = html.replace(theirs, ours)
+        save_text(html, page)
     (out / "_static" / "math.woff").write_bytes(font(written))
     save_text(add_dark_braces(MATH.read_text("utf-8")), out / "_static" / "math.css")
 

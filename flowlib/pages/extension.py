@@ -94,12 +94,13 @@ def choose_member(app: Sphinx, what: str, name: str, thing, skip: bool, options)
     return False if isinstance(thing, property) or inspect.isroutine(thing) or inspect.isclass(thing) else None
 
 
-def leave_out_object(app: Sphinx, name: str, thing, options, bases: list) -> None:
-    bases[:] = [base for base in bases if base is not object]
-
-
 def show_docstring(app: Sphinx, what: str, name: str, thing, options, lines: list[str]) -> None:
-    lines[:] = rewrite_docstring(lines)
+    """The docstring as a page shows it; a class also says which classes of flowlib it inherits from."""
+    made = rewrite_docstring(lines)
+    parents = [base for base in getattr(thing, "__bases__", ()) if base.__module__.startswith("flowlib")]
+    if parents:
+        made += [f"Inherits from {', '.join(f'``{base.__name__}``' for base in parents)}.", ""]
+    lines[:] = made
 
 
 def setup(app: Sphinx) -> dict:
@@ -107,7 +108,6 @@ def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.add_transform(LinkFiles)
     app.connect("autodoc-skip-member", choose_member)
-    app.connect("autodoc-process-bases", leave_out_object)
     app.connect("autodoc-process-docstring", show_docstring)
     app.connect("doctree-resolved", finish_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,7 +18,6 @@ features. ``import flowlib`` loads none of it; each room is imported by its own 
 MEMBERS = """\
    :members:
    :member-order: bysource
-   :show-inheritance:
 """
 
 

@@ -19,7 +19,7 @@ FILE = re.compile(r"[\w/]+(?:\.py|/)")
 WORD = re.compile(r"[a-z]+")
 OPEN = ("function", "class", "exception", "data")  # what may be named without the class or module that it is in
 ABOUT_NAMES = re.compile(r"chapters/notation|library/")
-STOPS = (nodes.title, nodes.reference, addnodes.desc_signature, addnodes.pending_xref)
+STOPS = (nodes.title, nodes.term, nodes.reference, addnodes.desc_signature, addnodes.pending_xref)
 
 
 @dataclass
@@ -37,10 +37,16 @@ def link_names(app: Sphinx, document: nodes.document, page: str) -> None:
         if any(isinstance(above, STOPS) for above in ancestors(literal)):
             continue
         full = find(literal.astext(), objects, code, page)
-        if full and objects[full].docname != page:
+        if full and not is_inside(literal, full):
             place = objects[full]
             link = make_refnode(app.builder, page, place.docname, place.node_id, literal.deepcopy(), full)
             literal.replace_self(link)
+
+
+def is_inside(node: nodes.Node, full: str) -> bool:
+    """Whether it stands in the entry of this very object."""
+    entries = [above for above in ancestors(node) if isinstance(above, addnodes.desc)]
+    return any(full in signature["ids"] for entry in entries for signature in entry[:1])
 
 
 def ancestors(node: nodes.Node):

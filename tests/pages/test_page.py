@@ -18,7 +18,8 @@ from nbconvert.exporters import ExporterDisabledError, get_export_names, get_exp
 from flowlib.authoring.execute import is_question, read
 from flowlib.authoring.symbols import formulas
 from flowlib.pages.font import ITALIC, font, form, letters, plain
-from flowlib.pages.page import PageExporter, converter, markdown, mathml, page, style
+from flowlib.pages.mathml import converter, mathml
+from flowlib.pages.page import PageExporter, markdown, page, style
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
