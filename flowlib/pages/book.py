@@ -9,6 +9,7 @@ import argparse
 import re
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +19,7 @@ from flowlib.pages.crosslinks import repository
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
 
-NEEDED = "the book is made by Sphinx, MyST-NB and Furo: install them with pip install -e '.[book]' ({})"
+NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat")
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
     "<dl>\n<dd>": '<dl role="none">\n<dd>',  # arguments, one a line: a list of descriptions of nothing
@@ -89,15 +90,19 @@ def write_sources(root: Path, folder: Path) -> None:
         shutil.copy(picture, folder / place)
 
 
+def check_extra() -> None:
+    """Raises: ImportError that says what to install."""
+    for name in NEEDED:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ImportError(f"the book needs more packages: pip install -e '.[book]' ({error})") from None
+
+
 def run_sphinx(source: Path, out: Path, address: str) -> None:
-    """Raises: ImportError that says what to install; ValueError where a formula cannot become MathML; RuntimeError."""
-    try:
-        import furo  # noqa: F401
-        import myst_nb  # noqa: F401
-        from sphinx.application import Sphinx
-        from sphinx.util.docutils import docutils_namespace
-    except ImportError as error:
-        raise ImportError(NEEDED.format(error)) from None
+    """Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
 
     settings = SETTINGS | {"book_address": address}
     with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
@@ -127,6 +132,7 @@ def build(root: Path, out: Path) -> list[Path]:
     Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns; FileNotFoundError for a
     picture; ImportError where the extra [book] is not installed.
     """
+    check_extra()
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         source, site = Path(folder, "source"), Path(folder, "site")
