@@ -48,7 +48,7 @@ SETTINGS = {
     "autodoc_typehints_format": "short",
     "python_use_unqualified_type_names": True,
     "python_display_short_literal_types": True,
-    "maximum_signature_line_length": 88,
+    "maximum_signature_line_length": 110,
     "add_module_names": False,
     "toc_object_entries_show_parents": "hide",
     "smartquotes": False,

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 LABEL = re.compile(r"(Error|Raises|Source|Returns|Note): +(.*)")
+INSIDE = re.compile(r"(?<=[.)]) ((?:Error|Raises|Source): )")  # a label at the end of a line of words
 NAME = re.compile(r"([a-z_][\w.]*(?:, [a-z_][\w.]*)*(?:  +(?=[^\s=≈≤≥<>+−→↦∈])|: +))(.*)")
 ONE_NAME = re.compile(r"[a-z_]\w* +")
 SPECIAL = re.compile(r"``?(?P<code>[^`]+)``?|arXiv:(?P<number>\d{4}\.\d{4,5})|(?P<mark>[\\*_|<>`])")
@@ -23,6 +24,7 @@ Part = tuple[str, str, list[str]]  # its kind (words, formula, label or name), i
 def rewrite_docstring(lines: list[str]) -> list[str]:
     """The lines of a docstring (as inspect.cleandoc leaves them) as reStructuredText."""
     made: list[str] = []
+    lines = INSIDE.sub(r"\n\1", "\n".join(lines)).split("\n")
     for kind, name, words in parts(lines):
         text = escape(" ".join(words))
         if kind == "formula":

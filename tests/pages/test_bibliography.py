@@ -10,14 +10,14 @@ def prose(text: str):
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
 
 
-def cited(text: str) -> list[str]:
+def find_works(text: str) -> list[str]:
     return list(references(prose(f"## References\n\n{text}\n")))
 
 
 def test_works_are_taken_out_of_the_references():
-    assert cited("- A, *T: more*, arXiv:2010.12345: why; and more.") == ["A, *T: more*, arXiv:2010.12345"]
-    assert cited("- A, *T*, 1999; and the answer, B, *U*, 2000: why.") == ["A, *T*, 1999", "B, *U*, 2000"]
-    assert cited("- A, B, *T*, 1999, and *U*, 2000: why.") == ["A, B, *T*, 1999", "A, B, *U*, 2000"]
+    assert find_works("- A, *T: more*, arXiv:2010.12345: why; and more.") == ["A, *T: more*, arXiv:2010.12345"]
+    assert find_works("- A, *T*, 1999; and the answer, B, *U*, 2000: why.") == ["A, *T*, 1999", "B, *U*, 2000"]
+    assert find_works("- A, B, *T*, 1999, and *U*, 2000: why.") == ["A, B, *T*, 1999", "A, B, *U*, 2000"]
 
 
 def test_a_work_stands_once_with_all_that_cite_it():

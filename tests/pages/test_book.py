@@ -182,7 +182,7 @@ def browser():
         browser.close()
 
 
-def opened(browser, asked: list, **options):
+def open_tab(browser, asked: list, **options):
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, **options)
     context.on("request", lambda request: asked.append(request.url))
     return context.new_page()
@@ -193,7 +193,7 @@ def opened(browser, asked: list, **options):
 def test_no_page_asks_anything_of_anyone(book, browser, scripts):
     pages, folder = book
     asked: list[str] = []
-    tab = opened(browser, asked, java_script_enabled=scripts, color_scheme="dark" if scripts else "light")
+    tab = open_tab(browser, asked, java_script_enabled=scripts, color_scheme="dark" if scripts else "light")
     for name, html in pages.items():
         tab.goto((folder / name).as_uri())
         if scripts:
@@ -233,7 +233,7 @@ def serious(tab, contrast: bool) -> list:
 def test_axe_finds_nothing_serious(book, browser):
     """Every page, with every rule but that of contrast: the colours are those of one style sheet."""
     pages, folder = book
-    tab, found = opened(browser, []), {}
+    tab, found = open_tab(browser, []), {}
     for name in pages:
         tab.goto((folder / name).as_uri())
         found[name] = serious(tab, contrast=False)
@@ -246,7 +246,7 @@ def test_axe_finds_nothing_serious(book, browser):
     "name", ["index.html", "chapters/02_fields_and_integrals.html", "library/flowlib.operators.attention.html"]
 )
 def test_colours_have_contrast(book, browser, name, scheme):
-    tab = opened(browser, [], color_scheme=scheme)
+    tab = open_tab(browser, [], color_scheme=scheme)
     tab.goto((book[1] / name).as_uri())
     assert serious(tab, contrast=True) == []
 
@@ -254,7 +254,7 @@ def test_colours_have_contrast(book, browser, name, scheme):
 @pytest.mark.browser
 def test_axe_would_find_something(book, browser):
     """A picture without words, and grey on grey: so the silence above means something."""
-    tab = opened(browser, [])
+    tab = open_tab(browser, [])
     tab.goto((book[1] / "search.html").as_uri())
     spoiled = '<img src="data:,"><p style="color: #777; background: #888">words</p>'
     tab.evaluate("html => document.querySelector('article').insertAdjacentHTML('beforeend', html)", spoiled)

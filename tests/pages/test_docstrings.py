@@ -47,6 +47,13 @@ def test_it_is_read_as_it_was_meant():
     assert [one["refuri"] for one in tree.findall(reference)] == ["https://arxiv.org/abs/2510.03989"]
 
 
+def test_a_label_at_the_end_of_a_line_is_a_field():
+    assert rewrite_docstring(["One step. Error: O(h²). Raises: ValueError."])[2::2] == [
+        r":Error: \ O(h²).",
+        r":Raises: \ ValueError.",
+    ]
+
+
 def test_text_that_looks_like_markup_stays_text():
     for text in (
         "1. no list",
