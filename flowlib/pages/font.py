@@ -91,12 +91,12 @@ def font(wanted: frozenset[str]) -> bytes:
     except ImportError:
         return b""
 
-    opened = cache(lambda name: TTFont(f"{get_data_path()}/fonts/ttf/{name}.ttf", lazy=True))
-    made = opened("DejaVuSerif")
+    open_font = cache(lambda name: TTFont(f"{get_data_path()}/fonts/ttf/{name}.ttf", lazy=True))
+    made = open_font("DejaVuSerif")
     for letter in sorted(wanted - set(map(chr, made.getBestCmap()))):
         for name, other in sources(letter):
-            if ord(other) in opened(name).getBestCmap():
-                encode(made, letter, draw(made, f"u{ord(letter):X}", opened(name), other))
+            if ord(other) in open_font(name).getBestCmap():
+                encode(made, letter, draw(made, f"u{ord(letter):X}", open_font(name), other))
                 break
     constants, em = made["MATH"].table.MathConstants, made["head"].unitsPerEm
     for name, length in LENGTHS.items():
