@@ -18,7 +18,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.parsers import Parser
 
-from flowlib.authoring.execute import read
+from flowlib.authoring.notebooks import read
 from flowlib.files import save_text
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.crosslinks import led, repository

@@ -14,7 +14,7 @@ import nbformat
 import yaml
 
 from flowlib.classroom.course import Course
-from flowlib.classroom.otter import master
+from flowlib.classroom.otter import make_master
 from flowlib.cli import main
 
 COURSE = Course(Path(__file__).parents[2] / "exercises")
@@ -22,7 +22,7 @@ COURSE = Course(Path(__file__).parents[2] / "exercises")
 
 def made(name: str):
     source = nbformat.read(COURSE.notebook("source", name), as_version=4)
-    return source, master(source, ["flowlib"])
+    return source, make_master(source, ["flowlib"])
 
 
 def blocks(book) -> list[tuple[str, list]]:

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from flowlib.authoring import links
+from flowlib.authoring import course
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -62,7 +62,7 @@ def test_a_bound_above_what_colab_ships_is_found():
 
 
 def test_what_the_set_up_cell_pins_is_shipped():
-    [names] = re.findall(r"for name in (\(.*?\))\]", links.SETUP)
+    [names] = re.findall(r"for name in (\(.*?\))\]", course.SETUP)
     pinned = set(re.findall(r'"(\w+)"', names))
     assert {"torch", "numpy"} <= pinned <= set(shipped())
 

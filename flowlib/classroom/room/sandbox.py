@@ -58,7 +58,7 @@ class Sandbox:
         most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
         command = [sys.executable, "-P", "-s", "-m", "flowlib.classroom.room.student", *map(str, most)]
         self.process = subprocess.Popen(
-            [*(wrapped(files) if isolate else ()), *command],
+            [*(bubblewrap(files) if isolate else ()), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -126,12 +126,12 @@ def share(process) -> int:
         return 0
 
 
-def available() -> str | None:
+def find_obstacle() -> str | None:
     """Why there is no sandbox here, or None where there is one."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (the command bwrap) is not installed; on Debian and Ubuntu: apt-get install bubblewrap"
     tried = subprocess.run(
-        [*wrapped(None), "/bin/true"] if Path("/bin/true").exists() else [*wrapped(None), "true"],
+        [*bubblewrap(None), "/bin/true"] if Path("/bin/true").exists() else [*bubblewrap(None), "true"],
         capture_output=True,
         text=True,
         env=environment(),
@@ -141,11 +141,11 @@ def available() -> str | None:
 
 def require() -> None:
     """Raises: NoSandbox, which says why, and what to do instead."""
-    if why := available():
+    if why := find_obstacle():
         raise NoSandbox(f"{why}. Or grade in a container, which is then the sandbox:\n  {CONTAINER}")
 
 
-def wrapped(files: Path | None) -> list[str]:
+def bubblewrap(files: Path | None) -> list[str]:
     """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
     see = [
         "/usr",
