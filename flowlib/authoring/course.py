@@ -7,7 +7,8 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from urllib.parse import quote
 
@@ -134,6 +135,8 @@ def find_repository() -> str:
     return address[0].removesuffix(".git") if address else ""
 
 
+@cache
 def distribution_name() -> str:
-    """The name under which pip knows flowlib."""
-    return packages_distributions().get("flowlib", ["flowlib"])[0]
+    """The name under which pip knows flowlib: of the distribution that brings a package flowlib."""
+    brings = lambda one: "flowlib" in (one.read_text("top_level.txt") or "").split()
+    return next((one.name for one in distributions() if brings(one)), "flowlib")

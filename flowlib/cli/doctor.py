@@ -81,10 +81,10 @@ def find_device() -> str:
     import torch
 
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
-    if torch.cuda.is_find_obstacle():
+    if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         return f"{torch.cuda.get_device_name()}, {free / GB:.1f} of {total / GB:.1f} GB free; {threads}"
-    kind = "mps" if torch.backends.mps.is_find_obstacle() else "cpu"
+    kind = "mps" if torch.backends.mps.is_available() else "cpu"
     return f"{kind}, {threads}; without a GPU only chapter 07's long training is slow"
 
 
