@@ -138,7 +138,7 @@ def test_an_order_meets_its_own_misconception_wherever_two_neighbours_are_swappe
 
 
 def test_every_objective_of_the_course_has_its_evidence():
-    """Which one is missing, `rules.check_objectives` says; here: there are some, and both kinds of evidence are used."""
+    """`rules.check_objectives` says which one is missing; here: there are some, with both kinds of evidence."""
     for path in CHAPTERS:
         notebook = read(path)
         assert list(rules.check_objectives(notebook)) == [] and list(rules.check_questions(notebook)) == [], path.name
