@@ -70,7 +70,7 @@ class Course:
 
         Raises: ValueError with what nbgrader says.
         """
-        with quiet_log():
+        with hush_log():
             done = self.api().generate_feedback(name, force=True)
         if not done["success"]:
             raise ValueError(f"nbgrader cannot write feedback for {name}; has it been graded?\n{last_line(done)}")
@@ -117,7 +117,7 @@ def last_line(done: dict) -> str:
 
 
 @contextmanager
-def quiet_log() -> Iterator[None]:
+def hush_log() -> Iterator[None]:
     """nbgrader reports every step on the log; what matters comes back as a result."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from flowlib.classroom.cells import is_test, worth
-from flowlib.classroom.course import GRADED, Course, last_line, quiet_log
+from flowlib.classroom.course import GRADED, Course, last_line, hush_log
 from flowlib.classroom.grader import grade
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room.sandbox import Limits, require
@@ -119,7 +119,7 @@ def repair_submission(one: Submission, source, release):
 
 def hand_over_all(course: Course, outcomes: dict[Submission, Outcome], *, feedback: bool) -> None:
     """Give what was graded to nbgrader; what goes wrong there is noted in the results."""
-    with quiet_log():
+    with hush_log():
         for name in sorted({one.assignment for one in outcomes}):
             course.register(name)
         for one, (result, text) in outcomes.items():

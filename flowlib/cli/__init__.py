@@ -80,7 +80,8 @@ def run_and_flush(words: Sequence[str]) -> int:
 def explain(error: BaseException, command: str) -> str:
     """What went wrong; where a package is missing, how to get it."""
     if isinstance(error, ModuleNotFoundError) and error.name and command in EXTRAS:
-        return f"it needs the package {error.name.partition('.')[0]}, which is not installed: {install(EXTRAS[command])}"
+        package = error.name.partition(".")[0]
+        return f"it needs the package {package}, which is not installed: {install(EXTRAS[command])}"
     return str(error)
 
 

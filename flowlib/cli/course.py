@@ -111,7 +111,7 @@ def say_what_disagrees(root: Path, texts: dict[Path, str], stamp: Stamp, again: 
     if not texts:
         print(f"all agree: {describe(stamp)}")
         return 0
-    print("\n".join([*names(root, texts), f"out of date; write anew with: {again}"]))
+    print("\n".join([*list_names(root, texts), f"out of date; write anew with: {again}"]))
     return 1
 
 
@@ -126,10 +126,10 @@ def write_links(root: Path, texts: dict[Path, str], stamp: Stamp, *, dirty: bool
             f"add --dirty; nothing was written: {', '.join(lost)}"
         )
     save_all(root, texts)
-    print("\n".join([*names(root, texts), f"{len(texts)} files written: {describe(stamp)}"]))
+    print("\n".join([*list_names(root, texts), f"{len(texts)} files written: {describe(stamp)}"]))
 
 
-def names(root: Path, paths) -> list[str]:
+def list_names(root: Path, paths) -> list[str]:
     """The paths from the root of the course."""
     return [path.relative_to(root).as_posix() for path in paths]
 

@@ -35,10 +35,10 @@ def run(words: Sequence[str], commands: Iterable[Callable], prepared: Collection
 def list_only(command: Callable) -> Command:
     """A command that is listed, by the first line of its docstring, and not read."""
 
-    def listed() -> None: ...
+    def stand_in() -> None: ...
 
-    listed.__doc__ = command.__doc__.splitlines()[0]
-    return listed
+    stand_in.__doc__ = command.__doc__.splitlines()[0]
+    return stand_in
 
 
 def vocabulary_rule() -> Any:
