@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from flowlib.classroom.cells import is_test, worth
-from flowlib.classroom.course import GRADED, Course, last_line, hush_log
+from flowlib.classroom.course import GRADED, Course, hush_log, last_line
 from flowlib.classroom.grader import grade
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room.sandbox import Limits, require
