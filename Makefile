@@ -17,10 +17,19 @@ ifeq ($(shell id -u),0)
 LAB += --allow-root
 endif
 
+# An environment does not move with its folder: one that make made elsewhere is made anew.
+ifneq ($(wildcard $(VENV)/.made),)
+ifeq ($(shell grep -cF '$(CURDIR)/$(VENV)' '$(VENV)/bin/activate' 2>/dev/null || true),0)
+$(info The folder was moved: its environment $(VENV) is made anew.)
+$(shell rm -rf $(VENV))
+endif
+endif
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser test-hostile test-offline book train clean
+.PHONY: help lab test lint coverage test-browser test-hostile test-offline book wheel train clean
 
 help: ## print this list
 	@echo "make COMMAND, where COMMAND is"
@@ -37,8 +46,15 @@ test: $(VENV)/.test ## run every unit test and every notebook
 	OMP_NUM_THREADS=1 FLOWLIB_SWEEP=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser and not hostile" \
 	  --nbval-lax --nbval-current-env tests $(BOOKS) $(TEST_ARGS)
 
+lint: $(VENV)/.test ## style, format, imports, types: what pre-commit runs
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+coverage: $(VENV)/.test ## run the unit tests, and say which lines of the library none of them reaches
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser and not hostile" \
+	  --cov --cov-report=term:skip-covered tests $(TEST_ARGS)
+
 test-browser: $(VENV)/.test ## use every chapter in a real browser; report how fast the explorers answer
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m browser tests/test_page.py tests/test_book.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m browser tests/pages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/browser $(TEST_ARGS)
 
 test-hostile: $(VENV)/.test ## grade submissions that cheat, loop, flood and break out (needs bubblewrap)
@@ -49,6 +65,10 @@ test-offline: $(VENV)/.test ## the same as test, with the network cut: only this
 
 book: $(VENV)/.test ## make the course into a site that reads without scripts: build/book/index.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.pages.book build/book
+
+wheel: $(VENV)/.lab ## build the wheel, and try it in an environment that has nothing else, outside of this folder
+	rm -rf dist && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	PYTHON=$(PYTHON) PIP_ARGS="$(PIP_ARGS)" sh etc/try-wheel dist/*.whl
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
 	$(BIN)/flowlib train tiny --resume

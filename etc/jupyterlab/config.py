@@ -5,6 +5,7 @@ overrides.json beside this file only changes defaults: it answers "no" to the qu
 Markdown file as a page to read.
 """
 
+import os
 from pathlib import Path
 
 here = Path(__file__).resolve().parent
@@ -14,4 +15,5 @@ c = get_config()  # noqa: F821  (traitlets puts it here)
 c.ServerApp.root_dir = str(repository)
 c.LabApp.default_url = "/lab/tree/chapters/00_the_river.ipynb"
 c.LabApp.app_settings_dir = str(here)
-c.LabApp.workspaces_dir = str(here / "workspaces")
+if os.access(here, os.W_OK):  # a class may share one copy, which its readers cannot write: then in each reader's folder
+    c.LabApp.workspaces_dir = str(here / "workspaces")

@@ -6,7 +6,8 @@ A difference is traced to its cause where there is one to name: the shape, a kno
 transposition, a factor, a shift. Imports torch only, so that a grader can use it without a notebook.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -42,12 +43,35 @@ def close(
         raise ValueError(f"unknown topic {topic!r}; known: {', '.join(sorted(MISCONCEPTIONS)) or 'none'}")
     mine, right = as_tensor(yours, what), as_tensor(reference, "the reference")
     said = explain(mine, right, tol, topic, inputs)
+    if said and near(mine, right, max(tol, SINGLE)) and is_coarse(yours):
+        said = f"it agrees to {SINGLE:.0e}, and more is not to be had: {COARSE}"
     if said:
         raise CheckFailed(f"{what}: {said}")
-    print(f"✓ {what} agrees with the reference to {tol:.0e}")
+    confirm(f"{what} agrees with the reference to {tol:.0e}")
+
+
+SINGLE = 1e-5  # what is left of a sum in single precision
+COARSE = (
+    "your numbers are in single precision, seven digits, where the given ones have sixteen. torch.zeros(...) makes "
+    "such numbers: write torch.zeros(..., dtype=torch.float64), or make new tensors from a given one, z.new_zeros(...)"
+)
+
+
+def is_coarse(value) -> bool:
+    """Whether a tensor has fewer digits than float64."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.dtype != torch.float64
+
+
+def confirm(sentence: str) -> None:
+    """Say that a check holds; a console that lacks the tick gets a word in its place."""
+    try:
+        print(f"✓ {sentence}")
+    except UnicodeEncodeError:
+        print(f"ok: {sentence}".encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
 
 
 def as_tensor(value, what: str) -> Tensor:
+    """The value in float64 on the CPU, without gradient. Raises: CheckFailed where it is no tensor and no number."""
     if value is None or value is Ellipsis:
         raise CheckFailed(f"{what}: there is nothing here yet. Does your function return its result?")
     try:
@@ -58,14 +82,15 @@ def as_tensor(value, what: str) -> Tensor:
 
 
 def near(a: Tensor, b: Tensor, tol: float) -> bool:
+    """|a − b| <= tol · max(1, max |b|) in every entry, with b finite: nothing is near to an infinity."""
     size = max(1.0, b.abs().max().item()) if b.numel() else 1.0
-    return a.shape == b.shape and bool((a - b).abs().le(tol * size).all())
+    return a.shape == b.shape and bool(b.isfinite().all()) and bool((a - b).abs().le(tol * size).all())
 
 
 def explain(mine: Tensor, right: Tensor, tol: float, topic: str | None = None, inputs: tuple = ()) -> str:
     """What is wrong with `mine`, in a sentence; "" where nothing is."""
     if mine.shape != right.shape:
-        return wrong_shape(mine, right, tol)
+        return explain_shape(mine, right, tol)
     if not mine.isfinite().all():
         where = first_index(~mine.isfinite())
         return f"the entry {where} is {mine[where].item()}. Was a number divided by 0, or a whole row masked?"
@@ -74,10 +99,11 @@ def explain(mine: Tensor, right: Tensor, tol: float, topic: str | None = None, i
     for known in MISCONCEPTIONS.get(topic or "", {}).values():
         if agrees(known, mine, inputs, tol):
             return known.sentence
-    return wrong_numbers(mine, right, tol)
+    return explain_numbers(mine, right, tol)
 
 
-def agrees(known: Misconception, mine: Tensor, inputs: tuple, tol: float) -> bool:
+def agrees(known: Misconception, mine: Tensor, inputs: Sequence, tol: float) -> bool:
+    """Whether `mine` is what the wrong way makes of the inputs."""
     try:
         wrong = as_tensor(known.wrong(*inputs), known.name)
     except Exception:  # a wrong way need not work for every input, and then explains nothing
@@ -85,7 +111,8 @@ def agrees(known: Misconception, mine: Tensor, inputs: tuple, tol: float) -> boo
     return near(mine, wrong, tol)
 
 
-def wrong_shape(mine: Tensor, right: Tensor, tol: float) -> str:
+def explain_shape(mine: Tensor, right: Tensor, tol: float) -> str:
+    """The sentence for another shape: transposed, an axis in the wrong place, or one that is gone."""
     came, must = tuple(mine.shape), tuple(right.shape)
     said = f"the shape must be {must}, got {came}"
     if mine.ndim >= 2 and mine.mT.shape == right.shape:
@@ -100,7 +127,7 @@ def wrong_shape(mine: Tensor, right: Tensor, tol: float) -> str:
     return said + ". Write the shape of every tensor beside the line that makes it"
 
 
-def wrong_numbers(mine: Tensor, right: Tensor, tol: float) -> str:
+def explain_numbers(mine: Tensor, right: Tensor, tol: float) -> str:
     """The sentence for the right shape with wrong numbers: sign, transposition, factor, shift, or where."""
     if near(-mine, right, tol):
         return "every sign is the other way round. Look for a minus that is missing or one too many"
@@ -108,7 +135,7 @@ def wrong_numbers(mine: Tensor, right: Tensor, tol: float) -> str:
         return "this is the transposed answer: rows and columns are swapped"
     factor = common_factor(mine, right, tol)
     if factor is not None:
-        return f"every entry is {factor:.4g} times what it must be{named_factor(factor, right)}"
+        return f"every entry is {factor:.4g} times what it must be{name_factor(factor, right)}"
     shift = (mine - right).mean().item()
     if near(mine - shift, right, tol):
         return f"every entry is off by the same {shift:.4g}. Was something not subtracted, or subtracted twice?"
@@ -136,7 +163,7 @@ def common_factor(mine: Tensor, right: Tensor, tol: float) -> float | None:
     return factor
 
 
-def named_factor(factor: float, right: Tensor) -> str:
+def name_factor(factor: float, right: Tensor) -> str:
     """Where a factor comes from, if the sizes at hand say so."""
     for axis in range(right.ndim):
         n = right.shape[axis]
@@ -149,6 +176,7 @@ def named_factor(factor: float, right: Tensor) -> str:
 
 
 def first_index(mask: Tensor) -> tuple[int, ...]:
+    """The index of the first entry that is True."""
     return tuple(mask.nonzero()[0].tolist()) if mask.ndim else ()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowlib.checks.compare import CheckFailed, as_tensor, near
+from flowlib.checks.compare import COARSE, CheckFailed, agrees, as_tensor, confirm, is_coarse
+from flowlib.checks.misconceptions import Misconception, name_of, sentence_of
 
 Inputs = Callable[[torch.Generator], tuple]
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A typical wrong way, and the sentence that meets it."""
-
-    name: str
-    way: Callable
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -37,48 +29,52 @@ class Law:
 class Exercise:
     """One task: how its inputs are drawn, wrong ways that are recognised, laws that must hold, and three hints.
 
-    task = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
-    @task.wrong("unweighted", "The weights of the tokens are missing: …")
-    def _(q, k, v, weights): ...
-    @task.law("constant", "Where all tokens say the same, that must be heard: …")
-    def _(answer, generator): ...
-    task.check(my_function)
+        attend = Exercise("3.2", inputs=..., hints=("…", "…", "…"))
+
+        @attend.wrong
+        def unweighted(q, k, v, weights):
+            \"""The weights of the tokens are missing: …\"""
+            return …
+
+        @attend.law
+        def constant(answer, generator):
+            \"""Where all tokens say the same, that is what every listener must hear.\"""
+            return …
+
+        attend.check(my_function)
+
+    The function's name names the wrong way or the law, its docstring is the sentence that meets it.
     """
 
     name: str
     inputs: Inputs
     hints: tuple[str, str, str]
     tol: float = 1e-6
-    wrongs: list[Wrong] = field(default_factory=list)
+    wrongs: list[Misconception] = field(default_factory=list)
     laws: list[Law] = field(default_factory=list)
     cell: str = ""  # the id of the cell that holds the solution, in exercises/source
     shown: int = field(default=0, init=False)
     tries: int = field(default=0, init=False)
 
-    def wrong(self, name: str, sentence: str) -> Callable:
-        """Register a wrong way. Raises: ValueError where the name is taken."""
+    def wrong(self, way: Callable) -> Callable:
+        """Register a wrong way, called as way(*inputs). Raises: ValueError without a docstring, or for a taken name."""
+        self._add(self.wrongs, Misconception(name_of(way), way, sentence_of(way)))
+        return way
 
-        def register(way: Callable) -> Callable:
-            if name in {w.name for w in self.wrongs}:
-                raise ValueError(f"{self.name} has a wrong way {name!r} already")
-            self.wrongs.append(Wrong(name, way, sentence))
-            return way
+    def wrong_numbers(self, **known: tuple[Any, str]) -> None:
+        """Register wrong numbers of a task by hand: name=(the numbers, the sentence that meets them), …"""
+        for name, (values, sentence) in known.items():
+            self._add(self.wrongs, Misconception(name.replace("_", " "), lambda values=values: values, sentence))
 
-        return register
+    def law(self, holds: Callable) -> Callable:
+        """Register a law, called as holds(answer, generator). Raises: as `wrong`."""
+        self._add(self.laws, Law(name_of(holds), holds, sentence_of(holds)))
+        return holds
 
-    def wrong_numbers(self, known: dict[str, tuple[Any, str]]) -> None:
-        """Register wrong numbers of a task by hand: name → (the numbers, the sentence that meets them)."""
-        for name, (numbers, sentence) in known.items():
-            self.wrong(name, sentence)(lambda numbers=numbers: numbers)
-
-    def law(self, name: str, sentence: str) -> Callable:
-        """Register a law."""
-
-        def register(holds: Callable) -> Callable:
-            self.laws.append(Law(name, holds, sentence))
-            return holds
-
-        return register
+    def _add(self, known: list, new: Misconception | Law) -> None:
+        if new.name in {each.name for each in (*self.wrongs, *self.laws)}:
+            raise ValueError(f"{self.name} has {new.name!r} already: a wrong way or a law needs a name of its own")
+        known.append(new)
 
     def check(self, answer: Callable, seed: int | None = None) -> None:
         """Try the answer on fresh inputs; say which misconception it agrees with, or which law it breaks.
@@ -89,23 +85,28 @@ class Exercise:
         if not callable(answer):
             raise CheckFailed(f"{self.name}: a function must come here, got {type(answer).__name__}")
 
-        def counted(*inputs):
+        coarse = []
+
+        def attempt(*inputs):
             result = answer(*inputs)
             self.tries += 1
+            coarse.append(is_coarse(result) and any(isinstance(z, Tensor) and z.dtype == torch.float64 for z in inputs))
             return result
 
         seed = secrets.randbelow(10**6) if seed is None else seed
-        for attempt in range(2 if self.wrongs else 0):
-            drawn = self.inputs(torch.Generator().manual_seed(seed + attempt))
-            mine = as_tensor(self.call(counted, *drawn), f"exercise {self.name}")
+        for again in range(2 if self.wrongs else 0):
+            drawn = self.inputs(torch.Generator().manual_seed(seed + again))
+            mine = as_tensor(self.call(attempt, *drawn), f"exercise {self.name}")
             for known in self.wrongs:
-                if agrees(known.way, mine, drawn, self.tol):
+                if agrees(known, mine, drawn, self.tol):
                     raise CheckFailed(f"{known.sentence} (seed {seed})")
         for law in self.laws:
-            held = law.holds(counted, torch.Generator().manual_seed(seed))
+            held = law.holds(attempt, torch.Generator().manual_seed(seed))
+            if held is not True and any(coarse):
+                raise CheckFailed(f"exercise {self.name}: {COARSE}")
             if held is not True:
                 raise CheckFailed(f"{law.sentence}{f' {held}' if isinstance(held, str) else ''} (seed {seed})")
-        print(f"✓ exercise {self.name}")
+        confirm(f"exercise {self.name}")
 
     def call(self, answer: Callable, *inputs) -> Any:
         """answer(*inputs), on copies: an answer that changes its inputs must not change the check."""
@@ -146,17 +147,14 @@ def solution(task: str, cell: str) -> str:
     )
 
 
-def agrees(way: Callable, mine: Tensor, inputs: Sequence, tol: float) -> bool:
-    try:
-        wrong = as_tensor(way(*inputs), "a wrong way")
-    except Exception:  # a wrong way need not work for every input, and then explains nothing
-        return False
-    return wrong.isfinite().all().item() and near(mine, wrong, tol)
-
-
 def draw(generator: torch.Generator, *shape: int) -> Tensor:
     """Normal numbers in float64, from the generator."""
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """A number between low and high, from the generator."""
+    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
 
 
 def numbers(values: Any, what: str) -> Tensor:
@@ -171,6 +169,7 @@ def numbers(values: Any, what: str) -> Tensor:
 
 
 def is_number(entry: Any) -> bool:
+    """Whether the entry is one number."""
     try:
         return as_tensor(entry, "an entry").ndim == 0
     except CheckFailed:

@@ -2,7 +2,7 @@
 
 import math
 
-from flowlib.checks.compare import CheckFailed
+from flowlib.checks.compare import CheckFailed, confirm
 from flowlib.flow.conditions import backward, order_of, shares
 from flowlib.flow.splitting import Scheme
 
@@ -33,7 +33,7 @@ def check_scheme(scheme: Scheme, terms: int = 2) -> int:
     taken = sum(len(path) for _, path in paths)
     back = backward(scheme, terms)
     said = f"; its most negative number is {back:.4g}" if back else "; nothing in it goes backwards"
-    print(f"✓ {scheme.name}: order {order} with exact substeps, {taken} substeps in a step{said}")
+    confirm(f"{scheme.name}: order {order} with exact substeps, {taken} substeps in a step{said}")
     return order
 
 

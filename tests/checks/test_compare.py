@@ -1,10 +1,12 @@
 """Checks that teach: each wrong answer must meet the sentence about its own cause."""
 
+import io
+
 import pytest
 import torch
 
-from flowlib.checks.compare import MISCONCEPTIONS, CheckFailed
-from flowlib.notebook import close, fails, misconception
+from flowlib.checks.compare import CheckFailed, close, fails
+from flowlib.checks.misconceptions import MISCONCEPTIONS, misconception
 from flowlib.operators.attention import attend
 from flowlib.operators.projection import project_moments
 
@@ -92,18 +94,44 @@ def test_every_misconception_of_layer_norm_is_recognised(right):
         assert known.sentence in answer
 
 
-def test_a_new_misconception_is_recognised_and_its_name_guarded(right):
-    try:
+@pytest.fixture
+def topic():
+    yield "a test"
+    MISCONCEPTIONS.pop("a test", None)
 
-        @misconception("a test", "squared", "the entries are squared")
-        def squared(r):
-            return r**2
 
-        assert "the entries are squared" in said(right**2, right, topic="a test", inputs=(right,))
-        with pytest.raises(ValueError, match="registered already"):
-            misconception("a test", "squared", "again")(lambda r: r)
-    finally:
-        MISCONCEPTIONS.pop("a test")
+def test_a_new_misconception_is_recognised_and_its_name_guarded(right, topic):
+    @misconception(topic)
+    def entries_squared(r):
+        """the entries
+        are squared"""
+        return r**2
+
+    assert "the entries are squared" in said(right**2, right, topic=topic, inputs=(right,))
+    with pytest.raises(ValueError, match="'entries squared' of 'a test' is registered already"):
+        misconception(topic, "entries squared", "again")(lambda r: r)
+
+
+def test_a_misconception_may_say_its_name_and_sentence_beside_the_function(right, topic):
+    @misconception(topic, "missing 1/√d", "the entries are doubled")
+    def _doubled(r):
+        return 2 * r
+
+    assert MISCONCEPTIONS[topic]["missing 1/√d"].wrong is _doubled
+    assert "the entries are doubled" in said(2 * right, right, topic=topic, inputs=(right,))
+
+
+def test_a_misconception_without_a_sentence_is_refused(topic):
+    with pytest.raises(ValueError, match="needs a docstring"):
+        misconception(topic)(lambda r: r)
+    assert topic not in MISCONCEPTIONS
+
+
+def test_nothing_agrees_with_what_is_infinite(right, topic):
+    misconception(topic, "infinite", "divided by 0")(lambda r: r / 0)
+    assert "divided by 0" not in said(right.abs() + 1, right, topic=topic, inputs=(right,))
+    with pytest.raises(CheckFailed, match="inf must stand"):
+        close(right, right / 0)
 
 
 def test_a_wrong_way_that_cannot_run_explains_nothing(qkv):
@@ -132,3 +160,20 @@ def test_fails_insists_on_an_error_and_on_its_kind():
         pass
     with pytest.raises(KeyError), fails(ValueError):
         raise KeyError("another")
+
+
+def test_single_precision_is_named_where_it_alone_is_the_difference():
+    right = torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)
+    with pytest.raises(CheckFailed, match="single precision, seven digits"):
+        close(right.float(), right, tol=1e-9)
+    with pytest.raises(CheckFailed, match="2 times what it must be"):
+        close(2 * right.float(), right, tol=1e-9)
+    close(right.float(), right)
+
+
+def test_the_tick_is_a_word_where_the_console_lacks_it(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr("sys.stdout", console)
+    close(torch.ones(3), torch.ones(3), what="∫ of mine")
+    console.flush()
+    assert console.buffer.getvalue().split() == b"ok: ? of mine agrees with the reference to 1e-06".split()

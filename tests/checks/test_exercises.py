@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowlib.checks.assignments import Exercise, draw
 from flowlib.checks.compare import CheckFailed
+from flowlib.checks.exercises import Exercise, draw, solution
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
@@ -24,7 +24,13 @@ def exercise(**more) -> Exercise:
 def test_a_seed_repeats_the_numbers_and_a_failure_names_it():
     seen = []
     task = exercise()
-    task.wrong("doubled", "Twice too much.")(lambda x: 2 * x)
+
+    @task.wrong
+    def doubled(x):
+        """Twice
+        too much."""
+        return 2 * x
+
     for seed in (5, 5, None):
         with pytest.raises(CheckFailed, match=r"Twice too much\. \(seed \d+\)"):
             task.check(lambda x: seen.append(x) or 2 * x, seed)
@@ -33,8 +39,17 @@ def test_a_seed_repeats_the_numbers_and_a_failure_names_it():
 
 def test_a_check_hands_out_copies(capsys):
     task = exercise()
-    task.law("kept", "It must not change what it is given.")(lambda answer, generator: True)
-    task.wrong("zero", "Nothing is zero.")(lambda x: torch.zeros(2))
+
+    @task.law
+    def input_unchanged(answer, generator):
+        """It must not change what it is given."""
+        return True
+
+    @task.wrong
+    def zero(x):
+        """Nothing is zero."""
+        return torch.zeros(2)
+
     task.check(lambda x: x.add_(1), seed=0)
     assert "✓ exercise 3.2" in capsys.readouterr().out
 
@@ -58,7 +73,12 @@ def test_the_solution_is_shown_after_an_attempt(monkeypatch, tmp_path, capsys):
     task = exercise(cell="near-attend")
     with pytest.raises(CheckFailed, match="first an attempt"):
         task.reveal()
-    task.law("any", "Anything.")(lambda answer, generator: answer(1.0) > 0)
+
+    @task.law
+    def positive(answer, generator):
+        """Anything above 0."""
+        return answer(1.0) > 0
+
     with pytest.raises(NotImplementedError):
         task.check(not_written, seed=0)
     with pytest.raises(CheckFailed, match="first an attempt"):
@@ -78,8 +98,6 @@ def not_written(x):
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_every_task_has_hints_and_a_solution_to_reveal(task, monkeypatch):
-    from flowlib.checks.exercises import solution
-
     monkeypatch.chdir(ROOT)
     assert len(set(task.hints)) == 3 and all(len(hint) > 20 for hint in task.hints)
     assert "#" in solution(task.name, task.cell), "a solution begins with why it is one, as a comment"
@@ -87,6 +105,48 @@ def test_every_task_has_hints_and_a_solution_to_reveal(task, monkeypatch):
 
 def test_a_name_is_taken_once():
     task = exercise()
-    task.wrong("a", "A.")(lambda x: x)
-    with pytest.raises(ValueError, match="has a wrong way 'a' already"):
-        task.wrong("a", "A.")(lambda x: x)
+    task.wrong_numbers(not_halved=(1.0, "Halve it."))
+    with pytest.raises(ValueError, match="3.2 has 'not halved' already"):
+
+        @task.wrong
+        def not_halved(x):
+            """Halve it."""
+
+    with pytest.raises(ValueError, match="3.2 has 'not halved' already"):
+        task.law(not_halved_law())
+    assert len(task.wrongs) == 1 and not task.laws
+
+
+def not_halved_law():
+    def not_halved(answer, generator):
+        """It must be half."""
+
+    return not_halved
+
+
+def test_a_wrong_way_or_a_law_without_a_sentence_is_refused():
+    task = exercise()
+    for register in (task.wrong, task.law):
+        with pytest.raises(ValueError, match="not_written needs a docstring"):
+            register(not_written)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rsplit(".", 1)[1])
+def test_every_wrong_way_and_law_is_a_function_of_its_own_name(module):
+    for task in (each for each in vars(module).values() if isinstance(each, Exercise)):
+        ways = [known.wrong for known in task.wrongs if task.inputs(torch.Generator())]  # the others are wrong numbers
+        for function in (*ways, *(law.holds for law in task.laws)):
+            assert vars(module).get(function.__name__) is function, f"{module.__name__}: {function.__qualname__}"
+
+
+def test_a_right_answer_in_single_precision_is_told_so():
+    from flowlib.checks.assignments import a03_another_kernel as a03
+
+    def near_attend(q, k, v, weights, scale=1.0):
+        kernel = weights / (1 + (torch.cdist(q, k) / scale) ** 2)
+        collected = torch.zeros(*q.shape[:-1], v.shape[-1])  # float32, as torch makes it
+        collected[:] = kernel @ v / kernel.sum(-1, keepdim=True)
+        return collected
+
+    with pytest.raises(CheckFailed, match="single precision, seven digits"):
+        a03.attend.check(near_attend, seed=0)

@@ -6,6 +6,8 @@ import importlib.util
 import json
 import shutil
 from copy import deepcopy
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classr
 
 import nbformat
 
+from flowlib.checks.exercises import Exercise
 from flowlib.classroom.cells import is_test
 from flowlib.classroom.course import Course
 from flowlib.classroom.grader import grade
@@ -111,13 +114,28 @@ def said_by(book, test: str, seed: int = 0) -> str:
     raise AssertionError(f"there is no cell {test}")
 
 
+@cache
+def heard_by(name: str) -> dict[str, str]:
+    """What each wrong answer of an assignment is met with."""
+    wrong = answers(name).WRONG
+    return {
+        title: said_by(with_answers(name, {cell: answer}), test) for title, (cell, answer, test, _) in wrong.items()
+    }
+
+
 @pytest.mark.parametrize("name", COURSE.assignments())
 def test_wrong_answers_meet_their_message(name):
-    wrong = answers(name).WRONG
+    wrong, heard = answers(name).WRONG, heard_by(name)
     assert len(wrong) >= 8
-    missed = []
-    for title, (cell, answer, test, said) in wrong.items():
-        heard = said_by(with_answers(name, {cell: answer}), test)
-        if said not in heard:
-            missed.append((title, heard))
+    missed = [(title, heard[title]) for title, (*_, said) in wrong.items() if said not in heard[title]]
     assert len(missed) <= (1 - CAUGHT) * len(wrong), missed
+
+
+@pytest.mark.parametrize("name", COURSE.assignments())
+def test_every_wrong_way_and_every_law_meets_an_answer(name):
+    checks = import_module(f"flowlib.checks.assignments.a{name}")
+    tasks = {key: task for key, task in vars(checks).items() if isinstance(task, Exercise)}
+    known = [(key, each) for key, task in tasks.items() for each in (*task.wrongs, *task.laws)]
+    heard = heard_by(name).values()
+    silent = [(key, each.name) for key, each in known if not any(said.startswith(each.sentence) for said in heard)]
+    assert known and not silent, f"write an answer to {name} that each of these meets: {silent}"

@@ -141,13 +141,15 @@ def test_conda_environment_agrees():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     by_conda = [line for line in environment["dependencies"] if isinstance(line, str)]
     by_pip = [line for entry in environment["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
-    assert environment["name"] == PROJECT["name"]
+    assert environment["name"] == "flowlib"
     assert by_pip == ["-c constraints.txt", "-e .[lab]"]
     versions = dict(line.partition("=")[::2] for line in by_conda)
     assert versions.pop("pip") == ""
     assert versions.pop("python") in PROJECT["requires-python"], "the Python that constraints.txt was made with"
     versions["torch"] = versions.pop("pytorch-cpu")
-    assert versions == {name: pins()[name] for name in ("torch", "numpy")}
+    assert versions == {
+        name: pins()[name] for name in ("torch", "numpy", "scipy", "scikit-learn")
+    }  # one OpenMP for all
 
 
 # ------------------------------------------------------------------------------------------------ code

@@ -21,55 +21,59 @@ by_hand = Exercise(
         "For the first token u_0 = 4, f_0 = −4, u_1 = 2, f_1 = 2 − 8 = −6.",
     ),
 )
-by_hand.wrong(
-    "Euler twice",
-    "These are two Euler steps. The second step must remember f_0: 3/2 of the new velocity, less 1/2 of the old one.",
-)(lambda: [[2.0, 0, 1], [-1.0, 1, 0]])
-by_hand.wrong(
-    "plus",
-    "You added half of the old velocity. The step looks ahead along the *change* of velocity, "
-    "f_1 + 1/2 (f_1 − f_0): the old one is taken away.",
-)(lambda: [[2.0, 0, 1], [-3.5, 1.5, -1]])
-by_hand.wrong("swapped", "The factors have changed places: 3/2 belongs to the new velocity f_1, −1/2 to the old f_0.")(
-    lambda: [[2.0, 0, 1], [0.5, -0.5, 0]]
+by_hand.wrong_numbers(
+    euler_twice=(
+        [[2.0, 0, 1], [-1.0, 1, 0]],
+        "These are two Euler steps. The second step must remember f_0: 3/2 of the new velocity, less 1/2 of the old "
+        "one.",
+    ),
+    plus=(
+        [[2.0, 0, 1], [-3.5, 1.5, -1]],
+        "You added half of the old velocity. The step looks ahead along the *change* of velocity, f_1 + 1/2 (f_1 − "
+        "f_0): the old one is taken away.",
+    ),
+    swapped=(
+        [[2.0, 0, 1], [0.5, -0.5, 0]],
+        "The factors have changed places: 3/2 belongs to the new velocity f_1, −1/2 to the old f_0.",
+    ),
+    old_layer_at_the_new_place=(
+        [[2.0, 0, 1], [-2.0, 1.5, -0.25]],
+        "You took f_0 at u_1. What is remembered is the velocity that was seen at u_0: nothing is evaluated twice.",
+    ),
+    no_dt=(
+        [[2.0, 0, 1], [-5.0, 3, -1]],
+        "Δt = 1/2 is missing in the second step: it multiplies the whole bracket.",
+    ),
+    mean=(
+        [[2.0, 0, 1], [-0.5, 0.5, 0]],
+        "You took the mean of the two velocities. They lie at the start of this step and of the one before; their "
+        "mean is the velocity half a step *ago*.",
+    ),
 )
-by_hand.wrong(
-    "old layer at the new place",
-    "You took f_0 at u_1. What is remembered is the velocity that was seen at u_0: nothing is evaluated twice.",
-)(lambda: [[2.0, 0, 1], [-2.0, 1.5, -0.25]])
-by_hand.wrong("no Δt", "Δt = 1/2 is missing in the second step: it multiplies the whole bracket.")(
-    lambda: [[2.0, 0, 1], [-5.0, 3, -1]]
-)
-by_hand.wrong(
-    "mean",
-    "You took the mean of the two velocities. They lie at the start of this step and of the one "
-    "before; their mean is the velocity half a step *ago*.",
-)(lambda: [[2.0, 0, 1], [-0.5, 0.5, 0]])
 
 
-@by_hand.law("first", "The first step is Euler's: u_1 = u_0 + Δt f_0(u_0), with Δt = 1/2.")
-def _(answer, generator):
+@by_hand.law
+def first_step(answer, generator):
+    """The first step is Euler's: u_1 = u_0 + Δt f_0(u_0), with Δt = 1/2."""
     return bool((answer()[0] - torch.tensor([2.0, 0, 1])).abs().max() < 1e-6)
 
 
-@by_hand.law(
-    "second token",
-    "Look at the second token: it stays at 0 in the first step, so f_0 = 0 and f_1 = 2 there. "
-    "Its second step is 1/2 · 3/2 · 2.",
-)
-def _(answer, generator):
+@by_hand.law
+def second_token(answer, generator):
+    """Look at the second token: it stays at 0 in the first step, so f_0 = 0 and f_1 = 2 there. Its second step is 1/2 ·
+    3/2 · 2."""
     return abs(answer()[1, 1].item() - 1.5) < 1e-6
 
 
-@by_hand.law(
-    "first token", "For the first token check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with f_0 = −4."
-)
-def _(answer, generator):
+@by_hand.law
+def first_token(answer, generator):
+    """For the first token check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with f_0 = −4."""
     return abs(answer()[1, 0].item() + 1.5) < 1e-6
 
 
-@by_hand.law("third token", "For the third token check f_1 = 2 − 4u_1 with u_1 = 1, and f_0 = −2.")
-def _(answer, generator):
+@by_hand.law
+def third_token(answer, generator):
+    """For the third token check f_1 = 2 − 4u_1 with u_1 = 1, and f_0 = −2."""
     return abs(answer()[1, 2].item()) < 1e-6
 
 
@@ -107,154 +111,142 @@ def march(u, layers, dt, push):
     return places[-1]
 
 
-@step.wrong("Euler", "These are Euler's steps: the velocity of the last step is not used.")
-def _(u, layers, dt):
+@step.wrong
+def euler_steps(u, layers, dt):
+    """These are Euler's steps: the velocity of the last step is not used."""
     return march(u, layers, dt, lambda n, u, f: f[n])
 
 
-@step.wrong(
-    "plus",
-    "You add half of the old velocity. A velocity that does not change would then push twice: the "
-    "factors must sum to 1, so it is 3/2 and −1/2.",
-)
-def _(u, layers, dt):
+@step.wrong
+def memory_added(u, layers, dt):
+    """You add half of the old velocity. A velocity that does not change would then push twice: the factors must sum to
+    1, so it is 3/2 and −1/2."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] + 0.5 * f[n - 1] if n else f[n])
 
 
-@step.wrong(
-    "swapped",
-    "The factors have changed places: 3/2 belongs to the new velocity. You walk along the old one "
-    "and away from what you see now.",
-)
-def _(u, layers, dt):
+@step.wrong
+def factors_swapped(u, layers, dt):
+    """The factors have changed places: 3/2 belongs to the new velocity. You walk along the old one and away from what
+    you see now."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n - 1] - 0.5 * f[n] if n else f[n])
 
 
-@step.wrong(
-    "mean",
-    "You take the mean of the last two velocities. It belongs half a step *before* u_n; what is wanted "
-    "belongs half a step after it.",
-)
-def _(u, layers, dt):
+@step.wrong
+def mean_of_two(u, layers, dt):
+    """You take the mean of the last two velocities. It belongs half a step *before* u_n; what is wanted belongs half a
+    step after it."""
     return march(u, layers, dt, lambda n, u, f: (f[n] + f[n - 1]) / 2 if n else f[n])
 
 
-@step.wrong(
-    "2 and −1",
-    "2f_n − f_{n−1} looks ahead by a whole step: that is the velocity at the *end* of it. A step "
-    "is well served by the velocity in its middle, half a step ahead.",
-)
-def _(u, layers, dt):
+@step.wrong
+def whole_step_ahead(u, layers, dt):
+    """2f_n − f_{n−1} looks ahead by a whole step: that is the velocity at the *end* of it. A step is well served by the
+    velocity in its middle, half a step ahead."""
     return march(u, layers, dt, lambda n, u, f: 2 * f[n] - f[n - 1] if n else f[n])
 
 
-@step.wrong(
-    "no first step",
-    "In the first step you have 3/2 f_0 and nothing to take away. There is no memory yet: that step is Euler's.",
-)
-def _(u, layers, dt):
+@step.wrong
+def no_first_step(u, layers, dt):
+    """In the first step you have 3/2 f_0 and nothing to take away. There is no memory yet: that step is Euler's."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - (0.5 * f[n - 1] if n else 0))
 
 
-@step.wrong(
-    "memory stands still",
-    "The memory is never renewed: every step takes away half of f_0. Put the new "
-    "velocity into it at the end of each turn.",
-)
-def _(u, layers, dt):
+@step.wrong
+def memory_stands_still(u, layers, dt):
+    """The memory is never renewed: every step takes away half of f_0. Put the new velocity into it at the end of each
+    turn."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * f[0] if n else f[n])
 
 
-@step.wrong(
-    "last layer asked again",
-    "You ask layer n−1 again, at the new place u_n. What must be remembered is the "
-    "velocity that it had at u_{n−1}. It costs no second evaluation.",
-)
-def _(u, layers, dt):
+@step.wrong
+def last_layer_asked_again(u, layers, dt):
+    """You ask layer n−1 again, at the new place u_n. What must be remembered is the velocity that it had at u_{n−1}. It
+    costs no second evaluation."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n - 1](u[n]) if n else f[n])
 
 
-@step.wrong(
-    "this layer at the last place",
-    "You ask layer n at the last place as well. What must be remembered is the velocity that layer n−1 had there.",
-)
-def _(u, layers, dt):
+@step.wrong
+def this_layer_at_the_last_place(u, layers, dt):
+    """You ask layer n at the last place as well. What must be remembered is the velocity that layer n−1 had there."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n](u[n - 1]) if n else f[n])
 
 
-@step.wrong(
-    "Heun",
-    "This is Heun's method, which looks at both ends of each step and asks a layer twice. Here the "
-    "second look is the memory.",
-)
-def _(u, layers, dt):
+@step.wrong
+def heun(u, layers, dt):
+    """This is Heun's method, which looks at both ends of each step and asks a layer twice. Here the second look is the
+    memory."""
     return march(u, layers, dt, lambda n, u, f: (f[n] + layers[n](u[n] + dt * f[n])) / 2)
 
 
-@step.wrong("midpoint", "This is the midpoint method, which asks a layer twice. Here the second look is the memory.")
-def _(u, layers, dt):
+@step.wrong
+def midpoint(u, layers, dt):
+    """This is the midpoint method, which asks a layer twice. Here the second look is the memory."""
     return march(u, layers, dt, lambda n, u, f: layers[n](u[n] + dt / 2 * f[n]))
 
 
-@step.wrong("Δt on one half", "Δt multiplies the whole bracket, the old velocity as well.")
-def _(u, layers, dt):
+@step.wrong
+def dt_on_one_half(u, layers, dt):
+    """Δt multiplies the whole bracket, the old velocity as well."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * f[n - 1] / dt if n else f[n])
 
 
-@step.law("shape", "The result is the field after the last layer: it has the shape of u.")
-def _(answer, generator):
+@step.law
+def shape(answer, generator):
+    """The result is the field after the last layer: it has the shape of u."""
     u, layers, dt = inputs(generator)
     shape = tuple(as_tensor(answer(u, layers, dt), "the result").shape)
     return shape == tuple(u.shape) or f"Yours has {shape}, u has {tuple(u.shape)}."
 
 
-@step.law("once", "Each layer must be asked once, one evaluation a step: that is what the memory is for.")
-def _(answer, generator):
+@step.law
+def asked_once(answer, generator):
+    """Each layer must be asked once, one evaluation a step: that is what the memory is for."""
     u, layers, dt = inputs(generator)
     asked = [0] * len(layers)
 
-    def counted(n, layer):
+    def count(n, layer):
         def velocity(u):
             asked[n] += 1
             return layer(u)
 
         return velocity
 
-    answer(u, [counted(n, layer) for n, layer in enumerate(layers)], dt)
+    answer(u, [count(n, layer) for n, layer in enumerate(layers)], dt)
     return asked == [1] * len(layers) or f"Yours asks the five layers {asked} times."
 
 
-def pushes(answer, *values):
+def distance(answer, *values):
     """How far the answer goes through layers of constant velocity, in steps of 1/4, in units of the step."""
     layers = [lambda u, c=c: torch.full((2,), c, dtype=torch.float64) for c in values]
     return as_tensor(answer(torch.zeros(2, dtype=torch.float64), layers, 0.25), "the result")[0].item() * 4
 
 
-@step.law("one layer", "A network of one layer is one Euler step: there is nothing to remember yet.")
-def _(answer, generator):
-    went = pushes(answer, 1.0)
+@step.law
+def one_layer(answer, generator):
+    """A network of one layer is one Euler step: there is nothing to remember yet."""
+    went = distance(answer, 1.0)
     return abs(went - 1) < 1e-6 or f"With f_0 = 1 yours goes {went:.4g} Δt."
 
 
-@step.law("even", "Six layers with the same constant velocity c must carry u by 6 Δt c, as any method does.")
-def _(answer, generator):
-    went = pushes(answer, *[1.0] * 6)
+@step.law
+def constant_velocity(answer, generator):
+    """Six layers with the same constant velocity c must carry u by 6 Δt c, as any method does."""
+    went = distance(answer, *[1.0] * 6)
     return abs(went - 6) < 1e-6 or f"With c = 1 yours goes {went:.4g} Δt."
 
 
-@step.law("new", "Let the first layer say 0 and the second one 1: then the way is 3/2 Δt.")
-def _(answer, generator):
-    went = pushes(answer, 0.0, 1.0)
+@step.law
+def new_velocity(answer, generator):
+    """Let the first layer say 0 and the second one 1: then the way is 3/2 Δt."""
+    went = distance(answer, 0.0, 1.0)
     return abs(went - 1.5) < 1e-6 or f"Yours goes {went:.4g} Δt."
 
 
-@step.law(
-    "forgets",
-    "A velocity is remembered for one step, not longer: if the first layer says 1 and three others "
-    "say 0, the way is 1 − 1/2 of Δt.",
-)
-def _(answer, generator):
-    went = pushes(answer, 1.0, 0.0, 0.0, 0.0)
+@step.law
+def forgets(answer, generator):
+    """A velocity is remembered for one step, not longer: if the first layer says 1 and three others say 0, the way is 1
+    − 1/2 of Δt."""
+    went = distance(answer, 1.0, 0.0, 0.0, 0.0)
     return abs(went - 0.5) < 1e-6 or f"Yours goes {went:.4g} Δt."
 
 
@@ -270,6 +262,7 @@ def smooth_path(generator):
 
 
 def error_inputs(generator):
+    """N = 8, a path, a start, and an end that is anywhere."""
     path, u0 = smooth_path(generator)
     return 8, path, u0, draw(generator, 2)
 
@@ -287,19 +280,18 @@ error = Exercise(
 )
 
 
-@error.wrong("Euler", "This is the error of Euler's steps. Send the layers through your two_step.")
-def _(N, path, u0, end):
+@error.wrong
+def euler_error(N, path, u0, end):
+    """This is the error of Euler's steps. Send the layers through your two_step."""
     return (
         march(u0, [lambda u, n=n: path(n / N) @ u.tanh() for n in range(N)], 1 / N, lambda n, u, f: f[n]) - end
     ).norm()
 
 
-@error.law(
-    "length",
-    "The error is the length of the vector u_N − end, one number. On a path of zeros nothing moves, "
-    "so with u_0 − end = (3, −4) it is 5.",
-)
-def _(answer, generator):
+@error.law
+def length(answer, generator):
+    """The error is the length of the vector u_N − end, one number. On a path of zeros nothing moves, so with u_0 − end
+    = (3, −4) it is 5."""
     end = torch.zeros(2, dtype=torch.float64)
     value = as_tensor(
         answer(4, lambda s: torch.zeros(2, 2, dtype=torch.float64), end + torch.tensor([3.0, -4]), end), "the error"
@@ -307,16 +299,17 @@ def _(answer, generator):
     return value.numel() == 1 and abs(value.item() - 5) < 1e-6 or f"Yours is {value.tolist()}."
 
 
-@error.law("places", "Layer n takes the parameters at s = n/N, n = 0, …, N−1.")
-def _(answer, generator):
+@error.law
+def places(answer, generator):
+    """Layer n takes the parameters at s = n/N, n = 0, …, N−1."""
     N, path, u0, end = error_inputs(generator)
     asked = []
 
-    def noted(s):
+    def note(s):
         asked.append(round(float(as_tensor(s, "s").reshape(-1)[0]), 6))
         return path(s)
 
-    answer(N, noted, u0, end)
+    answer(N, note, u0, end)
     if len(asked) > 1 and len(set(asked)) == 1:
         return (
             f"All of yours are at s = {asked[0]:g}: a lambda looks n up when it is called, and by then the loop is "
@@ -325,16 +318,16 @@ def _(answer, generator):
     return set(asked) == {round(n / N, 6) for n in range(N)} or f"With N = {N} yours are at {sorted(set(asked))}."
 
 
-@error.law(
-    "velocity", "The velocity is W tanh(u): through one layer u_0 comes to u_0 + W(0) tanh(u_0), and yours does not."
-)
-def _(answer, generator):
+@error.law
+def velocity(answer, generator):
+    """The velocity is W tanh(u): through one layer u_0 comes to u_0 + W(0) tanh(u_0), and yours does not."""
     path, u0 = smooth_path(generator)
     return as_tensor(answer(1, path, u0, u0 + path(0.0) @ u0.tanh()), "the error").abs().max().item() < 1e-5
 
 
-@error.law("order 2", "On a smooth path the error must fall like N⁻²: four times smaller for twice as many layers.")
-def _(answer, generator):
+@error.law
+def order_2(answer, generator):
+    """On a smooth path the error must fall like N⁻²: four times smaller for twice as many layers."""
     path, u0 = smooth_path(generator)
     unit = torch.tensor([0.0, 1.0], dtype=torch.float64)
     end = odeint(lambda s, u: path(s) @ u.tanh(), u0, unit, rtol=1e-11, atol=1e-12)[-1]
@@ -356,25 +349,29 @@ rest = Exercise(
 )
 
 
-@rest.wrong("Euler", "This is |1 − λ|^N, what Euler's steps leave over. Use your two_step.")
-def _(strength, N):
+@rest.wrong
+def euler_left_over(strength, N):
+    """This is |1 − λ|^N, what Euler's steps leave over. Use your two_step."""
     return abs(1 - strength) ** N
 
 
-@rest.wrong("the flow", "This is e^(−λN), what the *flow* leaves over. What do the steps do?")
-def _(strength, N):
+@rest.wrong
+def the_flow(strength, N):
+    """This is e^(−λN), what the *flow* leaves over. What do the steps do?"""
     return torch.tensor(-strength * N, dtype=torch.float64).exp()
 
 
-@rest.law("one layer", "After one layer 1 − λ is left, in absolute value: the first step is Euler's.")
-def _(answer, generator):
+@rest.law
+def after_one_layer(answer, generator):
+    """After one layer 1 − λ is left, in absolute value: the first step is Euler's."""
     value = float(as_tensor(answer(0.25, 1), "left_over(0.25, 1)"))
     said = " Does f pull towards 0? f(u) = −λu." if value > 1 else ""
     return abs(value - 0.75) < 1e-6 or f"With λ = 1/4 yours leaves {value:.4g}.{said}"
 
 
-@rest.law("at 1", "At λ = 1 the steps jump between 1/3 and −1/3 in the end: 1/3 must be left after many layers.")
-def _(answer, generator):
+@rest.law
+def at_1(answer, generator):
+    """At λ = 1 the steps jump between 1/3 and −1/3 in the end: 1/3 must be left after many layers."""
     values = [float(as_tensor(answer(1.0, N), "left_over")) for N in (60, 61)]
     return (
         all(abs(v - 1 / 3) < 1e-5 for v in values)
@@ -382,7 +379,8 @@ def _(answer, generator):
     )
 
 
-@rest.law("threshold", "Below λ = 1 the steps come to rest, above they grow.")
-def _(answer, generator):
+@rest.law
+def threshold(answer, generator):
+    """Below λ = 1 the steps come to rest, above they grow."""
     below, above = (float(as_tensor(answer(s, 300), "left_over")) for s in (0.95, 1.05))
     return below < 1e-4 and above > 1e4 or f"After 300 layers yours leaves {below:.1e} at 0.95 and {above:.1e} at 1.05."

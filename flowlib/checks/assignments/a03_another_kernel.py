@@ -28,40 +28,42 @@ by_hand = Exercise(
         "The sum is 1/4 + 1/8 + 1/20 = 0.425. Divide 1/4, 1/8 and 1/20 by it.",
     ),
 )
-by_hand.wrong(
-    "unweighted",
-    "These are the shares of three equal tokens. The third one stands for as much of Ω as the "
-    "two others together: multiply κ by the weight, above and below.",
-)(lambda: [0.625, 0.3125, 0.0625])
-by_hand.wrong(
-    "not normalised",
-    "These are κ times weight. What is heard is an average, so the three shares must sum to 1: divide by their sum.",
-)(lambda: [0.25, 0.125, 0.05])
-by_hand.wrong("not squared", "You took |q − k| instead of its square: at the distance 3 the kernel is 1/(1 + 9).")(
-    lambda: [0.5, 0.25, 0.25]
-)
-by_hand.wrong("weights alone", "These are the weights: the shares if every key were equally near.")(
-    lambda: [0.25, 0.25, 0.5]
+by_hand.wrong_numbers(
+    unweighted=(
+        [0.625, 0.3125, 0.0625],
+        "These are the shares of three equal tokens. The third one stands for as much of Ω as the two others "
+        "together: multiply κ by the weight, above and below.",
+    ),
+    not_normalised=(
+        [0.25, 0.125, 0.05],
+        "These are κ times weight. What is heard is an average, so the three shares must sum to 1: divide by their "
+        "sum.",
+    ),
+    not_squared=(
+        [0.5, 0.25, 0.25],
+        "You took |q − k| instead of its square: at the distance 3 the kernel is 1/(1 + 9).",
+    ),
+    weights_alone=([0.25, 0.25, 0.5], "These are the weights: the shares if every key were equally near."),
 )
 
 
-@by_hand.law("sum", "The shares must sum to 1.")
-def _(answer, generator):
+@by_hand.law
+def shares_sum_to_one(answer, generator):
+    """The shares must sum to 1."""
     return abs(sum(answer()) - 1) < 0.01
 
 
-@by_hand.law("near", "The nearest key has the largest share, and the farthest the smallest.")
-def _(answer, generator):
+@by_hand.law
+def nearest_largest(answer, generator):
+    """The nearest key has the largest share, and the farthest the smallest."""
     first, second, third = answer()
     return first > second > third
 
 
-@by_hand.law(
-    "kernel times weight",
-    "The shares must stand to each other as κ times weight of their keys. Yours do "
-    "not: write κ·w for each key once more.",
-)
-def _(answer, generator):
+@by_hand.law
+def kernel_times_weight(answer, generator):
+    """The shares must stand to each other as κ times weight of their keys. Yours do not: write κ·w for each key once
+    more."""
     first, second, third = answer()
     right = abs(first - 2 * second) < 0.02 and abs(first - 5 * third) < 0.035
     return right or f"They stand as 1 : {second / first:.2f} : {third / first:.2f}."
@@ -86,119 +88,108 @@ attend = Exercise(
 )
 
 
-def heard(kernel, v, above=1.0, below=None, axis=-1):
+def average(kernel, v, above=1.0, below=None, axis=-1):
     """Σ_j above_j κ_ij v_j / Σ_j below_j κ_ij: what all wrong ways have in common."""
     below = above if below is None else below
     return kernel * above / (kernel * below).sum(axis, keepdim=True) @ v
 
 
 def nearness(q, k, scale):
+    """κ = 1 / (1 + |q − k|²/s²), (query, key)."""
     return 1 / (1 + (torch.cdist(q, k) / scale) ** 2)
 
 
-@attend.wrong(
-    "unweighted",
-    "The weights of the tokens are missing. A sum over tokens is an integral only where each "
-    "token counts with the length that it stands for.",
-)
-def _(q, k, v, weights, scale):
-    return heard(nearness(q, k, scale), v)
+@attend.wrong
+def unweighted(q, k, v, weights, scale):
+    """The weights of the tokens are missing. A sum over tokens is an integral only where each token counts with the
+    length that it stands for."""
+    return average(nearness(q, k, scale), v)
 
 
-@attend.wrong(
-    "weights above only",
-    "The weights stand in the numerator and not in the sum that you divide by: then "
-    "the shares of a row do not sum to 1.",
-)
-def _(q, k, v, weights, scale):
-    return heard(nearness(q, k, scale), v, weights, 1.0)
+@attend.wrong
+def weights_above_only(q, k, v, weights, scale):
+    """The weights stand in the numerator and not in the sum that you divide by: then the shares of a row do not sum to
+    1."""
+    return average(nearness(q, k, scale), v, weights, 1.0)
 
 
-@attend.wrong(
-    "weights below only",
-    "The weights stand in the sum that you divide by, but not in the numerator: both integrals need them.",
-)
-def _(q, k, v, weights, scale):
-    return heard(nearness(q, k, scale), v, 1.0, weights)
+@attend.wrong
+def weights_below_only(q, k, v, weights, scale):
+    """The weights stand in the sum that you divide by, but not in the numerator: both integrals need them."""
+    return average(nearness(q, k, scale), v, 1.0, weights)
 
 
-@attend.wrong(
-    "wrong axis",
-    "You normalised over the queries: each column sums to 1. It is the *listener* who hears "
-    "an average: normalise over the keys, the last axis.",
-)
-def _(q, k, v, weights, scale):
-    return heard(nearness(q, k, scale), v, weights, axis=-2)
+@attend.wrong
+def wrong_axis(q, k, v, weights, scale):
+    """You normalised over the queries: each column sums to 1. It is the *listener* who hears an average: normalise over
+    the keys, the last axis."""
+    return average(nearness(q, k, scale), v, weights, axis=-2)
 
 
-@attend.wrong(
-    "not normalised", "The result grows with the number of tokens: ∫ γ dx̃ = 1 is missing. Divide each row by its sum."
-)
-def _(q, k, v, weights, scale):
+@attend.wrong
+def not_normalised(q, k, v, weights, scale):
+    """The result grows with the number of tokens: ∫ γ dx̃ = 1 is missing. Divide each row by its sum."""
     return nearness(q, k, scale) * weights @ v
 
 
-@attend.wrong("not squared", "You took the distance where its square must stand: κ = 1/(1 + |q − k|²/s²).")
-def _(q, k, v, weights, scale):
-    return heard(1 / (1 + torch.cdist(q, k) / scale), v, weights)
+@attend.wrong
+def not_squared(q, k, v, weights, scale):
+    """You took the distance where its square must stand: κ = 1/(1 + |q − k|²/s²)."""
+    return average(1 / (1 + torch.cdist(q, k) / scale), v, weights)
 
 
-@attend.wrong(
-    "scale not squared",
-    "The distance is squared, the scale is not: s has the unit of a distance, so it is |q − k|²/s².",
-)
-def _(q, k, v, weights, scale):
-    return heard(1 / (1 + torch.cdist(q, k) ** 2 / scale), v, weights)
+@attend.wrong
+def scale_not_squared(q, k, v, weights, scale):
+    """The distance is squared, the scale is not: s has the unit of a distance, so it is |q − k|²/s²."""
+    return average(1 / (1 + torch.cdist(q, k) ** 2 / scale), v, weights)
 
 
-@attend.wrong("scale forgotten", "The scale is not used: with s = 1 your answer would be right.")
-def _(q, k, v, weights, scale):
-    return heard(nearness(q, k, 1.0), v, weights)
+@attend.wrong
+def scale_forgotten(q, k, v, weights, scale):
+    """The scale is not used: with s = 1 your answer would be right."""
+    return average(nearness(q, k, 1.0), v, weights)
 
 
-@attend.wrong(
-    "softmax on top",
-    "You put the kernel through a softmax as well. It is positive already: multiply by "
-    "the weights and divide by the sum.",
-)
-def _(q, k, v, weights, scale):
-    return heard(nearness(q, k, scale).exp(), v, weights)
+@attend.wrong
+def softmax_on_top(q, k, v, weights, scale):
+    """You put the kernel through a softmax as well. It is positive already: multiply by the weights and divide by the
+    sum."""
+    return average(nearness(q, k, scale).exp(), v, weights)
 
 
-@attend.wrong(
-    "dot product",
-    "This kernel asks how *far* q and k are from each other, not what their product is: use "
-    "|q − k|², as torch.cdist gives it.",
-)
-def _(q, k, v, weights, scale):
-    return heard(1 / (1 + (q @ k.mT / scale) ** 2), v, weights)
+@attend.wrong
+def dot_product(q, k, v, weights, scale):
+    """This kernel asks how *far* q and k are from each other, not what their product is: use |q − k|², as torch.cdist
+    gives it."""
+    return average(1 / (1 + (q @ k.mT / scale) ** 2), v, weights)
 
 
-@attend.wrong("weights inside", "The weights are inside the kernel, as if they changed the distance. They multiply it.")
-def _(q, k, v, weights, scale):
-    return heard(1 / (1 + (torch.cdist(q, k) / scale) ** 2 / weights), v)
+@attend.wrong
+def weights_inside(q, k, v, weights, scale):
+    """The weights are inside the kernel, as if they changed the distance. They multiply it."""
+    return average(1 / (1 + (torch.cdist(q, k) / scale) ** 2 / weights), v)
 
 
-@attend.law("shape", "The result has a row for each query and a column for each value: (query, value).")
-def _(answer, generator):
+@attend.law
+def shape(answer, generator):
+    """The result has a row for each query and a column for each value: (query, value)."""
     q, k, v, weights, scale = inputs(generator)
     shape = tuple(as_tensor(answer(q, k, v, weights, scale), "the result").shape)
     return shape == (3, 4) or f"For 3 queries, 5 keys and 4 values yours has {shape}."
 
 
-@attend.law("constant", "Where all tokens say the same, that is what every listener must hear.")
-def _(answer, generator):
+@attend.law
+def constant(answer, generator):
+    """Where all tokens say the same, that is what every listener must hear."""
     q, k, v, weights, scale = inputs(generator)
     same = torch.full_like(v, 7.0)
     return bool((as_tensor(answer(q, k, same, weights, scale), "the result") - 7).abs().max() < 1e-9)
 
 
-@attend.law(
-    "split",
-    "Split a token into two at the same place, with half of its weight each: nothing that is heard "
-    "may change. With your function it does.",
-)
-def _(answer, generator):
+@attend.law
+def split(answer, generator):
+    """Split a token into two at the same place, with half of its weight each: nothing that is heard may change. With
+    your function it does."""
     q, k, v, weights, scale = inputs(generator)
     one = as_tensor(answer(q, k, v, weights, scale), "the result")
     halves = torch.cat([weights[:-1], weights[-1:] / 2, weights[-1:] / 2])
@@ -206,12 +197,10 @@ def _(answer, generator):
     return bool((one - two).abs().max() < 1e-9)
 
 
-@attend.law(
-    "two keys",
-    "Two equal tokens, one at the listener's own place and one at the distance s: κ is 1 and 1/2, "
-    "so the shares are 2/3 and 1/3.",
-)
-def _(answer, generator):
+@attend.law
+def two_keys(answer, generator):
+    """Two equal tokens, one at the listener's own place and one at the distance s: κ is 1 and 1/2, so the shares are
+    2/3 and 1/3."""
     _, _, _, _, scale = inputs(generator)
     q = torch.zeros(1, 1, dtype=torch.float64)
     k = torch.tensor([[0.0], [scale]], dtype=torch.float64)
@@ -220,8 +209,9 @@ def _(answer, generator):
     return abs(share - 2 / 3) < 1e-9 or f"Yours gives the near one {share:.4f}."
 
 
-@attend.law("batch", "It must work for a batch as well, (…, token, feature): use the last two axes, not the first two.")
-def _(answer, generator):
+@attend.law
+def batch(answer, generator):
+    """It must work for a batch as well, (…, token, feature): use the last two axes, not the first two."""
     q, k, v, weights, scale = inputs(generator)
     one = as_tensor(answer(q, k, v, weights, scale), "the result")
     many = as_tensor(answer(*(z.expand(2, *z.shape) for z in (q, k, v)), weights, scale), "the result")
@@ -242,19 +232,22 @@ error = Exercise(
 )
 
 
-@error.law("number", "operator_error(n, weighted) must return one number, not below 0.")
-def _(answer, generator):
+@error.law
+def number(answer, generator):
+    """operator_error(n, weighted) must return one number, not below 0."""
     value = as_tensor(answer(16, True), "operator_error(16, True)")
     return value.ndim == 0 and value.item() >= 0
 
 
-@error.law("order 2", "With weights the error must fall like n⁻²: four times smaller for twice as many tokens.")
-def _(answer, generator):
+@error.law
+def order_2(answer, generator):
+    """With weights the error must fall like n⁻²: four times smaller for twice as many tokens."""
     coarse, fine = float(answer(64, True)), float(answer(128, True))
     return abs(coarse / max(fine, 1e-300) - 4) < 0.4 or f"From 64 to 128 tokens yours changes by {coarse / fine:.2f}."
 
 
-@error.law("stalls", "Without weights the error must not go away: more tokens do not help.")
-def _(answer, generator):
+@error.law
+def stalls(answer, generator):
+    """Without weights the error must not go away: more tokens do not help."""
     coarse, fine = float(answer(64, False)), float(answer(128, False))
     return fine > 0.8 * coarse and fine > 1e-3 or f"Yours is {fine:.1e} at 128 tokens."

@@ -13,6 +13,7 @@ from flowlib.checks.exercises import Exercise, draw, three_tokens
 
 
 def spread(v, keepdim=False):
+    """The root of the mean square deviation of each token, over its features."""
     return (v - v.mean(-1, keepdim=True)).square().mean(-1, keepdim=keepdim).sqrt()
 
 
@@ -21,6 +22,7 @@ LEVEL, MOST = 1.0, 1.5  # σ1, σ2
 
 
 def stack(*tokens):
+    """The tokens as a field, (3, 4)."""
     return torch.stack(tokens)
 
 
@@ -36,68 +38,73 @@ by_hand = Exercise(
         "For the first token the deviations are (5, −1, −1, −3). Shrink them until their spread is 1.5, and add 1.",
     ),
 )
-by_hand.wrong(
-    "layer norm",
-    "The second token had the spread 1 and has 1.5 now. That is layer norm, which stretches as "
-    "well. Here 1 is allowed: at most 1.5.",
-)(lambda: stack(*(LEVEL + MOST * (v - v.mean()) / spread(v) for v in FIELD[:2]), FIELD[2] * 0 + 1))
-by_hand.wrong(
-    "unbiased",
-    "For the spread of the first token you divided 36 by 3. Nothing is estimated here: divide by "
-    "the number of features, 4.",
-)(lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / FIELD[0].std(), FIELD[1] - 4, FIELD[2] - 6))
-by_hand.wrong(
-    "only where too large",
-    "You changed only the token whose spread is too large. S asks for the mean as well: it must be 1 in all three.",
-)(lambda: stack(LEVEL + (FIELD[0] - 4) / 2, FIELD[1], FIELD[2]))
-by_hand.wrong("σ1 forgotten", "These tokens have mean 0. S asks for mean 1.")(
-    lambda: stack((FIELD[0] - 4) / 2, FIELD[1] - 5, FIELD[2] - 7)
+by_hand.wrong_numbers(
+    layer_norm=(
+        stack(*(LEVEL + MOST * (v - v.mean()) / spread(v) for v in FIELD[:2]), FIELD[2] * 0 + 1),
+        "The second token had the spread 1 and has 1.5 now. That is layer norm, which stretches as well. Here 1 is "
+        "allowed: at most 1.5.",
+    ),
+    unbiased=(
+        stack(LEVEL + MOST * (FIELD[0] - 4) / FIELD[0].std(), FIELD[1] - 4, FIELD[2] - 6),
+        "For the spread of the first token you divided 36 by 3. Nothing is estimated here: divide by the number of "
+        "features, 4.",
+    ),
+    only_where_too_large=(
+        stack(LEVEL + (FIELD[0] - 4) / 2, FIELD[1], FIELD[2]),
+        "You changed only the token whose spread is too large. S asks for the mean as well: it must be 1 in all three.",
+    ),
+    mean_forgotten=(
+        stack((FIELD[0] - 4) / 2, FIELD[1] - 5, FIELD[2] - 7),
+        "These tokens have mean 0. S asks for mean 1.",
+    ),
+    variance=(
+        stack(LEVEL + MOST * (FIELD[0] - 4) / 9, FIELD[1] - 4, FIELD[2] - 6),
+        "You divided by the variance, 9. The spread is its root, 3.",
+    ),
+    features_cut_off=(
+        stack(LEVEL + (FIELD[0] - 4).clamp(-MOST, MOST), FIELD[1] - 4, FIELD[2] - 6),
+        "You cut off each feature by itself where it is more than 1.5 from the mean. σ2 bounds the spread of the "
+        "whole token: shrink all its deviations by one factor.",
+    ),
 )
-by_hand.wrong("variance", "You divided by the variance, 9. The spread is its root, 3.")(
-    lambda: stack(LEVEL + MOST * (FIELD[0] - 4) / 9, FIELD[1] - 4, FIELD[2] - 6)
-)
-by_hand.wrong(
-    "features cut off",
-    "You cut off each feature by itself where it is more than 1.5 from the mean. σ2 "
-    "bounds the spread of the whole token: shrink all its deviations by one factor.",
-)(lambda: stack(LEVEL + (FIELD[0] - 4).clamp(-MOST, MOST), FIELD[1] - 4, FIELD[2] - 6))
 
 
-def _given(answer):
+def ask_nearest(answer):
+    """The three tokens of the answer, (3, 4)."""
     return as_tensor(answer(), "nearest")
 
 
-@by_hand.law("mean", "Every point of S has mean 1: that is the first condition.")
-def _(answer, generator):
-    off = (_given(answer).mean(-1) - LEVEL).abs()
+@by_hand.law
+def mean_is_one(answer, generator):
+    """Every point of S has mean 1: that is the first condition."""
+    off = (ask_nearest(answer).mean(-1) - LEVEL).abs()
     return bool(off.max() < 6e-3) or f"Look at token {int(off.argmax()) + 1}."
 
 
-@by_hand.law(
-    "constant", "The third token is constant. Without its mean nothing is left of it, so there is nothing to shrink."
-)
-def _(answer, generator):
-    return bool(spread(_given(answer)[2]) < 6e-3)
+@by_hand.law
+def constant_token(answer, generator):
+    """The third token is constant. Without its mean nothing is left of it, so there is nothing to shrink."""
+    return bool(spread(ask_nearest(answer)[2]) < 6e-3)
 
 
-@by_hand.law(
-    "inside",
-    "The second token has a spread that S allows. Going straight down to the plane brings it into "
-    "S, and no way is shorter: its deviations from the mean stay as they are.",
-)
-def _(answer, generator):
-    return bool((_given(answer)[1] - LEVEL - FIELD[1] + 5).abs().max() < 6e-3)
+@by_hand.law
+def inside(answer, generator):
+    """The second token has a spread that S allows. Going straight down to the plane brings it into S, and no way is
+    shorter: its deviations from the mean stay as they are."""
+    return bool((ask_nearest(answer)[1] - LEVEL - FIELD[1] + 5).abs().max() < 6e-3)
 
 
-@by_hand.law("shape", "The first token must keep its shape: the deviations from the mean stand as 5 : −1 : −1 : −3.")
-def _(answer, generator):
-    u = _given(answer)[0] - LEVEL
+@by_hand.law
+def same_shape(answer, generator):
+    """The first token must keep its shape: the deviations from the mean stand as 5 : −1 : −1 : −3."""
+    u = ask_nearest(answer)[0] - LEVEL
     return bool((u - u[0] / 5 * (FIELD[0] - 4)).abs().max() < 1.2e-2 and u[0] > 0)
 
 
-@by_hand.law("rim", "The first token had too much spread, so its nearest point lies on the rim of S: spread 1.5.")
-def _(answer, generator):
-    has = spread(_given(answer)[0]).item()
+@by_hand.law
+def rim(answer, generator):
+    """The first token had too much spread, so its nearest point lies on the rim of S: spread 1.5."""
+    has = spread(ask_nearest(answer)[0]).item()
     return abs(has - MOST) < 6e-3 or f"Yours has {has:.3f}."
 
 
@@ -137,129 +144,162 @@ def rays(v, mean, std, s=None, at_most=1.0, at_least=0.0, m=None):
     return mean + factor.clamp(at_least, at_most) * (v - (v.mean(-1, keepdim=True) if m is None else m))
 
 
-project.wrong(
-    "layer norm",
-    "This is layer norm: tokens inside S are stretched until their spread is σ2. A smaller "
-    "spread is allowed here, and going out to the rim is a detour.",
-)(lambda v, mean, std: rays(v, mean, std, at_most=math.inf))
-project.wrong(
-    "mean kept inside",
-    "Tokens with little spread stay where they are, mean and all. S has two conditions: "
-    "whatever the spread, the mean must become σ1.",
-)(lambda v, mean, std: torch.where(spread(v, True) <= std, v, rays(v, mean, std, at_most=math.inf)))
-project.wrong("mean kept", "The spread is right, but each token keeps its own mean. S asks for the mean σ1.")(
-    lambda v, mean, std: rays(v, v.mean(-1, keepdim=True), std)
-)
-project.wrong("σ1 forgotten", "The mean is removed, and σ1 is not put in its place.")(
-    lambda v, mean, std: rays(v, 0.0, std)
-)
-project.wrong(
-    "unbiased",
-    "The spread is divided by d − 1. It belongs to this one token and estimates nothing: divide by d (`correction=0`).",
-)(lambda v, mean, std: rays(v, mean, std, v.std(-1, keepdim=True)))
-project.wrong("variance", "You compare with the variance and divide by it. The spread is its root.")(
-    lambda v, mean, std: rays(v, mean, std, spread(v, True) ** 2)
-)
-project.wrong(
-    "norm",
-    "You took the length |v − m|, the root of the *sum* of squares. The spread is the root of their "
-    "mean: it is √d times smaller.",
-)(lambda v, mean, std: rays(v, mean, std, (v - v.mean(-1, keepdim=True)).norm(dim=-1, keepdim=True)))
-project.wrong(
-    "spread about σ1",
-    "The spread is measured from σ1 while the token still has its own mean, so a token "
-    "with another mean seems wide. First the mean, then the spread: in the other order it ends too near to "
-    "the centre.",
-)(lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt()))
-project.wrong(
-    "features cut off",
-    "Each feature is cut off by itself. σ2 bounds the spread of the token: the nearest "
-    "point keeps the shape, so one factor multiplies all deviations.",
-)(lambda v, mean, std: mean + (v - v.mean(-1, keepdim=True)).clamp(-std, std))
-project.wrong(
-    "at least",
-    "This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the comparison round.",
-)(lambda v, mean, std: rays(v, mean, std, at_most=math.inf, at_least=1.0))
-project.wrong(
-    "over the tokens",
-    "Mean and spread are taken over the tokens. A constraint of term II hears one token "
-    "at a time: take them over the features, the last axis.",
-)(lambda v, mean, std: rays(v.mT, mean, std).mT)
-project.wrong(
-    "one spread for all",
-    "One spread is taken for the whole field. Each token has its own: use dim=-1 and keepdim=True.",
-)(lambda v, mean, std: rays(v, mean, std, spread(v).square().mean().sqrt()))
-project.wrong(
-    "ball without a mean",
-    "The mean is not set at all: you shrink v − σ1 as if S were a ball. S is a disc "
-    "in the plane of the tokens with mean σ1.",
-)(lambda v, mean, std: rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt(), m=mean))
+@project.wrong
+def layer_norm(v, mean, std):
+    """This is layer norm: tokens inside S are stretched until their spread is σ2. A smaller spread is allowed here, and
+    going out to the rim is a detour."""
+    return rays(v, mean, std, at_most=math.inf)
 
 
-def _far(a, b) -> float:
+@project.wrong
+def mean_kept_inside(v, mean, std):
+    """Tokens with little spread stay where they are, mean and all. S has two conditions: whatever the spread, the mean
+    must become σ1."""
+    return torch.where(spread(v, True) <= std, v, rays(v, mean, std, at_most=math.inf))
+
+
+@project.wrong
+def mean_kept(v, mean, std):
+    """The spread is right, but each token keeps its own mean. S asks for the mean σ1."""
+    return rays(v, v.mean(-1, keepdim=True), std)
+
+
+@project.wrong
+def mean_forgotten(v, mean, std):
+    """The mean is removed, and σ1 is not put in its place."""
+    return rays(v, 0.0, std)
+
+
+@project.wrong
+def unbiased(v, mean, std):
+    """The spread is divided by d − 1. It belongs to this one token and estimates nothing: divide by d
+    (`correction=0`)."""
+    return rays(v, mean, std, v.std(-1, keepdim=True))
+
+
+@project.wrong
+def variance(v, mean, std):
+    """You compare with the variance and divide by it. The spread is its root."""
+    return rays(v, mean, std, spread(v, True) ** 2)
+
+
+@project.wrong
+def norm(v, mean, std):
+    """You took the length |v − m|, the root of the *sum* of squares. The spread is the root of their mean: it is √d
+    times smaller."""
+    return rays(v, mean, std, (v - v.mean(-1, keepdim=True)).norm(dim=-1, keepdim=True))
+
+
+@project.wrong
+def spread_about_the_new_mean(v, mean, std):
+    """The spread is measured from σ1 while the token still has its own mean, so a token with another mean seems wide.
+    First the mean, then the spread: in the other order it ends too near to the centre."""
+    return rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt())
+
+
+@project.wrong
+def features_cut_off(v, mean, std):
+    """Each feature is cut off by itself. σ2 bounds the spread of the token: the nearest point keeps the shape, so one
+    factor multiplies all deviations."""
+    return mean + (v - v.mean(-1, keepdim=True)).clamp(-std, std)
+
+
+@project.wrong
+def at_least(v, mean, std):
+    """This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the comparison round."""
+    return rays(v, mean, std, at_most=math.inf, at_least=1.0)
+
+
+@project.wrong
+def over_the_tokens(v, mean, std):
+    """Mean and spread are taken over the tokens. A constraint of term II hears one token at a time: take them over the
+    features, the last axis."""
+    return rays(v.mT, mean, std).mT
+
+
+@project.wrong
+def one_spread_for_all(v, mean, std):
+    """One spread is taken for the whole field. Each token has its own: use dim=-1 and keepdim=True."""
+    return rays(v, mean, std, spread(v).square().mean().sqrt())
+
+
+@project.wrong
+def ball_without_a_mean(v, mean, std):
+    """The mean is not set at all: you shrink v − σ1 as if S were a ball. S is a disc in the plane of the tokens with
+    mean σ1."""
+    return rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt(), m=mean)
+
+
+def distance(a, b) -> float:
+    """max |a − b|; infinite where a number is missing."""
     return (a - b).abs().max().nan_to_num(nan=math.inf).item()
 
 
-def _of(answer, *args):
+def ask_at_most(answer, *args):
+    """What the answer returns, as a tensor."""
     return as_tensor(answer(*args), "at_most")
 
 
-@project.law("shape", "The result must have the shape of v, (…, feature), for one token and for a batch as well.")
-def _(answer, generator):
+@project.law
+def shape(answer, generator):
+    """The result must have the shape of v, (…, feature), for one token and for a batch as well."""
     v, mean, std = inputs(generator)
     for z in (v, v[0], v.expand(2, 6, 5)):
-        if _of(answer, z, mean, std).shape != z.shape:
-            return f"For {tuple(z.shape)} yours has {tuple(_of(answer, z, mean, std).shape)}."
-    batch = _of(answer, v.expand(2, 6, 5), mean, std)
-    return _far(batch[1], _of(answer, v, mean, std)) < 1e-5 or "In a batch a token goes to another place than alone."
+        if ask_at_most(answer, z, mean, std).shape != z.shape:
+            return f"For {tuple(z.shape)} yours has {tuple(ask_at_most(answer, z, mean, std).shape)}."
+    batch = ask_at_most(answer, v.expand(2, 6, 5), mean, std)
+    return (
+        distance(batch[1], ask_at_most(answer, v, mean, std)) < 1e-5
+        or "In a batch a token goes to another place than alone."
+    )
 
 
-@project.law("constant", "The constant token has a nearest point in S: the one with σ1 in every feature.")
-def _(answer, generator):
+@project.law
+def constant(answer, generator):
+    """The constant token has a nearest point in S: the one with σ1 in every feature."""
     _, mean, std = inputs(generator)
-    got = _of(answer, torch.full((1, 5), 7.0, dtype=torch.float64), mean, std)
+    got = ask_at_most(answer, torch.full((1, 5), 7.0, dtype=torch.float64), mean, std)
     if not got.isfinite().all():
         return "Yours gives nan: 0/0, where its spread is divided by itself."
-    return _far(got, torch.tensor(mean, dtype=torch.float64)) < 1e-5
+    return distance(got, torch.tensor(mean, dtype=torch.float64)) < 1e-5
 
 
-@project.law("in S", "The result must lie in S: mean σ1, spread at most σ2.")
-def _(answer, generator):
+@project.law
+def inside_the_set(answer, generator):
+    """The result must lie in S: mean σ1, spread at most σ2."""
     v, mean, std = inputs(generator)
-    u = _of(answer, v, mean, std)
-    if _far(u.mean(-1), torch.tensor(mean, dtype=torch.float64)) > 1e-5:
+    u = ask_at_most(answer, v, mean, std)
+    if distance(u.mean(-1), torch.tensor(mean, dtype=torch.float64)) > 1e-5:
         return f"Yours has means from {u.mean(-1).min():.3f} to {u.mean(-1).max():.3f}, and σ1 is {mean:.3f}."
     return bool(spread(u).max() < std + 1e-5) or f"Yours has a spread of {spread(u).max():.3f}, and σ2 is {std:.3f}."
 
 
-@project.law(
-    "idempotent", "A projection leaves the points of S where they are. Projecting twice must be projecting once."
-)
-def _(answer, generator):
+@project.law
+def idempotent(answer, generator):
+    """A projection leaves the points of S where they are. Projecting twice must be projecting once."""
     v, mean, std = inputs(generator)
-    once = _of(answer, v, mean, std)
-    return _far(once, _of(answer, once, mean, std)) < 1e-5
+    once = ask_at_most(answer, v, mean, std)
+    return distance(once, ask_at_most(answer, once, mean, std)) < 1e-5
 
 
-@project.law("nearest", "A point of S is nearer to v than yours.")
-def _(answer, generator):
+@project.law
+def nearest(answer, generator):
+    """A point of S is nearer to v than yours."""
     v, mean, std = inputs(generator)
-    u = _of(answer, v, mean, std)
+    u = ask_at_most(answer, v, mean, std)
     wide = (spread(v) - std).clamp(min=0)
     gap = (u - v).square().mean(-1).sqrt() - ((v.mean(-1) - mean) ** 2 + wide**2).sqrt()
     worst = int(gap.abs().argmax())
     return bool(gap.abs().max() < 1e-5) or f"Token {worst} goes {gap[worst].item():.2g} further than it has to."
 
 
-@project.law(
-    "no scale",
-    "Nothing in S has a size of its own: v, σ1 and σ2 a thousand times smaller must give a result "
-    "a thousand times smaller. Is there an ε in your formula?",
-)
-def _(answer, generator):
+@project.law
+def no_scale(answer, generator):
+    """Nothing in S has a size of its own: v, σ1 and σ2 a thousand times smaller must give a result a thousand times
+    smaller. Is there an ε in your formula?"""
     v, mean, std = inputs(generator)
-    small = _of(answer, v / 1000, mean / 1000, std / 1000)
-    return _far(1000 * small, _of(answer, v, mean, std)) < 1e-4
+    small = ask_at_most(answer, v / 1000, mean / 1000, std / 1000)
+    return distance(1000 * small, ask_at_most(answer, v, mean, std)) < 1e-4
 
 
 def winds(generator):
@@ -283,114 +323,119 @@ river = Exercise(
 )
 
 
-def _landing(b, std):
+def landing(b, std):
+    """a where the token meets the rim: √(σ2² − b²)."""
     return math.sqrt(std**2 - b**2)
 
 
-def _slide(time, x, b, c, std, half=2.0, rate=None):
+def slide(time, x, b, c, std, half=2.0, rate=None):
+    """From (x, b) along the rim for a while: tan(θ/2) = e^{−(c/σ2) t} tan(θ0/2)."""
     start = math.tan(math.atan2(b, x) / half)
     angle = half * math.atan(math.exp(-(c / std if rate is None else rate) * time) * start)
     return [std * math.cos(angle), std * math.sin(angle)]
 
 
-@river.wrong("no rim", "The token flies on, out of S. From the rim on the constraint takes away what leads out.")
-def _(t, a, b, c, std):
+@river.wrong
+def no_rim(t, a, b, c, std):
+    """The token flies on, out of S. From the rim on the constraint takes away what leads out."""
     return [a + c * t, b]
 
 
-@river.wrong(
-    "sticks",
-    "The token sticks where it lands. The normal cone there takes away the part of the wind that "
-    "points out of S, and not the part along the rim: the token slides.",
-)
-def _(t, a, b, c, std):
-    return [_landing(b, std), b]
+@river.wrong
+def sticks(t, a, b, c, std):
+    """The token sticks where it lands. The normal cone there takes away the part of the wind that points out of S, and
+    not the part along the rim: the token slides."""
+    return [landing(b, std), b]
 
 
-@river.wrong("a cut off", "You cut off a at σ2 and keep b. The rim is a² + b² = σ2².")
-def _(t, a, b, c, std):
+@river.wrong
+def a_cut_off(t, a, b, c, std):
+    """You cut off a at σ2 and keep b. The rim is a² + b² = σ2²."""
     return [min(a + c * t, std), b]
 
 
-@river.wrong(
-    "one projection",
-    "You let the token fly all the way and project once, at the end. The constraint holds "
-    "at every moment, not only at the last one.",
-)
-def _(t, a, b, c, std):
+@river.wrong
+def one_projection(t, a, b, c, std):
+    """You let the token fly all the way and project once, at the end. The constraint holds at every moment, not only at
+    the last one."""
     r = math.hypot(a + c * t, b)
     return [(a + c * t) * std / r, b * std / r]
 
 
-@river.wrong("slides from the start", "It slides for the whole time t. Only t − t0 is left after the free flight.")
-def _(t, a, b, c, std):
-    return _slide(t, _landing(b, std), b, c, std)
+@river.wrong
+def slides_from_the_start(t, a, b, c, std):
+    """It slides for the whole time t. Only t − t0 is left after the free flight."""
+    return slide(t, landing(b, std), b, c, std)
 
 
-@river.wrong(
-    "starts on the rim",
-    "You take the angle of the start and let it slide at once, as on the circle of layer "
-    "norm. The token starts inside, and flies first.",
-)
-def _(t, a, b, c, std):
-    return _slide(t, a, b, c, std)
+@river.wrong
+def starts_on_the_rim(t, a, b, c, std):
+    """You take the angle of the start and let it slide at once, as on the circle of layer norm. The token starts
+    inside, and flies first."""
+    return slide(t, a, b, c, std)
 
 
-@river.wrong(
-    "rate c", "The angle turns at the rate c/σ2, not c: on a wider circle the same wind takes longer to turn a token."
-)
-def _(t, a, b, c, std):
-    return _slide(t - (_landing(b, std) - a) / c, _landing(b, std), b, c, std, rate=c)
+@river.wrong
+def rate_c(t, a, b, c, std):
+    """The angle turns at the rate c/σ2, not c: on a wider circle the same wind takes longer to turn a token."""
+    return slide(t - (landing(b, std) - a) / c, landing(b, std), b, c, std, rate=c)
 
 
-@river.wrong("whole angle", "The formula is for the tangent of *half* the angle, θ/2.")
-def _(t, a, b, c, std):
-    return _slide(t - (_landing(b, std) - a) / c, _landing(b, std), b, c, std, half=1.0)
+@river.wrong
+def whole_angle(t, a, b, c, std):
+    """The formula is for the tangent of *half* the angle, θ/2."""
+    return slide(t - (landing(b, std) - a) / c, landing(b, std), b, c, std, half=1.0)
 
 
-def _place(answer, *args):
+def ask_river(answer, *args):
+    """a and b, as a tensor (2,)."""
     place = as_tensor(answer(*args), "river")
     if place.shape != (2,):
         raise CheckFailed(f"river must return two numbers, a and b at time t; its shape is {tuple(place.shape)}")
     return place
 
 
-@river.law(
-    "free flight", "Before it meets the rim the token flies freely, to (a + ct, b): inside, S takes nothing away."
-)
-def _(answer, generator):
+@river.law
+def free_flight(answer, generator):
+    """Before it meets the rim the token flies freely, to (a + ct, b): inside, S takes nothing away."""
     _, a, b, c, std = winds(generator)
-    t0 = (_landing(b, std) - a) / c
+    t0 = (landing(b, std) - a) / c
     return all(
-        _far(_place(answer, z * t0, a, b, c, std), torch.tensor([a + c * z * t0, b]).double()) < 1e-5
+        distance(ask_river(answer, z * t0, a, b, c, std), torch.tensor([a + c * z * t0, b]).double()) < 1e-5
         for z in (0.3, 0.9)
     )
 
 
-@river.law("on the rim", "After t0 the token must be on the rim, at the distance σ2 from the centre.")
-def _(answer, generator):
+@river.law
+def on_the_rim(answer, generator):
+    """After t0 the token must be on the rim, at the distance σ2 from the centre."""
     t, a, b, c, std = winds(generator)
-    return abs(_place(answer, t, a, b, c, std).norm().item() - std) < 1e-5
+    return abs(ask_river(answer, t, a, b, c, std).norm().item() - std) < 1e-5
 
 
-@river.law("mirror", "Turn b into −b, and the way must be the mirror image.")
-def _(answer, generator):
+@river.law
+def mirror(answer, generator):
+    """Turn b into −b, and the way must be the mirror image."""
     t, a, b, c, std = winds(generator)
     mirror = torch.tensor([1.0, -1.0], dtype=torch.float64)
-    return _far(_place(answer, t, a, -b, c, std), mirror * _place(answer, t, a, b, c, std)) < 1e-5
+    return distance(ask_river(answer, t, a, -b, c, std), mirror * ask_river(answer, t, a, b, c, std)) < 1e-5
 
 
-@river.law("no jump", "The token must not jump: just before and just after t0 it is in the same place.")
-def _(answer, generator):
+@river.law
+def no_jump(answer, generator):
+    """The token must not jump: just before and just after t0 it is in the same place."""
     _, a, b, c, std = winds(generator)
-    t0 = (_landing(b, std) - a) / c
-    return _far(_place(answer, t0 - 1e-7, a, b, c, std), _place(answer, t0 + 1e-7, a, b, c, std)) < 1e-5
+    t0 = (landing(b, std) - a) / c
+    return distance(ask_river(answer, t0 - 1e-7, a, b, c, std), ask_river(answer, t0 + 1e-7, a, b, c, std)) < 1e-5
 
 
-@river.law("speed", "On the rim the token must obey θ' = −(c/σ2) sin θ.")
-def _(answer, generator):
+@river.law
+def speed(answer, generator):
+    """On the rim the token must obey θ' = −(c/σ2) sin θ."""
     t, a, b, c, std = winds(generator)
-    before, now, after = (math.atan2(*_place(answer, t + z, a, b, c, std).flip(0).tolist()) for z in (-1e-4, 0, 1e-4))
+    before, now, after = (
+        math.atan2(*ask_river(answer, t + z, a, b, c, std).flip(0).tolist()) for z in (-1e-4, 0, 1e-4)
+    )
     turns, must = (after - before) / 2e-4, -c / std * math.sin(now)
     return abs(turns - must) < 1e-3 * c or f"Yours has θ' = {turns:.4f} where {must:.4f} must be."
 
@@ -408,41 +453,39 @@ error = Exercise(
 )
 
 
-def _number(answer, *args):
+def ask_steps_error(answer, *args):
+    """One number, not below 0."""
     value = as_tensor(answer(*args), "steps_error")
     if value.ndim or not value.isfinite() or value < 0:
         raise CheckFailed(f"steps_error must return one number, not below 0; got {value.tolist()}")
     return value.item()
 
 
-@error.law(
-    "free flight",
-    "A weak wind does not bring the token to the rim within t = 1. Then an Euler step is exact, "
-    "and the error must be 0. Does your step stretch a token that is inside, as layer norm does? Are there n "
-    "steps of 1/n?",
-)
-def _(answer, generator):
+@error.law
+def exact_in_free_flight(answer, generator):
+    """A weak wind does not bring the token to the rim within t = 1. Then an Euler step is exact, and the error must be
+    0. Does your step stretch a token that is inside, as layer norm does? Are there n steps of 1/n?"""
     _, a, b, _, std = winds(generator)
-    got = _number(answer, 10, a, b, 0.4 * (_landing(b, std) - a), std)
+    got = ask_steps_error(answer, 10, a, b, 0.4 * (landing(b, std) - a), std)
     return got < 1e-5 or f"Yours is {got:.1e}."
 
 
-@error.law("order", "The error must fall like 1/n: by half for twice as many steps.")
-def _(answer, generator):
+@error.law
+def order(answer, generator):
+    """The error must fall like 1/n: by half for twice as many steps."""
     _, a, b, c, std = winds(generator)
-    coarse, fine = (_number(answer, n, a, b, 1.5 * c, std) for n in (64, 128))
+    coarse, fine = (ask_steps_error(answer, n, a, b, 1.5 * c, std) for n in (64, 128))
     ratio = coarse / max(fine, 1e-300)
     why = " More steps do not help: is the projection inside the loop?" if ratio < 1.3 else ""
     return abs(ratio - 2) < 0.3 or f"From 64 to 128 steps yours is divided by {ratio:.2f}.{why}"
 
 
-@error.law(
-    "one step", "One step from the top of the rim, (0, σ2), lands at (c, σ2), and is then projected along its ray."
-)
-def _(answer, generator):
+@error.law
+def one_step(answer, generator):
+    """One step from the top of the rim, (0, σ2), lands at (c, σ2), and is then projected along its ray."""
     _, _, _, c, std = winds(generator)
     turned = math.atan2(std, c) - 2 * math.atan(math.exp(-c / std))
-    must, got = 2 * std * abs(math.sin(turned / 2)), _number(answer, 1, 0.0, std, c, std)
+    must, got = 2 * std * abs(math.sin(turned / 2)), ask_steps_error(answer, 1, 0.0, std, c, std)
     if abs(got - 3**0.5 * must) < 1e-5:
         return (
             "Your distance is √3 times too large: it is the length of the difference, not the root of its mean square."

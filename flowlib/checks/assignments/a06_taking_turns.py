@@ -34,59 +34,55 @@ by_hand = Exercise(
         "The token (1, 0): A moves nothing, since its second number is 0. Each B takes 1/2 from the second number.",
     ),
 )
-by_hand.wrong("Lie", "You took A, B and again A, B: that is Lie splitting. In the second step B comes first.")(
-    lambda: walk("ABAB")
-)
-by_hand.wrong("starts with B", "You began with B. The first step is A then B, the second B then A.")(
-    lambda: walk("BAAB")
-)
-by_hand.wrong(
-    "always B first", "You took B, A and again B, A. The first step is A then B, and only the second is turned round."
-)(lambda: walk("BABA"))
-by_hand.wrong("one step", "That is one step. There are two of them, four substeps in all.")(lambda: walk("AB"))
-by_hand.wrong("step of 1", "You took h = 1 in each substep. Two steps of 1/2 lead to t = 1.")(lambda: walk("ABBA", 1.0))
-by_hand.wrong(
-    "quarter",
-    "You took h = 1/4 in each substep, as if both together had to take Δt. Each term acts for the whole Δt = 1/2.",
-)(lambda: walk("ABBA", 0.25))
-by_hand.wrong(
-    "at once",
-    "Both substeps of a step started from the same numbers: that is additive splitting. The "
-    "second substep starts where the first one arrived.",
-)(lambda: TOKENS @ torch.linalg.matrix_power(torch.eye(2, dtype=torch.float64) + (A + B).T / 2, 2))
-by_hand.wrong("one B", "B acted once, for 1/2, between the two A. There are two of it in a row, one from each step.")(
-    lambda: walk("ABA")
-)
-by_hand.wrong("the river", "That is where the river arrives. The scheme arrives beside it.")(
-    lambda: TOKENS @ torch.linalg.matrix_exp(A + B).T
+by_hand.wrong_numbers(
+    lie=(walk("ABAB"), "You took A, B and again A, B: that is Lie splitting. In the second step B comes first."),
+    starts_with_b=(walk("BAAB"), "You began with B. The first step is A then B, the second B then A."),
+    always_b_first=(
+        walk("BABA"),
+        "You took B, A and again B, A. The first step is A then B, and only the second is turned round.",
+    ),
+    one_step=(walk("AB"), "That is one step. There are two of them, four substeps in all."),
+    step_of_1=(walk("ABBA", 1.0), "You took h = 1 in each substep. Two steps of 1/2 lead to t = 1."),
+    quarter=(
+        walk("ABBA", 0.25),
+        "You took h = 1/4 in each substep, as if both together had to take Δt. Each term acts for the whole Δt = 1/2.",
+    ),
+    at_once=(
+        TOKENS @ torch.linalg.matrix_power(torch.eye(2, dtype=torch.float64) + (A + B).T / 2, 2),
+        "Both substeps of a step started from the same numbers: that is additive splitting. The second substep starts "
+        "where the first one arrived.",
+    ),
+    one_b=(
+        walk("ABA"),
+        "B acted once, for 1/2, between the two A. There are two of it in a row, one from each step.",
+    ),
+    the_river=(
+        TOKENS @ torch.linalg.matrix_exp(A + B).T,
+        "That is where the river arrives. The scheme arrives beside it.",
+    ),
 )
 
 
-@by_hand.law(
-    "linear",
-    "The substeps are linear. Where the third token starts at twice the first minus the second, it must arrive there.",
-)
-def _(answer, generator):
+@by_hand.law
+def linear(answer, generator):
+    """The substeps are linear. Where the third token starts at twice the first minus the second, it must arrive
+    there."""
     first, second, third = as_tensor(answer(), "arrive")
     return bool((2 * first - second - third).abs().max() < 2e-2)
 
 
-@by_hand.law(
-    "area",
-    "Every substep keeps areas. Your first two tokens span another area than at the start: look at "
-    "the signs, and whether each substep used the newest numbers.",
-)
-def _(answer, generator):
+@by_hand.law
+def area(answer, generator):
+    """Every substep keeps areas. Your first two tokens span another area than at the start: look at the signs, and
+    whether each substep used the newest numbers."""
     first, second, _ = as_tensor(answer(), "arrive")
     return abs(first[0] * second[1] - first[1] * second[0] - 1).item() < 2e-2
 
 
-@by_hand.law(
-    "back",
-    "The path A, B, B, A is its own mirror image. Walked from the end with h = −1/2 it must lead back "
-    "to the start; yours does not. Write down the point after each substep.",
-)
-def _(answer, generator):
+@by_hand.law
+def back(answer, generator):
+    """The path A, B, B, A is its own mirror image. Walked from the end with h = −1/2 it must lead back to the start;
+    yours does not. Write down the point after each substep."""
     u = as_tensor(answer(), "arrive")
     for matrix in (A, B, B, A):
         u = u - 0.5 * u @ matrix.T
@@ -121,163 +117,180 @@ turns = Exercise(
 )
 
 
-def in_place(substeps):
+def sort_substeps(substeps):
     """The substeps as they were drawn, even where an answer has turned the list round."""
     return sorted(substeps, key=lambda substep: getattr(substep, "place", 0))
 
 
-def through(substeps, u, path):
-    substeps = in_place(substeps)
+def follow(substeps, u, path):
+    """u after the substeps i, for h each, of a path of (i, h)."""
+    substeps = sort_substeps(substeps)
     for i, h in path:
         u = substeps[i](u, h)
     return u
 
 
-def rows(substeps, dt, steps, backward):
+def make_path(substeps, dt, steps, backward):
     """A path of `steps` steps; backward(k) says whether step k is turned round."""
     there = [(i, dt) for i in range(len(substeps))]
     return [pair for k in range(steps) for pair in (there[::-1] if backward(k) else there)]
 
 
-def named(scheme):
-    """The wrong way of taking a scheme of the library in every step."""
-
-    def way(substeps, u, dt, steps):
-        for _ in range(steps):
-            u = SCHEMES[scheme].step(in_place(substeps), u, dt)
-        return u
-
-    return way
+def repeat_scheme(name, substeps, u, dt, steps):
+    """A scheme of the library in every step."""
+    for _ in range(steps):
+        u = SCHEMES[name].step(sort_substeps(substeps), u, dt)
+    return u
 
 
-turns.wrong("Lie", "The order never changes: this is Lie splitting. Every second step must be taken backwards.")(
-    named("lie")
-)
-turns.wrong(
-    "Strang",
-    "You take half steps there and back in every step: this is Strang splitting. Here nothing is "
-    "halved, and the way back is the next step.",
-)(named("strang"))
-turns.wrong(
-    "symmetrised",
-    "You take the mean of both orders in every step: symmetrised splitting, at twice the cost. "
-    "Here a step has one order.",
-)(named("symmetrised"))
-turns.wrong(
-    "additive",
-    "All substeps of a step start from the same u: additive splitting. Then there is no order that "
-    "could change. Each substep starts where the last one arrived.",
-)(named("additive"))
-turns.wrong(
-    "always backwards",
-    "Every step is taken backwards. Only every second one is: check what `k % 2` says, and "
-    "that it is the step that is counted.",
-)(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: True)))
-turns.wrong(
-    "backwards first",
-    "The first step is taken backwards. It goes in the order of the list; the second one is turned round.",
-)(lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k % 2 == 0)))
-turns.wrong("first half there", "You take all steps there, and then all steps back. The turn is in every second step.")(
-    lambda s, u, dt, n: through(s, u, rows(s, dt, n, lambda k: k >= n // 2))
-)
-turns.wrong(
-    "one term per step",
-    "In each step only one substep acts, and the terms take turns: each gets a part of "
-    "the time. In a step each term must act for the whole Δt.",
-)(lambda s, u, dt, n: through(s, u, [(k % len(s), dt) for k in range(n)]))
-turns.wrong(
-    "handed on",
-    "You move the first substep to the end of the list each time: A B C, then B C A. The second "
-    "step is the mirror image: C B A.",
-)(lambda s, u, dt, n: through(s, u, [((i + k) % len(s), dt) for k in range(n) for i in range(len(s))]))
-turns.wrong(
-    "twice the time",
-    "Each of your steps goes there *and* back, so the river flows for twice the time. There and back are two steps.",
-)(lambda s, u, dt, n: through(s, u, rows(s, dt, 2 * n, lambda k: k % 2)))
-turns.wrong(
-    "half the time",
-    "The order is right, and each substep has Δt/2, as if there and back were one step. Each "
-    "term acts for Δt in each step.",
-)(lambda s, u, dt, n: through(s, u, rows(s, dt / 2, n, lambda k: k % 2)))
-turns.wrong(
-    "odd step lost",
-    "One step is lost where their number is odd: you count pairs. The last step then goes there, and not back.",
-)(lambda s, u, dt, n: through(s, u, rows(s, dt, n - n % 2, lambda k: k % 2)))
+@turns.wrong
+def lie(substeps, u, dt, steps):
+    """The order never changes: this is Lie splitting. Every second step must be taken backwards."""
+    return repeat_scheme("lie", substeps, u, dt, steps)
 
 
-@turns.wrong(
-    "merged",
-    "You merge two equal substeps into one of 2Δt. That is right for exact substeps only, and these "
-    "are not: Φ(2Δt) is not Φ(Δt)Φ(Δt).",
-)
-def _(substeps, u, dt, steps):
-    merged = []
-    for i, h in rows(substeps, dt, steps, lambda k: k % 2):
-        merged[-1:] = [(i, 2 * h)] if merged and merged[-1][0] == i else [*merged[-1:], (i, h)]
-    return through(substeps, u, merged)
+@turns.wrong
+def strang(substeps, u, dt, steps):
+    """You take half steps there and back in every step: this is Strang splitting. Here nothing is halved, and the way
+    back is the next step."""
+    return repeat_scheme("strang", substeps, u, dt, steps)
 
 
-def record(answer, n, steps, dt=0.25):
+@turns.wrong
+def symmetrised(substeps, u, dt, steps):
+    """You take the mean of both orders in every step: symmetrised splitting, at twice the cost. Here a step has one
+    order."""
+    return repeat_scheme("symmetrised", substeps, u, dt, steps)
+
+
+@turns.wrong
+def additive(substeps, u, dt, steps):
+    """All substeps of a step start from the same u: additive splitting. Then there is no order that could change. Each
+    substep starts where the last one arrived."""
+    return repeat_scheme("additive", substeps, u, dt, steps)
+
+
+@turns.wrong
+def always_backwards(substeps, u, dt, steps):
+    """Every step is taken backwards. Only every second one is: check what `k % 2` says, and that it is the step that is
+    counted."""
+    return follow(substeps, u, make_path(substeps, dt, steps, lambda k: True))
+
+
+@turns.wrong
+def backwards_first(substeps, u, dt, steps):
+    """The first step is taken backwards. It goes in the order of the list; the second one is turned round."""
+    return follow(substeps, u, make_path(substeps, dt, steps, lambda k: k % 2 == 0))
+
+
+@turns.wrong
+def first_half_there(substeps, u, dt, steps):
+    """You take all steps there, and then all steps back. The turn is in every second step."""
+    return follow(substeps, u, make_path(substeps, dt, steps, lambda k: k >= steps // 2))
+
+
+@turns.wrong
+def one_term_per_step(substeps, u, dt, steps):
+    """In each step only one substep acts, and the terms take turns: each gets a part of the time. In a step each term
+    must act for the whole Δt."""
+    return follow(substeps, u, [(k % len(substeps), dt) for k in range(steps)])
+
+
+@turns.wrong
+def handed_on(substeps, u, dt, steps):
+    """You move the first substep to the end of the list each time: A B C, then B C A. The second step is the mirror
+    image: C B A."""
+    return follow(substeps, u, [((i + k) % len(substeps), dt) for k in range(steps) for i in range(len(substeps))])
+
+
+@turns.wrong
+def twice_the_time(substeps, u, dt, steps):
+    """Each of your steps goes there *and* back, so the river flows for twice the time. There and back are two steps."""
+    return follow(substeps, u, make_path(substeps, dt, 2 * steps, lambda k: k % 2))
+
+
+@turns.wrong
+def half_the_time(substeps, u, dt, steps):
+    """The order is right, and each substep has Δt/2, as if there and back were one step. Each term acts for Δt in each
+    step."""
+    return follow(substeps, u, make_path(substeps, dt / 2, steps, lambda k: k % 2))
+
+
+@turns.wrong
+def odd_step_lost(substeps, u, dt, steps):
+    """One step is lost where their number is odd: you count pairs. The last step then goes there, and not back."""
+    return follow(substeps, u, make_path(substeps, dt, steps - steps % 2, lambda k: k % 2))
+
+
+@turns.wrong
+def merged(substeps, u, dt, steps):
+    """You merge two equal substeps into one of 2Δt. That is right for exact substeps only, and these are not: Φ(2Δt) is
+    not Φ(Δt)Φ(Δt)."""
+    path = []
+    for i, h in make_path(substeps, dt, steps, lambda k: k % 2):
+        path[-1:] = [(i, 2 * h)] if path and path[-1][0] == i else [*path[-1:], (i, h)]
+    return follow(substeps, u, path)
+
+
+def watch_substeps(answer, n, steps, dt=0.25):
     """Which substeps were taken, as (i, h), in their order."""
     seen: list[tuple[int, float]] = []
 
     def substep(i):
-        def taken(u, h):
+        def move(u, h):
             seen.append((i, float(h)))
             return u + h
 
-        return taken
+        return move
 
     end = as_tensor(answer([substep(i) for i in range(n)], torch.zeros(2, dtype=torch.float64), dt, steps), "turns")
     return seen, end
 
 
-@turns.law(
-    "time",
-    "In each step each term acts for Δt. With the terms u' = 1 the result must grow by Δt for each of "
-    "them and each step.",
-)
-def _(answer, generator):
-    _, end = record(answer, 3, 4)
+@turns.law
+def time(answer, generator):
+    """In each step each term acts for Δt. With the terms u' = 1 the result must grow by Δt for each of them and each
+    step."""
+    _, end = watch_substeps(answer, 3, 4)
     right = end.shape == (2,) and bool((end - 3.0).abs().max() < 1e-6)
     return right or f"Three terms, 4 steps of 1/4: yours gives {end.tolist()}."
 
 
-@turns.law("count", "In n steps each substep is taken n times, for Δt each.")
-def _(answer, generator):
+@turns.law
+def count(answer, generator):
+    """In n steps each substep is taken n times, for Δt each."""
     for n, steps in ((2, 4), (3, 5)):
-        seen, _ = record(answer, n, steps)
+        seen, _ = watch_substeps(answer, n, steps)
         if sorted(i for i, _ in seen) != sorted(list(range(n)) * steps) or any(abs(h - 0.25) > 1e-6 for _, h in seen):
             return f"With {n} terms and {steps} steps of 0.25 yours takes (term, h): {seen[:6]} …"
     return True
 
 
-@turns.law("first step", "The first step takes the substeps in the order of the list.")
-def _(answer, generator):
-    return [i for i, _ in record(answer, 4, 3)[0]][:4] == [0, 1, 2, 3]
+@turns.law
+def first_step(answer, generator):
+    """The first step takes the substeps in the order of the list."""
+    return [i for i, _ in watch_substeps(answer, 4, 3)[0]][:4] == [0, 1, 2, 3]
 
 
-@turns.law(
-    "turn",
-    "Where two steps meet, the same substep stands on both sides: the last one of a step is the first one of the next.",
-)
-def _(answer, generator):
-    seen = [i for i, _ in record(answer, 4, 5)[0]]
+@turns.law
+def turn(answer, generator):
+    """Where two steps meet, the same substep stands on both sides: the last one of a step is the first one of the
+    next."""
+    seen = [i for i, _ in watch_substeps(answer, 4, 5)[0]]
     return all(seen[4 * k - 1] == seen[4 * k] for k in range(1, 5)) or f"Yours takes {seen[:8]} …"
 
 
-@turns.law("mirror", "Two steps are a mirror image of themselves.")
-def _(answer, generator):
-    seen = [i for i, _ in record(answer, 4, 2)[0]]
+@turns.law
+def mirror(answer, generator):
+    """Two steps are a mirror image of themselves."""
+    seen = [i for i, _ in watch_substeps(answer, 4, 2)[0]]
     return seen == seen[::-1] or f"Yours takes {seen}."
 
 
-@turns.law(
-    "list",
-    "Called twice with the same list, your function gives two results: it turns the list itself round. "
-    "Take a reversed copy.",
-)
-def _(answer, generator):
+@turns.law
+def list_stays(answer, generator):
+    """Called twice with the same list, your function gives two results: it turns the list itself round. Take a reversed
+    copy."""
     substeps, u, dt, _ = inputs(generator)
     once, again = (as_tensor(answer(substeps, u.clone(), dt, 2 + k), "turns") for k in (1, 1))
     return bool((once - again).abs().max() < 1e-9)
@@ -302,84 +315,99 @@ error = Exercise(
 )
 
 
-def _flows(*maps):
+def flows(*maps):
+    """The exact substep of each matrix: v ↦ e^{hM} v."""
     return [lambda v, h, M=M: torch.linalg.matrix_exp(h * M) @ v for M in maps]
 
 
-def _away(end, P, Q, u):
+def miss(end, P, Q, u):
+    """|end − e^(P+Q) u|."""
     return (end - torch.linalg.matrix_exp(P + Q) @ u).norm()
 
 
-error.wrong("Lie", "This is the error of Lie splitting. Is it your turns that takes the steps?")(
-    lambda P, Q, u, n, kind: _away(named("lie")(_flows(P, Q), u, 1 / n, n), P, Q, u)
-)
-error.wrong("Strang", "This is the error of Strang splitting. Is it your turns that takes the steps?")(
-    lambda P, Q, u, n, kind: _away(named("strang")(_flows(P, Q), u, 1 / n, n), P, Q, u)
-)
-error.wrong("B first", "B is the first in your list, and A the second.")(
-    lambda P, Q, u, n, kind: _away(through(_flows(Q, P), u, rows([P, Q], 1 / n, n, lambda k: k % 2)), P, Q, u)
-)
-error.wrong(
-    "product",
-    "You compare with e^B e^A u. Together the terms flow as e^(A+B), and that is not the "
-    "product where AB ≠ BA: the difference is what splitting costs.",
-)(
-    lambda P, Q, u, n, kind: _away(
-        through(_flows(P, Q), u, rows([P, Q], 1 / n, n, lambda k: k % 2)),
-        0 * P,
-        0 * Q,
-        torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u,
-    )
-)
+@error.wrong
+def lie_error(P, Q, u, n, kind):
+    """This is the error of Lie splitting. Is it your turns that takes the steps?"""
+    return miss(repeat_scheme("lie", flows(P, Q), u, 1 / n, n), P, Q, u)
 
 
-def _error(answer, *args):
+@error.wrong
+def strang_error(P, Q, u, n, kind):
+    """This is the error of Strang splitting. Is it your turns that takes the steps?"""
+    return miss(repeat_scheme("strang", flows(P, Q), u, 1 / n, n), P, Q, u)
+
+
+@error.wrong
+def b_first(P, Q, u, n, kind):
+    """B is the first in your list, and A the second."""
+    return miss(follow(flows(Q, P), u, make_path([P, Q], 1 / n, n, lambda k: k % 2)), P, Q, u)
+
+
+@error.wrong
+def product(P, Q, u, n, kind):
+    """You compare with e^B e^A u. Together the terms flow as e^(A+B), and that is not the product where AB ≠ BA: the
+    difference is what splitting costs."""
+    end = follow(flows(P, Q), u, make_path([P, Q], 1 / n, n, lambda k: k % 2))
+    return (end - torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u).norm()
+
+
+def ask_error(answer, *args):
+    """One number, not below 0."""
     value = as_tensor(answer(*args), "turns_error")
     if value.ndim or not value.isfinite() or value < 0:
         raise CheckFailed(f"turns_error must return one number, not below 0; got {value.tolist()}")
     return value.item()
 
 
-@error.law(
-    "nothing",
-    "Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix, "
-    "torch.linalg.matrix_exp, that you take?",
-)
-def _(answer, generator):
+@error.law
+def nothing_moves(answer, generator):
+    """Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix,
+    torch.linalg.matrix_exp, that you take?"""
     none = torch.zeros(2, 2, dtype=torch.float64)
     u = torch.ones(2, dtype=torch.float64)
-    return all(_error(answer, none, none, u, 4, kind) < 1e-5 for kind in ("exact", "euler", "midpoint"))
+    return all(ask_error(answer, none, none, u, 4, kind) < 1e-5 for kind in ("exact", "euler", "midpoint"))
 
 
-@error.law("commuting", "Where AB = BA, splitting with exact substeps makes no error. Do the steps end at t = 1?")
-def _(answer, generator):
+@error.law
+def commuting(answer, generator):
+    """Where AB = BA, splitting with exact substeps makes no error. Do the steps end at t = 1?"""
     P, _, u, _, _ = matrices(generator)
-    got = _error(answer, P, 2 * P @ P - P, u, 6, "exact")
+    got = ask_error(answer, P, 2 * P @ P - P, u, 6, "exact")
     return got < 1e-5 or f"Yours is {got:.1e}."
 
 
-@error.law("one step", "One step is a Lie step, whose error is known: the length of e^B e^A u − e^(A+B) u.")
-def _(answer, generator):
+@error.law
+def one_step(answer, generator):
+    """One step is a Lie step, whose error is known: the length of e^B e^A u − e^(A+B) u."""
     P, Q, u, _, _ = matrices(generator)
-    must = _away(torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u, P, Q, u).item()
-    got = _error(answer, P, Q, u, 1, "exact")
+    must = miss(torch.linalg.matrix_exp(Q) @ torch.linalg.matrix_exp(P) @ u, P, Q, u).item()
+    got = ask_error(answer, P, Q, u, 1, "exact")
     return abs(got - must) < 1e-5 or f"It is {must:.4f} here, yours says {got:.4f}."
 
 
-def _order(kind, rate):
-    """The law that twice as many steps make the error 2^rate times smaller."""
+def fall(answer, kind, rate):
+    """Whether twice as many steps with this kind of substep make the error 2^rate times smaller."""
     turn, fade = torch.tensor([[[0.0, 2.0], [-2.0, 0.0]], [[0.0, 0.0], [0.0, -1.0]]], dtype=torch.float64)
-
-    said = f"With {kind} substeps the error must be divided by about {2**rate} for twice as many steps."
-
-    @error.law(f"order, {kind}", said)
-    def _(answer, generator):
-        u = torch.tensor([1.0, 0.5], dtype=torch.float64)
-        coarse, fine = (_error(answer, turn, fade, u, n, kind) for n in (32, 64))
-        ratio = coarse / max(fine, 1e-300)
-        why = " Is it Δt = 1/steps, and the truth e^(A+B) u?" if ratio < 1.3 else f" Do you look at substep = {kind!r}?"
-        return abs(ratio / 2**rate - 1) < 0.15 or f"From 32 to 64 steps yours is divided by {ratio:.2f}.{why}"
+    u = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    coarse, fine = (ask_error(answer, turn, fade, u, n, kind) for n in (32, 64))
+    ratio = coarse / max(fine, 1e-300)
+    why = " Is it Δt = 1/steps, and the truth e^(A+B) u?" if ratio < 1.3 else f" Do you look at substep = {kind!r}?"
+    return abs(ratio / 2**rate - 1) < 0.15 or f"From 32 to 64 steps yours is divided by {ratio:.2f}.{why}"
 
 
-for _kind, _rate in (("exact", 2), ("euler", 1), ("midpoint", 2)):
-    _order(_kind, _rate)
+@error.law
+def order_exact(answer, generator):
+    """With exact substeps the error must be divided by about 4 for twice as many steps."""
+    return fall(answer, "exact", 2)
+
+
+@error.law
+def order_euler(answer, generator):
+    """With euler substeps the error must be divided by about 2 for twice as many steps."""
+    return fall(answer, "euler", 1)
+
+
+@error.law
+def order_midpoint(answer, generator):
+    """With midpoint substeps the error must be divided by about 4 for twice as many steps."""
+    return fall(answer, "midpoint", 2)

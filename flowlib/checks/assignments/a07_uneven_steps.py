@@ -11,14 +11,10 @@ import torch
 from torch import Tensor
 
 from flowlib.checks.compare import CheckFailed, as_tensor
-from flowlib.checks.exercises import Exercise, draw, three_numbers
+from flowlib.checks.exercises import Exercise, draw, three_numbers, uniform
 
 HORIZON = 4.0
 LOG2 = math.log(2)
-
-
-def uniform(generator, low: float, high: float) -> float:
-    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
 
 
 loss = Exercise(
@@ -32,46 +28,51 @@ loss = Exercise(
         "The mean is 2 log 2. The perplexity is e to the loss, and e^(2 log 2) needs no calculator.",
     ),
 )
-loss.wrong(
-    "bits",
-    "You took the logarithm to the base 2, so this loss is in bits. A nat goes with e: multiply by log 2 = 0.693.",
-)(lambda: 2.0)
-loss.wrong(
-    "sum", "You added up −log p of the three letters. The loss is their mean: a long text is not worse for being long."
-)(lambda: 6 * LOG2)
-loss.wrong(
-    "mean first",
-    "You took the logarithm of the mean probability. It is the mean of the logarithms: one bad "
-    "surprise costs more than the others gain.",
-)(lambda: -math.log(7 / 24))
-loss.wrong("sign", "The minus is missing: the logarithm of a probability is negative, and a loss is not.")(
-    lambda: -2 * LOG2
+loss.wrong_numbers(
+    bits=(
+        2.0,
+        "You took the logarithm to the base 2, so this loss is in bits. A nat goes with e: multiply by log 2 = 0.693.",
+    ),
+    sum=(
+        6 * LOG2,
+        "You added up −log p of the three letters. The loss is their mean: a long text is not worse for being long.",
+    ),
+    mean_first=(
+        -math.log(7 / 24),
+        "You took the logarithm of the mean probability. It is the mean of the logarithms: one bad surprise costs "
+        "more than the others gain.",
+    ),
+    sign=(-2 * LOG2, "The minus is missing: the logarithm of a probability is negative, and a loss is not."),
 )
 
 
-@loss.law("loss", "The three probabilities multiplied are e to −3 times the loss. Yours are not.")
-def _(answer, generator):
+@loss.law
+def product_of_probabilities(answer, generator):
+    """The three probabilities multiplied are e to −3 times the loss. Yours are not."""
     return abs(3 * float(answer()) + math.log(1 / 64)) < 0.02
 
 
 perplexity = Exercise("7.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3, hints=loss.hints)
-perplexity.wrong(
-    "with 2",
-    "Your loss is right. The perplexity turns *that* logarithm around, so it is e to the loss, not 2 to the loss.",
-)(lambda: 2 ** (2 * LOG2))
-perplexity.wrong(
-    "mean of 1/p",
-    "Your loss is right. The perplexity is not the mean of 2, 4 and 8: it is e to the loss, their geometric mean.",
-)(lambda: 14 / 3)
-perplexity.wrong(
-    "product",
-    "Your loss is right. 64 is how many texts of three letters the model hesitates between; "
-    "for one letter it is the third root.",
-)(lambda: 64.0)
+perplexity.wrong_numbers(
+    with_2=(
+        2 ** (2 * LOG2),
+        "Your loss is right. The perplexity turns *that* logarithm around, so it is e to the loss, not 2 to the loss.",
+    ),
+    mean_of_reciprocals=(
+        14 / 3,
+        "Your loss is right. The perplexity is not the mean of 2, 4 and 8: it is e to the loss, their geometric mean.",
+    ),
+    product=(
+        64.0,
+        "Your loss is right. 64 is how many texts of three letters the model hesitates between; for one letter it is "
+        "the third root.",
+    ),
+)
 
 
-@perplexity.law("loss", "The perplexity must be e to the loss.")
-def _(answer, generator):
+@perplexity.law
+def power_of_e(answer, generator):
+    """The perplexity must be e to the loss."""
     return abs(math.log(max(float(answer()), 1e-9)) - 2 * LOG2) < 0.02
 
 
@@ -86,38 +87,39 @@ after_two = Exercise(
         "The step of length 1/2 takes half of each distance away, the step of length 1/4 a quarter of what is left.",
     ),
 )
-after_two.wrong(
-    "one step",
-    "A quarter of each distance is left: so it is after one step of length 3/4, or after two "
-    "of length 1/2. These are two, of 1/2 and 1/4, and the second starts where the first has ended.",
-)(lambda: (1.5, 1.5, 3.0))
-after_two.wrong("first step only", "This is where the tokens are after the first step. The second one is missing.")(
-    lambda: (1.0, 1.0, 4.0)
-)
-after_two.wrong(
-    "depths",
-    "You made steps of 1/2 and 3/4: those are the depths at which they end. The second goes from "
-    "1/2 to 3/4, so its length is 1/4.",
-)(lambda: (1.75, 1.75, 2.5))
-after_two.wrong("away", "Your tokens flee from the mean: the velocity is mean − u, not u − mean.")(
-    lambda: (-1.75, -1.75, 9.5)
-)
-after_two.wrong("river", "This is the river itself, e^(−3/4) of each distance. Asked is where two steps end.")(
-    lambda: tuple(2 + math.exp(-0.75) * z for z in (-2, -2, 4))
+after_two.wrong_numbers(
+    one_step=(
+        (1.5, 1.5, 3.0),
+        "A quarter of each distance is left: so it is after one step of length 3/4, or after two of length 1/2. These "
+        "are two, of 1/2 and 1/4, and the second starts where the first has ended.",
+    ),
+    first_step_only=(
+        (1.0, 1.0, 4.0),
+        "This is where the tokens are after the first step. The second one is missing.",
+    ),
+    depths=(
+        (1.75, 1.75, 2.5),
+        "You made steps of 1/2 and 3/4: those are the depths at which they end. The second goes from 1/2 to 3/4, so "
+        "its length is 1/4.",
+    ),
+    away=((-1.75, -1.75, 9.5), "Your tokens flee from the mean: the velocity is mean − u, not u − mean."),
+    river=(
+        tuple(2 + math.exp(-0.75) * z for z in (-2, -2, 4)),
+        "This is the river itself, e^(−3/4) of each distance. Asked is where two steps end.",
+    ),
 )
 
 
-@after_two.law("mean", "All hear the mean equally loud, so it stays at 2. Yours has moved.")
-def _(answer, generator):
+@after_two.law
+def mean_is_two(answer, generator):
+    """All hear the mean equally loud, so it stays at 2. Yours has moved."""
     return abs(sum(answer()) - 6) < 0.02
 
 
-@after_two.law(
-    "distances",
-    "The step of length 1/2 must take half of each distance to the mean away, the step of "
-    "length 1/4 a quarter of what is left.",
-)
-def _(answer, generator):
+@after_two.law
+def distances(answer, generator):
+    """The step of length 1/2 must take half of each distance to the mean away, the step of length 1/4 a quarter of what
+    is left."""
     return all(abs((z - 2) / 0.75 / 0.5 - start) < 0.03 for z, start in zip(answer(), (-2, -2, 4)))
 
 
@@ -172,7 +174,7 @@ march = Exercise(
 )
 
 
-def marched(u, weights, pairs, *, sign=1.0, own=1.0, frozen=False):
+def take_steps(u, weights, pairs, *, sign=1.0, own=1.0, frozen=False):
     """What the wrong ways have in common: steps of length Δt at loudness g, for pairs (Δt, g)."""
     first = u
     for dt, g in pairs:
@@ -186,103 +188,132 @@ def steps(depths, loud, at=0.5):
     return [(b - a, loud(a + at * (b - a))) for a, b in zip(depths[:-1], depths[1:])]
 
 
-def counted(z):
+def equal_middles(z):
     """The middles that the steps would have if they were equal."""
     return [z[-1] * (k + 0.5) / (len(z) - 1) for k in range(len(z) - 1)]
 
 
-march.wrong(
-    "loudness of the start",
-    "You took the loudness at the beginning of each step. As in chapter 07, a step uses the parameters of its middle.",
-)(lambda u, w, g, z: marched(u, w, steps(z, g, 0.0)))
-march.wrong(
-    "loudness of the end",
-    "You took the loudness at the end of each step. As in chapter 07, a step uses the parameters of its middle.",
-)(lambda u, w, g, z: marched(u, w, steps(z, g, 1.0)))
-march.wrong(
-    "counted middles",
-    "Step k takes its loudness at (k + ½)T/N in your answer. That is the middle of an "
-    "*equal* step; these are uneven, and the middle is that of the two depths.",
-)(lambda u, w, g, z: marched(u, w, zip(z.diff(), map(g, counted(z)))))
-march.wrong("equal lengths", "All your steps have the length T/N. The depths say how long each one is.")(
-    lambda u, w, g, z: marched(u, w, [(z[-1] / (len(z) - 1), loud) for _, loud in steps(z, g)])
-)
-march.wrong(
-    "depth for length",
-    "You used the depth at which a step ends as its length. The length is the difference of two neighbouring depths.",
-)(lambda u, w, g, z: marched(u, w, [(b, loud) for b, (_, loud) in zip(z[1:], steps(z, g))]))
-march.wrong(
-    "unweighted",
-    "The tokens hear the plain mean in your answer. A mean over the domain is an integral: each "
-    "token counts with its weight.",
-)(lambda u, w, g, z: marched(u, torch.full_like(w, 1 / len(w)), steps(z, g)))
-march.wrong("away", "Your tokens flee from the mean. The velocity is g (mean − u), towards it.")(
-    lambda u, w, g, z: marched(u, w, steps(z, g), sign=-1.0)
-)
-march.wrong("no own part", "The − u is missing: the mean is added to each token, and nothing holds it back.")(
-    lambda u, w, g, z: marched(u, w, steps(z, g), own=0.0)
-)
-march.wrong(
-    "all from the start",
-    "All your steps take the velocity of the first field. Each step starts from where the one before has ended.",
-)(lambda u, w, g, z: marched(u, w, steps(z, g), frozen=True))
-march.wrong("last step missing", "The last step is missing: N + 1 depths are N steps.")(
-    lambda u, w, g, z: marched(u, w, steps(z, g)[:-1])
-)
-march.wrong(
-    "exponential",
-    "You multiplied by e^(−gΔt), which is exact where g does not change. This task asks for the "
-    "step of a Transformer, u + Δt·velocity, with its error.",
-)(lambda u, w, g, z: marched(u, w, [(1.0, 1 - (-dt * loud).exp()) for dt, loud in steps(z, g)]))
+@march.wrong
+def loudness_of_the_start(u, w, g, z):
+    """You took the loudness at the beginning of each step. As in chapter 07, a step uses the parameters of its
+    middle."""
+    return take_steps(u, w, steps(z, g, 0.0))
 
 
-@march.wrong(
-    "over the features",
-    "You averaged over the features of a token. What is heard is the mean over the *tokens*, for each feature.",
-)
-def _(u, weights, loud, depths):
+@march.wrong
+def loudness_of_the_end(u, w, g, z):
+    """You took the loudness at the end of each step. As in chapter 07, a step uses the parameters of its middle."""
+    return take_steps(u, w, steps(z, g, 1.0))
+
+
+@march.wrong
+def counted_middles(u, w, g, z):
+    """Step k takes its loudness at (k + ½)T/N in your answer. That is the middle of an *equal* step; these are uneven,
+    and the middle is that of the two depths."""
+    return take_steps(u, w, zip(z.diff(), map(g, equal_middles(z))))
+
+
+@march.wrong
+def equal_lengths(u, w, g, z):
+    """All your steps have the length T/N. The depths say how long each one is."""
+    return take_steps(u, w, [(z[-1] / (len(z) - 1), loud) for _, loud in steps(z, g)])
+
+
+@march.wrong
+def depth_for_length(u, w, g, z):
+    """You used the depth at which a step ends as its length. The length is the difference of two neighbouring
+    depths."""
+    return take_steps(u, w, [(b, loud) for b, (_, loud) in zip(z[1:], steps(z, g))])
+
+
+@march.wrong
+def unweighted(u, w, g, z):
+    """The tokens hear the plain mean in your answer. A mean over the domain is an integral: each token counts with its
+    weight."""
+    return take_steps(u, torch.full_like(w, 1 / len(w)), steps(z, g))
+
+
+@march.wrong
+def away(u, w, g, z):
+    """Your tokens flee from the mean. The velocity is g (mean − u), towards it."""
+    return take_steps(u, w, steps(z, g), sign=-1.0)
+
+
+@march.wrong
+def no_own_part(u, w, g, z):
+    """The − u is missing: the mean is added to each token, and nothing holds it back."""
+    return take_steps(u, w, steps(z, g), own=0.0)
+
+
+@march.wrong
+def all_from_the_start(u, w, g, z):
+    """All your steps take the velocity of the first field. Each step starts from where the one before has ended."""
+    return take_steps(u, w, steps(z, g), frozen=True)
+
+
+@march.wrong
+def last_step_missing(u, w, g, z):
+    """The last step is missing: N + 1 depths are N steps."""
+    return take_steps(u, w, steps(z, g)[:-1])
+
+
+@march.wrong
+def exponential(u, w, g, z):
+    """You multiplied by e^(−gΔt), which is exact where g does not change. This task asks for the step of a Transformer,
+    u + Δt·velocity, with its error."""
+    return take_steps(u, w, [(1.0, 1 - (-dt * loud).exp()) for dt, loud in steps(z, g)])
+
+
+@march.wrong
+def over_the_features(u, weights, loud, depths):
+    """You averaged over the features of a token. What is heard is the mean over the *tokens*, for each feature."""
     for dt, g in steps(depths, loud):
         u = u + dt * g * (u.mean(-1, keepdim=True) - u)
     return u
 
 
-@march.law("still", "Where all tokens are alike nothing may move: they hear what they are.")
-def _(answer, generator):
+@march.law
+def still(answer, generator):
+    """Where all tokens are alike nothing may move: they hear what they are."""
     u, weights, loud, depths = rivers(generator)
     same = torch.full_like(u, 3.0)
     return bool((as_tensor(answer(same, weights, loud, depths), "march(…)") - same).abs().max() < 1e-6)
 
 
-@march.law("mean", "The weighted mean of the field must stay: what one token gains, the others lose.")
-def _(answer, generator):
+@march.law
+def mean_stays(answer, generator):
+    """The weighted mean of the field must stay: what one token gains, the others lose."""
     u, weights, loud, depths = rivers(generator)
     end = as_tensor(answer(u, weights, loud, depths), "march(…)")
     return end.shape == u.shape and bool((weights @ (end - u)).abs().max() < 1e-6)
 
 
-@march.law("one step", "One step from 0 to T must leave 1 − T·g(T/2) of each distance to the mean.")
-def _(answer, generator):
+@march.law
+def one_step(answer, generator):
+    """One step from 0 to T must leave 1 − T·g(T/2) of each distance to the mean."""
     u, weights, loud, depths = rivers(generator)
     end, mean = as_tensor(answer(u, weights, loud, depths[[0, -1]]), "march(…)"), weights @ u
     return bool(((end - mean) - (1 - HORIZON * loud(HORIZON / 2)) * (u - mean)).abs().max() < 1e-5)
 
 
-@march.law("nothing", "A step of length 0 must change nothing: repeat a depth, and the end stays the same.")
-def _(answer, generator):
+@march.law
+def step_of_length_0(answer, generator):
+    """A step of length 0 must change nothing: repeat a depth, and the end stays the same."""
     u, weights, loud, depths = rivers(generator)
     ends = [as_tensor(answer(u, weights, loud, z), "march(…)") for z in (depths, torch.cat([depths[:2], depths[1:]]))]
     return bool((ends[0] - ends[1]).abs().max() < 1e-6)
 
 
-@march.law("limit", "With many short steps the distances to the mean must tend to e^(−∫g dt) of what they were.")
-def _(answer, generator):
+@march.law
+def limit(answer, generator):
+    """With many short steps the distances to the mean must tend to e^(−∫g dt) of what they were."""
     u, weights, loud, _ = rivers(generator)
     fine = HORIZON * torch.linspace(0, 1, 601, dtype=torch.float64) ** 1.3
     end, mean = as_tensor(answer(u, weights, loud, fine), "march(…)"), weights @ u
-    return bool(((end - mean) - math.exp(-total(loud)) * (u - mean)).abs().max() < 0.02)
+    return bool(((end - mean) - math.exp(-integral(loud)) * (u - mean)).abs().max() < 0.02)
 
 
-def total(loud, power: int = 1) -> float:
+def integral(loud, power: int = 1) -> float:
     """∫ g^power dt from 0 to T."""
     middles = (torch.arange(4000, dtype=torch.float64) + 0.5) * HORIZON / 4000
     return (loud(middles) ** power).mean().item() * HORIZON
@@ -309,85 +340,104 @@ by_need = Exercise(
 )
 
 
-def cumulated(need, horizon):
+def cumulate(need, horizon):
     """Edges of the cells, and the share of the need that lies before each."""
     shares = torch.cat([torch.zeros(1, dtype=need.dtype), need.cumsum(0)]) / need.sum()
     return torch.linspace(0, float(horizon), len(need) + 1, dtype=need.dtype), shares
 
 
-def read_off(x, xs, ys):
+def interpolate(x, xs, ys):
     """The curve of straight lines through (xs, ys) at x."""
     k = torch.searchsorted(xs, x, right=True).clamp(1, len(xs) - 1)
     share = ((x - xs[k - 1]) / (xs[k] - xs[k - 1])).clamp(0, 1)
     return ys[k - 1] + share * (ys[k] - ys[k - 1])
 
 
-def turned(need, n, horizon, first=0):
+def invert(need, n, horizon, first=0):
     """The depths at which n equal shares of `need` are reached, the first cells left out."""
-    edges, shares = cumulated(need, horizon)
-    return read_off(even(n).clamp(min=shares[first]), shares[first:], edges[first:])
+    edges, shares = cumulate(need, horizon)
+    return interpolate(fractions(n).clamp(min=shares[first]), shares[first:], edges[first:])
 
 
-def even(n):
+def fractions(n):
+    """0, 1/n, 2/n, …, 1."""
     return torch.linspace(0, 1, n + 1, dtype=torch.float64)
 
 
-by_need.wrong("equal", "These are equal steps: the need is not used.")(lambda need, n, T: T * even(n))
-by_need.wrong(
-    "long where needed",
-    "Your steps are long where much is needed. A step is *short* there: cumulate the need itself, not 1/need.",
-)(lambda need, n, T: turned(1 / need, n, T))
-by_need.wrong(
-    "not turned around",
-    "You read off how much has been needed at equal depths. It is the other way round: "
-    "the shares are equal, and the depths are what you look for.",
-)(lambda need, n, T: T * read_off(T * even(n), *cumulated(need, T)))
-by_need.wrong("no horizon", "Your depths end at 1. The river ends at T, `horizon`.")(
-    lambda need, n, T: turned(need, n, 1.0)
-)
-by_need.wrong(
-    "no zero in front",
-    "Your curve begins with the whole first cell, and not at t = 0, where nothing has "
-    "been needed yet: put a 0 in front of the cumulated sum.",
-)(lambda need, n, T: turned(need, n, T, 1))
-by_need.wrong("n depths", "You return n depths, and so n − 1 steps. A fence of n pieces has n + 1 posts.")(
-    lambda need, n, T: turned(need, n - 1, T)
-)
-by_need.wrong(
-    "square root",
-    "You took the square root of the need. This function is given the density of steps as it "
-    "is: the root belongs to 7.4, where the density comes from an error.",
-)(lambda need, n, T: turned(need.sqrt(), n, T))
+@by_need.wrong
+def equal_steps(need, n, T):
+    """These are equal steps: the need is not used."""
+    return T * fractions(n)
 
 
-@by_need.wrong(
-    "whole cells",
-    "Your depths all lie on edges of cells. The n-th part of the need may be reached within "
-    "a cell: go on along the straight line.",
-)
-def _(need, n, horizon):
-    edges, shares = cumulated(need, horizon)
-    return edges[torch.searchsorted(shares, even(n) - 1e-9).clamp(max=len(need))]
+@by_need.wrong
+def long_where_needed(need, n, T):
+    """Your steps are long where much is needed. A step is *short* there: cumulate the need itself, not 1/need."""
+    return invert(1 / need, n, T)
 
 
-def of_need(answer, need, n, horizon) -> Tensor:
+@by_need.wrong
+def not_turned_around(need, n, T):
+    """You read off how much has been needed at equal depths. It is the other way round: the shares are equal, and the
+    depths are what you look for."""
+    return T * interpolate(T * fractions(n), *cumulate(need, T))
+
+
+@by_need.wrong
+def no_horizon(need, n, T):
+    """Your depths end at 1. The river ends at T, `horizon`."""
+    return invert(need, n, 1.0)
+
+
+@by_need.wrong
+def no_zero_in_front(need, n, T):
+    """Your curve begins with the whole first cell, and not at t = 0, where nothing has been needed yet: put a 0 in
+    front of the cumulated sum."""
+    return invert(need, n, T, 1)
+
+
+@by_need.wrong
+def n_depths(need, n, T):
+    """You return n depths, and so n − 1 steps. A fence of n pieces has n + 1 posts."""
+    return invert(need, n - 1, T)
+
+
+@by_need.wrong
+def square_root(need, n, T):
+    """You took the square root of the need. This function is given the density of steps as it is: the root belongs to
+    7.4, where the density comes from an error."""
+    return invert(need.sqrt(), n, T)
+
+
+@by_need.wrong
+def whole_cells(need, n, horizon):
+    """Your depths all lie on edges of cells. The n-th part of the need may be reached within a cell: go on along the
+    straight line."""
+    edges, shares = cumulate(need, horizon)
+    return edges[torch.searchsorted(shares, fractions(n) - 1e-9).clamp(max=len(need))]
+
+
+def ask_depths(answer, need, n, horizon) -> Tensor:
+    """The n + 1 depths of the answer."""
     depths = as_tensor(answer(need, n, horizon), "by_need(need, n, horizon)")
     if depths.shape != (n + 1,):
         raise CheckFailed(f"7.2: {n} steps have {n + 1} depths, got the shape {tuple(depths.shape)}")
     return depths
 
 
-@by_need.law("ends", "The first depth must be 0, the last one T, and each larger than the one before.")
-def _(answer, generator):
+@by_need.law
+def ends(answer, generator):
+    """The first depth must be 0, the last one T, and each larger than the one before."""
     need, n, horizon = needs(generator)
-    depths = of_need(answer, need, n, horizon)
+    depths = ask_depths(answer, need, n, horizon)
     return abs(depths[0].item()) < 1e-5 and abs(depths[-1].item() - horizon) < 1e-5 and bool((depths.diff() > 0).all())
 
 
-@by_need.law("shares", "Every step must get the same share of ∫ need dt.")
-def _(answer, generator):
+@by_need.law
+def shares_alike(answer, generator):
+    """Every step must get the same share of ∫ need dt."""
     need, n, horizon = needs(generator)
-    got = read_off(of_need(answer, need, n, horizon), *cumulated(need, horizon)).diff()
+    got = interpolate(ask_depths(answer, need, n, horizon), *cumulate(need, horizon)).diff()
     return bool((got - 1 / n).abs().max() < 1e-5) or f"Yours get {', '.join(f'{z:.3f}' for z in got)}."
 
 
@@ -405,7 +455,8 @@ gain = Exercise(
 )
 
 
-def gained(answer, generator, n, loud) -> float:
+def ask_gain(answer, generator, n, loud) -> float:
+    """One number, for a field that the generator draws."""
     u, weights, *_ = rivers(generator)
     value = as_tensor(answer(u, weights, loud, HORIZON, n), "gain(…)")
     if value.ndim or not value.isfinite():
@@ -413,32 +464,29 @@ def gained(answer, generator, n, loud) -> float:
     return value.item()
 
 
-@gain.law(
-    "constant",
-    "Where the loudness is the same at every depth, the steps by need *are* the equal ones, and the gain is 1.",
-)
-def _(answer, generator):
-    found = gained(answer, generator, 16, Loudness(0.8, 0.0, 1.0, 1.0))
+@gain.law
+def constant_loudness(answer, generator):
+    """Where the loudness is the same at every depth, the steps by need *are* the equal ones, and the gain is 1."""
+    found = ask_gain(answer, generator, 16, Loudness(0.8, 0.0, 1.0, 1.0))
     return abs(found - 1) < 1e-3 or f"Yours is {found:.3f}."
 
 
-@gain.law(
-    "upside down",
-    "Steps by need must have the smaller error, so the gain is above 1. Is your ratio upside down, or your need?",
-)
-def _(answer, generator):
-    return gained(answer, generator, 200, loudness(generator)) > 1
+@gain.law
+def upside_down(answer, generator):
+    """Steps by need must have the smaller error, so the gain is above 1. Is your ratio upside down, or your need?"""
+    return ask_gain(answer, generator, 200, loudness(generator)) > 1
 
 
-@gain.law("rate", "With many steps the gain must come near to what the formula in 7.4 gives.")
-def _(answer, generator):
+@gain.law
+def rate(answer, generator):
+    """With many steps the gain must come near to what the formula in 7.4 gives."""
     loud = loudness(generator)
-    found, expected = gained(answer, generator, 300, loud), HORIZON * total(loud, 2) / total(loud) ** 2
+    found, expected = ask_gain(answer, generator, 300, loud), HORIZON * integral(loud, 2) / integral(loud) ** 2
     return abs(found / expected - 1) < 0.1 or f"For this loudness that is {expected:.2f}, and yours is {found:.2f}."
 
 
 @cache
-def trained():
+def tiny_elastic():
     """The flow of tiny-elastic, a first field, and where it ends when the steps are small."""
     from flowlib.models import FlowLM, shipped
 
@@ -452,7 +500,7 @@ def trained():
 @torch.no_grad()
 def trained_error(depths) -> float:
     """Error of tiny-elastic's last field, for one text, in steps of its own scheme between these depths, 0 to 4."""
-    flow, u, truth = torch.no_grad()(trained)()
+    flow, u, truth = tiny_elastic()
     for start, end in zip(depths[:-1], depths[1:]):
         terms = flow.depth([(float(start) + float(end)) / 2 / flow.horizon])[0]
         for term, constraint in zip(terms, flow.constraints):

@@ -23,49 +23,48 @@ by_hand = Exercise(
         "The borders are 0, 0.2, 0.6 and 1. The weights are the lengths between them.",
     ),
 )
-HAND = {
-    "equal": (
+by_hand.wrong_numbers(
+    equal=(
         [1 / 3, 1 / 3, 1 / 3],
-        "You gave each token the same weight. The first two lie close together and share "
-        "the left part of Ω; the third has much room of its own.",
+        "You gave each token the same weight. The first two lie close together and share the left part of Ω; the "
+        "third has much room of its own.",
     ),
-    "open ends": (
+    open_ends=(
         [0.1, 0.4, 0.3],
-        "The outer cells reach to the ends of Ω: what lies left of the first token is "
-        "nearest to it, and must belong to somebody. Yours sum to 0.8.",
+        "The outer cells reach to the ends of Ω: what lies left of the first token is nearest to it, and must belong "
+        "to somebody. Yours sum to 0.8.",
     ),
-    "gap to the next": (
+    gap_to_the_next=(
         [0.2, 0.6, 0.1],
-        "You gave a token all of the gap to its right. The half of it that is farther "
-        "from it is nearer to the next one.",
+        "You gave a token all of the gap to its right. The half of it that is farther from it is nearer to the next "
+        "one.",
     ),
-    "gap to the one before": (
+    gap_to_the_one_before=(
         [0.1, 0.2, 0.6],
-        "You gave a token all of the gap to its left. The half of it that is "
-        "farther from it is nearer to the one before.",
+        "You gave a token all of the gap to its left. The half of it that is farther from it is nearer to the one "
+        "before.",
     ),
-    "whole gaps": (
+    whole_gaps=(
         [0.2, 0.8, 0.6],
         "You counted whole gaps on both sides. Each gap is shared by two tokens: half to each.",
     ),
-    "places": (
+    places=(
         [0.1, 0.3, 0.9],
         "These are the places of the tokens. A weight is the *length* that a token stands for.",
     ),
-}
-by_hand.wrong_numbers(HAND)
+)
 
 
-@by_hand.law("sum", "The cells fill Ω = [0, 1] without a gap, so the weights must sum to 1.")
-def _(answer, generator):
+@by_hand.law
+def weights_sum_to_one(answer, generator):
+    """The cells fill Ω = [0, 1] without a gap, so the weights must sum to 1."""
     return abs(sum(answer()) - 1) < 0.01
 
 
-@by_hand.law(
-    "borders",
-    "The first border between two cells must lie halfway between 0.1 and 0.3, the second halfway between 0.3 and 0.9.",
-)
-def _(answer, generator):
+@by_hand.law
+def borders(answer, generator):
+    """The first border between two cells must lie halfway between 0.1 and 0.3, the second halfway between 0.3 and
+    0.9."""
     first, second, third = answer()
     return abs(2 * first - 0.4) < 0.02 and abs(2 * third - 0.8) < 0.02
 
@@ -77,16 +76,18 @@ by_hand_mean = Exercise(
     tol=6e-3,
     hints=("The mean is Σ w u / Σ w.", "The weights sum to 1 already.", "Three products: each weight times its u."),
 )
-by_hand_mean.wrong("unweighted", "The weights are right, and not used: 5 is the mean over the *tokens*, not over Ω.")(
-    lambda: 5.0
+by_hand_mean.wrong_numbers(
+    unweighted=(5.0, "The weights are right, and not used: 5 is the mean over the *tokens*, not over Ω."),
+    divided_by_three=(
+        4 / 3,
+        "You divided Σ w u by the number of tokens as well. The weights sum to 1: Σ w u is the mean.",
+    ),
 )
-by_hand_mean.wrong(
-    "divided by three", "You divided Σ w u by the number of tokens as well. The weights sum to 1: Σ w u is the mean."
-)(lambda: 4 / 3)
 
 
-@by_hand_mean.law("mean", "The mean must be Σ w u: one weight times u for each token, added.")
-def _(answer, generator):
+@by_hand_mean.law
+def mean(answer, generator):
+    """The mean must be Σ w u: one weight times u for each token, added."""
     return abs(answer() - (2 + 0 + 2)) < 0.01
 
 
@@ -121,7 +122,7 @@ cells = Exercise(
 )
 
 
-def by_gaps(x, a, b, first, left, right, last):
+def share_gaps(x, a, b, first, left, right, last):
     """What most wrong ways have in common: parts of the gaps to both sides, of the sorted tokens, in the order of x."""
     order = x.argsort()
     gaps = x[order].diff()
@@ -133,142 +134,134 @@ def by_gaps(x, a, b, first, left, right, last):
     return torch.zeros_like(x).scatter(0, order, lengths)
 
 
-@cells.wrong(
-    "not sorted",
-    "You took the token before and after in the *list* for the neighbours. The tokens come in "
-    "any order: a neighbour is the nearest to the left or right on the line.",
-)
-def _(x, a, b):
+@cells.wrong
+def not_sorted(x, a, b):
+    """You took the token before and after in the *list* for the neighbours. The tokens come in any order: a neighbour
+    is the nearest to the left or right on the line."""
     ends = torch.cat([x.new_tensor([a]), (x[1:] + x[:-1]) / 2, x.new_tensor([b])])
     return ends.diff()
 
 
-def in_order(x, a, b):
-    x = x.sort().values
-    return torch.cat([x.new_tensor([a]), (x[1:] + x[:-1]) / 2, x.new_tensor([b])]).diff()
+@cells.wrong
+def sorted_order(x, a, b):
+    """The lengths are right, and in sorted order: they stand beside the wrong tokens. Put each back to where its token
+    stands in x."""
+    return not_sorted(x.sort().values, a, b)
 
 
-cells.wrong(
-    "sorted order",
-    "The lengths are right, and in sorted order: they stand beside the wrong tokens. Put each "
-    "back to where its token stands in x.",
-)(in_order)
+@cells.wrong
+def order_twice(x, a, b):
+    """The lengths are right, and permuted the wrong way. If order = x.argsort(), the i-th length belongs to token
+    order[i]: write result[order] = lengths, not lengths[order]."""
+    return sorted_order(x, a, b)[x.argsort()]
 
 
-@cells.wrong(
-    "order twice",
-    "The lengths are right, and permuted the wrong way. If order = x.argsort(), the i-th "
-    "length belongs to token order[i]: write result[order] = lengths, not lengths[order].",
-)
-def _(x, a, b):
-    return in_order(x, a, b)[x.argsort()]
+@cells.wrong
+def open_ends(x, a, b):
+    """The outer cells must reach to a and b: all that lies beyond the last token is nearest to it. Yours end at the
+    tokens themselves, and Ω is not covered."""
+    return share_gaps(x, a, b, 0, 0.5, 0.5, 0)
 
 
-@cells.wrong(
-    "open ends",
-    "The outer cells must reach to a and b: all that lies beyond the last token is nearest to "
-    "it. Yours end at the tokens themselves, and Ω is not covered.",
-)
-def _(x, a, b):
-    return by_gaps(x, a, b, 0, 0.5, 0.5, 0)
+@cells.wrong
+def half_ends(x, a, b):
+    """You halved the pieces at the two ends as well. A gap between two tokens is shared by two; the piece from a to the
+    first token belongs to that token alone."""
+    return share_gaps(x, a, b, 0.5, 0.5, 0.5, 0.5)
 
 
-@cells.wrong(
-    "half ends",
-    "You halved the pieces at the two ends as well. A gap between two tokens is shared by two; "
-    "the piece from a to the first token belongs to that token alone.",
-)
-def _(x, a, b):
-    return by_gaps(x, a, b, 0.5, 0.5, 0.5, 0.5)
-
-
-@cells.wrong(
-    "mirrored ends",
-    "You gave the outer tokens as much on the outer side as on the inner one. Their cells "
-    "end at a and at b, wherever these are.",
-)
-def _(x, a, b):
+@cells.wrong
+def mirrored_ends(x, a, b):
+    """You gave the outer tokens as much on the outer side as on the inner one. Their cells end at a and at b, wherever
+    these are."""
     order = x.argsort()
-    gaps, lengths = x[order].diff(), by_gaps(x, a, b, 0, 0.5, 0.5, 0)
+    gaps, lengths = x[order].diff(), share_gaps(x, a, b, 0, 0.5, 0.5, 0)
     lengths[order[0]] += gaps[0] / 2
     lengths[order[-1]] += gaps[-1] / 2
     return lengths
 
 
-@cells.wrong("gap to the next", "You gave a token all of the gap to its right. Half of it is nearer to the next token.")
-def _(x, a, b):
-    return by_gaps(x, a, b, 0, 0, 1, 1)
+@cells.wrong
+def gap_to_the_next(x, a, b):
+    """You gave a token all of the gap to its right. Half of it is nearer to the next token."""
+    return share_gaps(x, a, b, 0, 0, 1, 1)
 
 
-@cells.wrong(
-    "gap to the one before", "You gave a token all of the gap to its left. Half of it is nearer to the token before."
-)
-def _(x, a, b):
-    return by_gaps(x, a, b, 1, 1, 0, 0)
+@cells.wrong
+def gap_to_the_one_before(x, a, b):
+    """You gave a token all of the gap to its left. Half of it is nearer to the token before."""
+    return share_gaps(x, a, b, 1, 1, 0, 0)
 
 
-@cells.wrong("whole gaps", "Each gap is counted twice. It is shared by two tokens: half to each.")
-def _(x, a, b):
-    return by_gaps(x, a, b, 1, 1, 1, 1)
+@cells.wrong
+def whole_gaps(x, a, b):
+    """Each gap is counted twice. It is shared by two tokens: half to each."""
+    return share_gaps(x, a, b, 1, 1, 1, 1)
 
 
-@cells.wrong("equal", "All tokens get the same weight here. Whoever lies in a crowd stands for less of Ω.")
-def _(x, a, b):
+@cells.wrong
+def equal(x, a, b):
+    """All tokens get the same weight here. Whoever lies in a crowd stands for less of Ω."""
     return torch.full_like(x, (b - a) / len(x))
 
 
-@cells.wrong("shares", "Yours are shares that sum to 1. Asked are lengths: they sum to b − a.")
-def _(x, a, b):
-    return by_gaps(x, a, b, 1, 0.5, 0.5, 1) / (b - a)
+@cells.wrong
+def shares_of_one(x, a, b):
+    """Yours are shares that sum to 1. Asked are lengths: they sum to b − a."""
+    return share_gaps(x, a, b, 1, 0.5, 0.5, 1) / (b - a)
 
 
-@cells.wrong("unit interval", "You took [0, 1] for the interval. It is [a, b].")
-def _(x, a, b):
-    return by_gaps(x, 0.0, 1.0, 1, 0.5, 0.5, 1)
+@cells.wrong
+def unit_interval(x, a, b):
+    """You took [0, 1] for the interval. It is [a, b]."""
+    return share_gaps(x, 0.0, 1.0, 1, 0.5, 0.5, 1)
 
 
-@cells.law("shape", "There must be one length for each token, (token,).")
-def _(answer, generator):
+@cells.law
+def shape(answer, generator):
+    """There must be one length for each token, (token,)."""
     x, a, b = places(generator)
     return as_tensor(answer(x, a, b), "cells").shape == x.shape
 
 
-@cells.law("sum", "The cells fill [a, b]: the lengths must sum to b − a.")
-def _(answer, generator):
+@cells.law
+def interval_is_filled(answer, generator):
+    """The cells fill [a, b]: the lengths must sum to b − a."""
     x, a, b = places(generator)
     total = as_tensor(answer(x, a, b), "cells").sum().item()
     return abs(total - (b - a)) < 1e-5 or f"Yours sum to {total:.4f}, and b − a is {b - a:.4f}."
 
 
-@cells.law("two", "Of two tokens, the cells meet halfway between them.")
-def _(answer, generator):
+@cells.law
+def two_tokens(answer, generator):
+    """Of two tokens, the cells meet halfway between them."""
     x, a, b = places(generator)
     x = x[:2].sort().values
     mine = as_tensor(answer(x, a, b), "cells")
     return bool((mine[0] - (x.mean() - a)).abs() < 1e-5)
 
 
-@cells.law("permuted", "Permute the tokens, and the lengths must be permuted in the same way.")
-def _(answer, generator):
+@cells.law
+def tokens_permuted(answer, generator):
+    """Permute the tokens, and the lengths must be permuted in the same way."""
     x, a, b = places(generator)
     new = torch.randperm(len(x), generator=generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(x[new], a, b), "cells")
     return bool((one[new] - two).abs().max() < 1e-5)
 
 
-@cells.law("scaled", "Stretch the interval with all tokens on it, and every length must be stretched likewise.")
-def _(answer, generator):
+@cells.law
+def scaled(answer, generator):
+    """Stretch the interval with all tokens on it, and every length must be stretched likewise."""
     x, a, b = places(generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(3 * x + 2, 3 * a + 2, 3 * b + 2), "cells")
     return bool((3 * one - two).abs().max() < 1e-5)
 
 
-@cells.law(
-    "shared",
-    "Put a second token onto the place of one: the two must share its cell in equal parts, and no "
-    "other length may change.",
-)
-def _(answer, generator):
+@cells.law
+def shared_place(answer, generator):
+    """Put a second token onto the place of one: the two must share its cell in equal parts, and no other length may
+    change."""
     x, a, b = places(generator)
     one, two = as_tensor(answer(x, a, b), "cells"), as_tensor(answer(torch.cat([x, x[3:4]]), a, b), "cells")
     if two.shape == (8,) and bool((two[[3, 7]] - one[3]).abs().max() < 1e-5):
@@ -296,113 +289,136 @@ neighbours = Exercise(
 )
 
 
-def sorted_distances(points):
+def distances(points):
+    """The distances of each token to all tokens, in order: itself, the nearest, the next, …"""
     return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").sort(-1).values
 
 
 def shares(z):
+    """z, so that it sums to 1."""
     return z / z.sum()
 
 
-NEAR = {  # one thing in each of them is wrong
-    "itself": (
-        "A token was counted as its own nearest neighbour, at the distance 0: you are one neighbour short.",
-        lambda d, k, m, space: shares(d[:, k - 1] ** m),
-    ),
-    "one too many": (
-        "You went one neighbour too far. In a sorted row the token itself is entry 0, so the k-th "
-        "neighbour is entry k.",
-        lambda d, k, m, space: shares(d[:, k + 1] ** m),
-    ),
-    "no power": (
-        "You weigh by the distance itself. A token stands for an *area*: twice the distance means four times "
-        "the area. Take r to the power m.",
-        lambda d, k, m, space: shares(d[:, k]),
-    ),
-    "power of the space": (
-        "You took the number of coordinates for the dimension. The tokens lie on a surface: around "
-        "each there is an area, not a volume. The power is m.",
-        lambda d, k, m, space: shares(d[:, k] ** space),
-    ),
-    "power twice": (
-        "The power is 2m here: was the distance squared before it was raised to m?",
-        lambda d, k, m, space: shares(d[:, k] ** (2 * m)),
-    ),
-    "density": (
-        "This is the density: large where tokens crowd. A weight is its inverse: who has few neighbours stands "
-        "for much.",
-        lambda d, k, m, space: shares(d[:, k] ** -m),
-    ),
-    "not normalised": (
-        "The weights must sum to 1: divide by the sum over all tokens.",
-        lambda d, k, m, space: d[:, k] ** m,
-    ),
-    "largest": (
-        "Divide by the sum of all r^m, not by the largest.",
-        lambda d, k, m, space: d[:, k] ** m / (d[:, k] ** m).max(),
-    ),
-    "sum before power": (
-        "You normalised the distances and then raised them to m: after that they do not sum to 1. "
-        "First the power, then the sum.",
-        lambda d, k, m, space: shares(d[:, k]) ** m,
-    ),
-    "mean distance": (
-        "You took the mean distance of the k nearest. Asked is the distance of the k-th alone.",
-        lambda d, k, m, space: shares(d[:, 1 : k + 1].mean(-1) ** m),
-    ),
-    "farthest": (
-        "You took the k-th *farthest* token. How far the others are says nothing about the crowd around a token.",
-        lambda d, k, m, space: shares(d[:, -k] ** m),
-    ),
-    "nearest": ("You took the nearest neighbour, whatever k is.", lambda d, k, m, space: shares(d[:, 1] ** m)),
-    "softmax": (
-        "You put r^m through a softmax. It is an area already: divide it by its sum.",
-        lambda d, k, m, space: (d[:, k] ** m).softmax(-1),
-    ),
-}
-for name, (sentence, way) in NEAR.items():
-    neighbours.wrong(name, sentence)(
-        lambda points, k, m, way=way: way(sorted_distances(points), k, m, points.shape[-1])
-    )
+@neighbours.wrong
+def itself(points, k, m):
+    """A token was counted as its own nearest neighbour, at the distance 0: you are one neighbour short."""
+    return shares(distances(points)[:, k - 1] ** m)
 
 
-@neighbours.law("sum", "The weights are one number for each token, and sum to 1.")
-def _(answer, generator):
+@neighbours.wrong
+def one_too_many(points, k, m):
+    """You went one neighbour too far. In a sorted row the token itself is entry 0, so the k-th neighbour is entry k."""
+    return shares(distances(points)[:, k + 1] ** m)
+
+
+@neighbours.wrong
+def no_power(points, k, m):
+    """You weigh by the distance itself. A token stands for an *area*: twice the distance means four times the area.
+    Take r to the power m."""
+    return shares(distances(points)[:, k])
+
+
+@neighbours.wrong
+def power_of_the_space(points, k, m):
+    """You took the number of coordinates for the dimension. The tokens lie on a surface: around each there is an area,
+    not a volume. The power is m."""
+    return shares(distances(points)[:, k] ** points.shape[-1])
+
+
+@neighbours.wrong
+def power_twice(points, k, m):
+    """The power is 2m here: was the distance squared before it was raised to m?"""
+    return shares(distances(points)[:, k] ** (2 * m))
+
+
+@neighbours.wrong
+def density(points, k, m):
+    """This is the density: large where tokens crowd. A weight is its inverse: who has few neighbours stands for
+    much."""
+    return shares(distances(points)[:, k] ** -m)
+
+
+@neighbours.wrong
+def not_normalised(points, k, m):
+    """The weights must sum to 1: divide by the sum over all tokens."""
+    return distances(points)[:, k] ** m
+
+
+@neighbours.wrong
+def divided_by_the_largest(points, k, m):
+    """Divide by the sum of all r^m, not by the largest."""
+    r = distances(points)[:, k]
+    return r**m / (r**m).max()
+
+
+@neighbours.wrong
+def sum_before_power(points, k, m):
+    """You normalised the distances and then raised them to m: after that they do not sum to 1. First the power, then
+    the sum."""
+    return shares(distances(points)[:, k]) ** m
+
+
+@neighbours.wrong
+def mean_distance(points, k, m):
+    """You took the mean distance of the k nearest. Asked is the distance of the k-th alone."""
+    return shares(distances(points)[:, 1 : k + 1].mean(-1) ** m)
+
+
+@neighbours.wrong
+def farthest(points, k, m):
+    """You took the k-th *farthest* token. How far the others are says nothing about the crowd around a token."""
+    return shares(distances(points)[:, -k] ** m)
+
+
+@neighbours.wrong
+def nearest(points, k, m):
+    """You took the nearest neighbour, whatever k is."""
+    return shares(distances(points)[:, 1] ** m)
+
+
+@neighbours.wrong
+def softmax(points, k, m):
+    """You put r^m through a softmax. It is an area already: divide it by its sum."""
+    return (distances(points)[:, k] ** m).softmax(-1)
+
+
+@neighbours.law
+def sum_is_one(answer, generator):
+    """The weights are one number for each token, and sum to 1."""
     mine = as_tensor(answer(*cloud(generator)), "near_weights")
     return mine.shape == (12,) and abs(mine.sum().item() - 1) < 1e-6
 
 
-@neighbours.law("even", "The corners of a regular polygon are all alike: their weights must be equal.")
-def _(answer, generator):
+@neighbours.law
+def regular_polygon(answer, generator):
+    """The corners of a regular polygon are all alike: their weights must be equal."""
     angle = 2 * torch.pi * torch.arange(9, dtype=torch.float64) / 9
     mine = as_tensor(answer(torch.stack([angle.cos(), angle.sin()], -1), 2, 1), "near_weights")
     return bool((mine - 1 / 9).abs().max() < 1e-6)
 
 
-@neighbours.law(
-    "moved", "Turn the cloud, shift it or make it ten times as large: weights that sum to 1 may not change."
-)
-def _(answer, generator):
+@neighbours.law
+def cloud_moved(answer, generator):
+    """Turn the cloud, shift it or make it ten times as large: weights that sum to 1 may not change."""
     points, k, m = cloud(generator)
     turn = torch.linalg.qr(draw(generator, 3, 3)).Q
     one, two = (as_tensor(answer(z, k, m), "near_weights") for z in (points, 10 * points @ turn + 1))
     return bool((one - two).abs().max() < 1e-6)
 
 
-@neighbours.law("permuted", "Permute the tokens, and the weights must be permuted in the same way.")
-def _(answer, generator):
+@neighbours.law
+def cloud_permuted(answer, generator):
+    """Permute the tokens, and the weights must be permuted in the same way."""
     points, k, m = cloud(generator)
     new = torch.randperm(12, generator=generator)
     one, two = as_tensor(answer(points, k, m), "near_weights"), as_tensor(answer(points[new], k, m), "near_weights")
     return bool((one[new] - two).abs().max() < 1e-6)
 
 
-@neighbours.law(
-    "three",
-    "Three tokens of a line, at 0, 1 and 3, with k = 1: the distances are 1, 1 and 2, so for a "
-    "curve (m = 1) the weights are ¼, ¼, ½, and for m = 2 they are 1/6, 1/6, 4/6.",
-)
-def _(answer, generator):
+@neighbours.law
+def three_tokens_of_a_line(answer, generator):
+    """Three tokens of a line, at 0, 1 and 3, with k = 1: the distances are 1, 1 and 2, so for a curve (m = 1) the
+    weights are ¼, ¼, ½, and for m = 2 they are 1/6, 1/6, 4/6."""
     line = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
     found = [as_tensor(answer(line, 1, m), "near_weights")[2].item() for m in (1, 2)]
     return (
@@ -424,23 +440,23 @@ rates = Exercise(
 )
 
 
-def measured(answer, *inputs) -> float:
+def ask_error(answer, *inputs) -> float:
+    """One number above 0."""
     value = as_tensor(answer(*inputs), f"typical_error{inputs}")
     if value.numel() != 1 or not value.item() > 0:
         raise CheckFailed(f"typical_error{inputs} must be one number above 0, the median of errors without a sign")
     return value.item()
 
 
-def order_of(answer, p: float, weighted: bool) -> float:
-    return math.log(measured(answer, 32, p, weighted) / measured(answer, 256, p, weighted), 8)
+def order(answer, p: float, weighted: bool) -> float:
+    """p of error ~ n^−p, from 32 to 256 tokens."""
+    return math.log(ask_error(answer, 32, p, weighted) / ask_error(answer, 256, p, weighted), 8)
 
 
-@rates.law(
-    "equal and uneven",
-    "With equal weights and p = 3 the error must stay: the sum converges to the mean over another density.",
-)
-def _(answer, generator):
-    fine = measured(answer, 256, 3, False)
+@rates.law
+def equal_and_uneven(answer, generator):
+    """With equal weights and p = 3 the error must stay: the sum converges to the mean over another density."""
+    fine = ask_error(answer, 256, 3, False)
     if fine > 1:
         return (
             f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of weights?"
@@ -448,22 +464,21 @@ def _(answer, generator):
     return 0.3 < fine < 0.45 or f"Yours is {fine:.1e} at 256 tokens. Is p used, and are the weights equal?"
 
 
-@rates.law(
-    "equal and even",
-    "With equal weights and p = 1 the mean is one of independent draws, of order ½: four "
-    "times the tokens, half the error.",
-)
-def _(answer, generator):
-    found = order_of(answer, 1, False)
+@rates.law
+def equal_and_even(answer, generator):
+    """With equal weights and p = 1 the mean is one of independent draws, of order ½: four times the tokens, half the
+    error."""
+    found = order(answer, 1, False)
     if found > 1.5:
         return f"Yours has order {found:.2f}: are the weights of cells used where weighted is False?"
     return abs(found - 0.5) < 0.3 or f"Yours has order {found:.2f}."
 
 
-@rates.law("cells", "With the weights of cells the order must be 2, for p = 1 and for p = 3.")
-def _(answer, generator):
+@rates.law
+def weights_of_cells(answer, generator):
+    """With the weights of cells the order must be 2, for p = 1 and for p = 3."""
     for p in (1, 3):
-        found = order_of(answer, p, True)
+        found = order(answer, p, True)
         if found < 0.8:
             return f"Yours has order {found:.2f} at p = {p}: are they used, each beside its own token?"
         if abs(found - 2) > 0.4:

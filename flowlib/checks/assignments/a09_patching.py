@@ -24,6 +24,7 @@ def step(u: Tensor, beta: float, dt: float = 0.25) -> Tensor:
 
 
 def march(u, count, beta, dt):
+    """u after `count` steps."""
     for _ in range(count):
         u = step(u, beta, dt)
     return u
@@ -40,45 +41,40 @@ by_hand = Exercise(
         "The second step without a patch takes v's last token to 10 and u's to 3, so the difference is 7.",
     ),
 )
-HAND = {
-    "begun": (
+by_hand.wrong_numbers(
+    begun=(
         [7, 3, 2],
         "You put in the tokens of v as they *began*. A patch after the first step takes v as it is then: (15, 9, 6).",
     ),
-    "patched at 0": (
+    patched_at_0=(
         [31 / 3, 3, 8 / 3],
         "You patched the beginning. Let both take one step first, then patch, then one step more.",
     ),
-    "patched at the end": (
+    patched_at_the_end=(
         [3, 3, 10],
-        "You patched after the second step. After the first one there is still a step "
-        "in which the last token hears the others.",
+        "You patched after the second step. After the first one there is still a step in which the last token hears "
+        "the others.",
     ),
-    "no mask": ([4, 4, 4], "You let every token hear all three. A token hears itself and those *before* it."),
-    "the other way": ([6, 8, 9], "You patched u into v. It is a token of v that is put into u."),
-    "no step": ([3, 3, 6], "You patched after the first step, and stopped there: the second step is missing."),
-    "differences": (
+    no_mask=([4, 4, 4], "You let every token hear all three. A token hears itself and those *before* it."),
+    the_other_way=([6, 8, 9], "You patched u into v. It is a token of v that is put into u."),
+    no_step=([3, 3, 6], "You patched after the first step, and stopped there: the second step is missing."),
+    differences=(
         [4, 2, 1],
-        "These are the changes that the patches make. `ends` asks where the last token *is*: "
-        "add where it would be without a patch.",
+        "These are the changes that the patches make. `ends` asks where the last token *is*: add where it would be "
+        "without a patch.",
     ),
-}
-by_hand.wrong_numbers(HAND)
-
-
-@by_hand.law(
-    "linear",
-    "With β = 0 the flow is linear: the changes that the three patches make must sum to that of all, from 3 to 10.",
 )
-def _(answer, generator):
+
+
+@by_hand.law
+def linear_by_hand(answer, generator):
+    """With β = 0 the flow is linear: the changes that the three patches make must sum to that of all, from 3 to 10."""
     return abs(sum(answer()) - 3 * 3 - 7) < 0.05
 
 
-@by_hand.law(
-    "one of three",
-    "In the second step the last token takes the mean of three: a patch moves it by a third of what it changed.",
-)
-def _(answer, generator):
+@by_hand.law
+def one_of_three(answer, generator):
+    """In the second step the last token takes the mean of three: a patch moves it by a third of what it changed."""
     return all(abs(3 * (end - 3) - (there - 3)) < 0.05 for end, there in zip(answer(), (15, 9, 6)))
 
 
@@ -93,36 +89,37 @@ by_hand_shares = Exercise(
         "(end − 3) / 7, for each of the three ends.",
     ),
 )
-HAND_SHARES = {
-    "not subtracted": (
+by_hand_shares.wrong_numbers(
+    not_subtracted=(
         [7 / 10, 5 / 10, 4 / 10],
-        "You divided the ends by v's end. A share is of a *difference*: take "
-        "off u's end above and below. Without a patch nothing is restored.",
+        "You divided the ends by v's end. A share is of a *difference*: take off u's end above and below. Without a "
+        "patch nothing is restored.",
     ),
-    "only above": (
+    only_above=(
         [4 / 10, 2 / 10, 1 / 10],
         "The changes are right. Divide them by the difference of the two ends, 10 − 3, and not by v's end.",
     ),
-    "changes": ([4, 2, 1], "These are the changes. Shares are what is left after a division by the whole change, 7."),
-    "what is missing": ([3 / 7, 5 / 7, 6 / 7], "This is the share that is still missing after the patch."),
-    "first difference": (
+    changes=(
+        [4, 2, 1],
+        "These are the changes. Shares are what is left after a division by the whole change, 7.",
+    ),
+    what_is_missing=([3 / 7, 5 / 7, 6 / 7], "This is the share that is still missing after the patch."),
+    first_difference=(
         [4 / 3, 2 / 3, 1 / 3],
         "You divided by the difference of the last tokens after step 1. Asked is that at the end.",
     ),
-}
-by_hand_shares.wrong_numbers(HAND_SHARES)
+)
 
 
-@by_hand_shares.law("whole", "The flow is linear here: the three shares must sum to 1.")
-def _(answer, generator):
+@by_hand_shares.law
+def shares_sum_to_one(answer, generator):
+    """The flow is linear here: the three shares must sum to 1."""
     return abs(sum(answer()) - 1) < 0.02
 
 
-@by_hand_shares.law(
-    "in proportion",
-    "The first patch changes the last token twice as much as the second, and four times as much as the third.",
-)
-def _(answer, generator):
+@by_hand_shares.law
+def in_proportion(answer, generator):
+    """The first patch changes the last token twice as much as the second, and four times as much as the third."""
     first, second, third = answer()
     return abs(first - 2 * second) < 0.02 and abs(second - 2 * third) < 0.02
 
@@ -135,7 +132,7 @@ def check_by_hand(ends, restored) -> None:
     by_hand_shares.check(lambda: shares)
 
 
-def pair(generator):
+def two_fields(generator):
     """Two fields (5, 3), tokens to patch, at, steps, β, Δt."""
     return draw(generator, 5, 3), draw(generator, 5, 3), [1, 3], 2, 6, 0.8, 0.25
 
@@ -143,7 +140,7 @@ def pair(generator):
 patch = Exercise(
     "9.2",
     cell="patched",
-    inputs=pair,
+    inputs=two_fields,
     hints=(
         "Three parts: steps of both fields, one replacement, steps of one field.",
         "step(u, beta, dt) gives a new field. Before the patch there are `at` of them, after it `steps − at`.",
@@ -153,147 +150,165 @@ patch = Exercise(
 )
 
 
-def swapped(u, v, tokens):
+def swap_tokens(u, v, tokens):
     """u with some of the tokens of v."""
     chosen = torch.zeros(len(u), 1, dtype=torch.bool)
     chosen[tokens] = True
     return torch.where(chosen, v, u)
 
 
-def others(u, tokens):
-    return [i for i in range(len(u)) if i not in tokens]
-
-
-def held(u, v, tokens, at, steps, beta, dt):
-    u, v = march(u, at, beta, dt), march(v, at, beta, dt)
-    for _ in range(steps - at):
-        u, v = step(swapped(u, v, tokens), beta, dt), step(v, beta, dt)
-    return swapped(u, v, tokens)
-
-
-def at_depth(u, v, at, beta, dt):
+def flow_both(u, v, at, beta, dt):
+    """Both fields at the depth of the patch."""
     return march(u, at, beta, dt), march(v, at, beta, dt)
 
 
-PATCH = {  # one thing in each of them is wrong
-    "v as it began": (
-        "You put in the tokens of v as they *began*. A patch takes v as it is at the depth of the patch: "
-        "v must flow, too.",
-        lambda u, v, c, at, n, b, dt: march(swapped(march(u, at, b, dt), v, c), n - at, b, dt),
-    ),
-    "v as it ends": (
-        "You put in the tokens of v as they *end*. A patch takes v as it is at the depth of the patch.",
-        lambda u, v, c, at, n, b, dt: march(swapped(march(u, at, b, dt), march(v, n, b, dt), c), n - at, b, dt),
-    ),
-    "at the beginning": (
-        "You patched before the first step. Let both fields take `at` steps first.",
-        lambda u, v, c, at, n, b, dt: march(swapped(u, v, c), n, b, dt),
-    ),
-    "at the end": (
-        "You patched after the last step. There nobody hears the patched tokens any more.",
-        lambda u, v, c, at, n, b, dt: swapped(*at_depth(u, v, n, b, dt), c),
-    ),
-    "one step late": (
-        "Your patch comes one step too late: after `at` steps, and not in or after the next one.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at + 1, b, dt), c), n - at - 1, b, dt),
-    ),
-    "one step early": (
-        "Your patch comes one step too early: both fields take `at` steps before it.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at - 1, b, dt), c), n - at + 1, b, dt),
-    ),
-    "one step short": (
-        "The field has taken one step less than `steps` in all. After the patch there are steps − at.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), c), n - at - 1, b, dt),
-    ),
-    "all steps again": (
-        "After the patch you took `steps` more steps. `at` of them had been taken before.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), c), n, b, dt),
-    ),
-    "no steps after": (
-        "Nothing flows after the patch. Its effect on the others comes in the steps − at steps that remain.",
-        lambda u, v, c, at, n, b, dt: swapped(*at_depth(u, v, at, b, dt), c),
-    ),
-    "the other way": (
-        "You put tokens of u into v. It is u that goes on, with tokens of v in it.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(v, u, at, b, dt), c), n - at, b, dt),
-    ),
-    "the others": (
-        "You replaced all tokens *but* those of the list.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, b, dt), others(u, c)), n - at, b, dt),
-    ),
-    "held": (
-        "You put the tokens of v in again at every later depth. A patch is made once; after it, the tokens flow "
-        "with all others.",
-        held,
-    ),
-    "added": (
-        "You added the tokens of v to those of u. A patch *replaces* them.",
-        lambda u, v, c, at, n, b, dt: march(
-            swapped(march(u, at, b, dt), sum(at_depth(u, v, at, b, dt)), c), n - at, b, dt
-        ),
-    ),
-    "nothing patched": (
-        "This is u(T): the patch has no effect. Does the field with the patch in it take the next step?",
-        lambda u, v, c, at, n, b, dt: march(u, n, b, dt),
-    ),
-    "β forgotten": (
-        "β is not used: with β = 0 your answer would be right.",
-        lambda u, v, c, at, n, b, dt: march(swapped(*at_depth(u, v, at, 0.0, dt), c), n - at, 0.0, dt),
-    ),
-    "features": (
-        "The list names tokens, and you replaced *features*: u[tokens], and not u[:, tokens].",
-        lambda u, v, c, at, n, b, dt: march(swapped(*(z.mT for z in at_depth(u, v, at, b, dt)), [1]).mT, n - at, b, dt),
-    ),
-}
-for name, (sentence, way) in PATCH.items():
-    patch.wrong(name, sentence)(way)
+@patch.wrong
+def v_as_it_began(u, v, tokens, at, steps, beta, dt):
+    """You put in the tokens of v as they *began*. A patch takes v as it is at the depth of the patch: v must flow,
+    too."""
+    return march(swap_tokens(march(u, at, beta, dt), v, tokens), steps - at, beta, dt)
 
 
-def result(answer, *inputs):
+@patch.wrong
+def v_as_it_ends(u, v, tokens, at, steps, beta, dt):
+    """You put in the tokens of v as they *end*. A patch takes v as it is at the depth of the patch."""
+    return march(swap_tokens(march(u, at, beta, dt), march(v, steps, beta, dt), tokens), steps - at, beta, dt)
+
+
+@patch.wrong
+def at_the_beginning(u, v, tokens, at, steps, beta, dt):
+    """You patched before the first step. Let both fields take `at` steps first."""
+    return march(swap_tokens(u, v, tokens), steps, beta, dt)
+
+
+@patch.wrong
+def after_the_last_step(u, v, tokens, at, steps, beta, dt):
+    """You patched after the last step. There nobody hears the patched tokens any more."""
+    return swap_tokens(*flow_both(u, v, steps, beta, dt), tokens)
+
+
+@patch.wrong
+def one_step_late(u, v, tokens, at, steps, beta, dt):
+    """Your patch comes one step too late: after `at` steps, and not in or after the next one."""
+    return march(swap_tokens(*flow_both(u, v, at + 1, beta, dt), tokens), steps - at - 1, beta, dt)
+
+
+@patch.wrong
+def one_step_early(u, v, tokens, at, steps, beta, dt):
+    """Your patch comes one step too early: both fields take `at` steps before it."""
+    return march(swap_tokens(*flow_both(u, v, at - 1, beta, dt), tokens), steps - at + 1, beta, dt)
+
+
+@patch.wrong
+def one_step_short(u, v, tokens, at, steps, beta, dt):
+    """The field has taken one step less than `steps` in all. After the patch there are steps − at."""
+    return march(swap_tokens(*flow_both(u, v, at, beta, dt), tokens), steps - at - 1, beta, dt)
+
+
+@patch.wrong
+def all_steps_again(u, v, tokens, at, steps, beta, dt):
+    """After the patch you took `steps` more steps. `at` of them had been taken before."""
+    return march(swap_tokens(*flow_both(u, v, at, beta, dt), tokens), steps, beta, dt)
+
+
+@patch.wrong
+def no_steps_after(u, v, tokens, at, steps, beta, dt):
+    """Nothing flows after the patch. Its effect on the others comes in the steps − at steps that remain."""
+    return swap_tokens(*flow_both(u, v, at, beta, dt), tokens)
+
+
+@patch.wrong
+def the_other_way(u, v, tokens, at, steps, beta, dt):
+    """You put tokens of u into v. It is u that goes on, with tokens of v in it."""
+    return march(swap_tokens(*flow_both(v, u, at, beta, dt), tokens), steps - at, beta, dt)
+
+
+@patch.wrong
+def again_at_every_depth(u, v, tokens, at, steps, beta, dt):
+    """You put the tokens of v in again at every later depth. A patch is made once; after it, the tokens flow with all
+    others."""
+    u, v = flow_both(u, v, at, beta, dt)
+    for _ in range(steps - at):
+        u, v = step(swap_tokens(u, v, tokens), beta, dt), step(v, beta, dt)
+    return swap_tokens(u, v, tokens)
+
+
+@patch.wrong
+def added(u, v, tokens, at, steps, beta, dt):
+    """You added the tokens of v to those of u. A patch *replaces* them."""
+    return march(swap_tokens(march(u, at, beta, dt), sum(flow_both(u, v, at, beta, dt)), tokens), steps - at, beta, dt)
+
+
+@patch.wrong
+def nothing_patched(u, v, tokens, at, steps, beta, dt):
+    """This is u(T): the patch has no effect. Does the field with the patch in it take the next step?"""
+    return march(u, steps, beta, dt)
+
+
+@patch.wrong
+def beta_forgotten(u, v, tokens, at, steps, beta, dt):
+    """β is not used: with β = 0 your answer would be right."""
+    return march(swap_tokens(*flow_both(u, v, at, 0.0, dt), tokens), steps - at, 0.0, dt)
+
+
+@patch.wrong
+def features(u, v, tokens, at, steps, beta, dt):
+    """The list names tokens, and you replaced *features*: u[tokens], and not u[:, tokens]."""
+    return march(swap_tokens(*(z.mT for z in flow_both(u, v, at, beta, dt)), [1]).mT, steps - at, beta, dt)
+
+
+def ask_patched(answer, *inputs):
+    """A whole field, (token, feature)."""
     mine = as_tensor(answer(*inputs), "patched")
     if mine.shape != inputs[0].shape:
         raise CheckFailed(f"patched must return a whole field, {tuple(inputs[0].shape)}, got {tuple(mine.shape)}")
     return mine
 
 
-@patch.law("none", "With an empty list nothing is patched: the end must be u(T).")
-def _(answer, generator):
-    u, v, _, at, n, beta, dt = pair(generator)
-    return bool((result(answer, u, v, [], at, n, beta, dt) - march(u, n, beta, dt)).abs().max() < 1e-6)
+@patch.law
+def no_token(answer, generator):
+    """With an empty list nothing is patched: the end must be u(T)."""
+    u, v, _, at, n, beta, dt = two_fields(generator)
+    return bool((ask_patched(answer, u, v, [], at, n, beta, dt) - march(u, n, beta, dt)).abs().max() < 1e-6)
 
 
-@patch.law("all", "With all tokens in the list u becomes v, at every depth: the end must be v(T).")
-def _(answer, generator):
-    u, v, _, _, n, beta, dt = pair(generator)
+@patch.law
+def all_tokens(answer, generator):
+    """With all tokens in the list u becomes v, at every depth: the end must be v(T)."""
+    u, v, _, _, n, beta, dt = two_fields(generator)
     right = march(v, n, beta, dt)
     return all(
-        bool((result(answer, u, v, list(range(5)), at, n, beta, dt) - right).abs().max() < 1e-6) for at in (0, 3, n)
+        bool((ask_patched(answer, u, v, list(range(5)), at, n, beta, dt) - right).abs().max() < 1e-6)
+        for at in (0, 3, n)
     )
 
 
-@patch.law("at the end", "With at = steps the tokens of the list must be those of v(T), and all others those of u(T).")
-def _(answer, generator):
-    u, v, tokens, _, n, beta, dt = pair(generator)
-    right = swapped(*at_depth(u, v, n, beta, dt), tokens)
-    return bool((result(answer, u, v, tokens, n, n, beta, dt) - right).abs().max() < 1e-6)
+@patch.law
+def patch_at_the_end(answer, generator):
+    """With at = steps the tokens of the list must be those of v(T), and all others those of u(T)."""
+    u, v, tokens, _, n, beta, dt = two_fields(generator)
+    right = swap_tokens(*flow_both(u, v, n, beta, dt), tokens)
+    return bool((ask_patched(answer, u, v, tokens, n, n, beta, dt) - right).abs().max() < 1e-6)
 
 
-@patch.law("before", "Nobody hears a later token, so a patch cannot change the tokens before it.")
-def _(answer, generator):
-    u, v, _, at, n, beta, dt = pair(generator)
-    one = result(answer, u, v, [2], at, n, beta, dt)
+@patch.law
+def before_the_patch(answer, generator):
+    """Nobody hears a later token, so a patch cannot change the tokens before it."""
+    u, v, _, at, n, beta, dt = two_fields(generator)
+    one = ask_patched(answer, u, v, [2], at, n, beta, dt)
     return bool((one - march(u, n, beta, dt))[:2].abs().max() < 1e-6)
 
 
-@patch.law("kept", "The u that came in has changed: with at = 0 you wrote into it. Make a clone() before you replace.")
-def _(answer, generator):
-    u, v, tokens, _, n, beta, dt = pair(generator)
+@patch.law
+def input_unchanged(answer, generator):
+    """The u that came in has changed: with at = 0 you wrote into it. Make a clone() before you replace."""
+    u, v, tokens, _, n, beta, dt = two_fields(generator)
     before = u.clone()
-    result(answer, u, v, tokens, 0, n, beta, dt)
+    ask_patched(answer, u, v, tokens, 0, n, beta, dt)
     return torch.equal(u, before)
 
 
-def three(generator):
+def three_fields(generator):
     """changed, start, goal: three fields (4, 3)."""
     return draw(generator, 4, 3), draw(generator, 4, 3), draw(generator, 4, 3)
 
@@ -301,7 +316,7 @@ def three(generator):
 shares = Exercise(
     "9.3",
     cell="restored",
-    inputs=three,
+    inputs=three_fields,
     hints=(
         "Two differences: what the patch made, and the whole way. Both are (token, feature).",
         "⟨a, b⟩ of each token is (a * b).sum(-1).",
@@ -310,77 +325,93 @@ shares = Exercise(
 )
 
 
-def along(made, way, below):
+def share_along(made, way, below):
+    """⟨made, way⟩ / below, one number for each token."""
     return (made * way).sum(-1) / below
 
 
-SHARES = {
-    "start forgotten": (
-        "You did not take `start` off `changed`. Without a patch nothing is restored: there the share must be 0.",
-        lambda c, s, g: along(c, g - s, (g - s).square().sum(-1)),
-    ),
-    "from the origin": (
-        "You measured from the origin: take `start` off all three times.",
-        lambda c, s, g: along(c, g, g.square().sum(-1)),
-    ),
-    "lengths": (
-        "You divided two lengths. A patch can also move a token away from the goal: take the part *along* the "
-        "way, by the scalar product, which has a sign.",
-        lambda c, s, g: (c - s).norm(dim=-1) / (g - s).norm(dim=-1),
-    ),
-    "distance left": (
-        "You took the distance that is left. A patch that moves a token sideways has made no way, and has undone none.",
-        lambda c, s, g: 1 - (c - g).norm(dim=-1) / (g - s).norm(dim=-1),
-    ),
-    "cosine": (
-        "This is the cosine. It says in which direction the patch moved, and not how far: divide by the square "
-        "of the way.",
-        lambda c, s, g: torch.cosine_similarity(c - s, g - s, dim=-1),
-    ),
-    "not squared": (
-        "You divided by the length of the way. With its square a patch that goes all the way has share 1.",
-        lambda c, s, g: along(c - s, g - s, (g - s).norm(dim=-1)),
-    ),
-    "one way for all": (
-        "You divided by the way of all tokens together. Each token has its own.",
-        lambda c, s, g: along(c - s, g - s, (g - s).square().sum()),
-    ),
-    "over tokens": (
-        "You summed over the tokens: this is a number for each feature. Sum over the features, dim −1.",
-        lambda c, s, g: ((c - s) * (g - s)).sum(0) / (g - s).square().sum(0),
-    ),
-    "one number": (
-        "This is one share for the whole field. Asked is one for each token.",
-        lambda c, s, g: ((c - s) * (g - s)).sum() / (g - s).square().sum(),
-    ),
-    "turned round": (
-        "You divided by the square of what the patch made, and not by that of the whole way.",
-        lambda c, s, g: along(c - s, g - s, (c - s).square().sum(-1)),
-    ),
-    "what is left": (
-        "This is the share that is still missing: a full patch would have 0.",
-        lambda c, s, g: along(g - c, g - s, (g - s).square().sum(-1)),
-    ),
-}
-for name, (sentence, way) in SHARES.items():
-    shares.wrong(name, sentence)(way)
+@shares.wrong
+def start_forgotten(changed, start, goal):
+    """You did not take `start` off `changed`. Without a patch nothing is restored: there the share must be 0."""
+    return share_along(changed, goal - start, (goal - start).square().sum(-1))
 
 
-@shares.law("parts", "Go a part of the way, another one for each token, and the shares must be these parts.")
-def _(answer, generator):
-    _, start, goal = three(generator)
+@shares.wrong
+def from_the_origin(changed, start, goal):
+    """You measured from the origin: take `start` off all three times."""
+    return share_along(changed, goal, goal.square().sum(-1))
+
+
+@shares.wrong
+def lengths(changed, start, goal):
+    """You divided two lengths. A patch can also move a token away from the goal: take the part *along* the way, by the
+    scalar product, which has a sign."""
+    return (changed - start).norm(dim=-1) / (goal - start).norm(dim=-1)
+
+
+@shares.wrong
+def distance_left(changed, start, goal):
+    """You took the distance that is left. A patch that moves a token sideways has made no way, and has undone none."""
+    return 1 - (changed - goal).norm(dim=-1) / (goal - start).norm(dim=-1)
+
+
+@shares.wrong
+def cosine(changed, start, goal):
+    """This is the cosine. It says in which direction the patch moved, and not how far: divide by the square of the
+    way."""
+    return torch.cosine_similarity(changed - start, goal - start, dim=-1)
+
+
+@shares.wrong
+def not_squared(changed, start, goal):
+    """You divided by the length of the way. With its square a patch that goes all the way has share 1."""
+    return share_along(changed - start, goal - start, (goal - start).norm(dim=-1))
+
+
+@shares.wrong
+def one_way_for_all(changed, start, goal):
+    """You divided by the way of all tokens together. Each token has its own."""
+    return share_along(changed - start, goal - start, (goal - start).square().sum())
+
+
+@shares.wrong
+def over_tokens(changed, start, goal):
+    """You summed over the tokens: this is a number for each feature. Sum over the features, dim −1."""
+    return ((changed - start) * (goal - start)).sum(0) / (goal - start).square().sum(0)
+
+
+@shares.wrong
+def one_number(changed, start, goal):
+    """This is one share for the whole field. Asked is one for each token."""
+    return ((changed - start) * (goal - start)).sum() / (goal - start).square().sum()
+
+
+@shares.wrong
+def turned_round(changed, start, goal):
+    """You divided by the square of what the patch made, and not by that of the whole way."""
+    return share_along(changed - start, goal - start, (changed - start).square().sum(-1))
+
+
+@shares.wrong
+def what_is_left(changed, start, goal):
+    """This is the share that is still missing: a full patch would have 0."""
+    return share_along(goal - changed, goal - start, (goal - start).square().sum(-1))
+
+
+@shares.law
+def parts_of_the_way(answer, generator):
+    """Go a part of the way, another one for each token, and the shares must be these parts."""
+    _, start, goal = three_fields(generator)
     parts = torch.tensor([0.0, 1.0, -0.5, 0.25], dtype=torch.float64)
     mine = as_tensor(answer(start + parts[:, None] * (goal - start), start, goal), "restored_shares")
     return mine.shape == (4,) and bool((mine - parts).abs().max() < 1e-6)
 
 
-@shares.law(
-    "no way",
-    "Where start and goal agree there is no way to go, and the share must be 0: yours divides 0 by 0 "
-    "or by something else that does not give 0.",
-)
-def _(answer, generator):
-    changed, start, goal = three(generator)
+@shares.law
+def no_way(answer, generator):
+    """Where start and goal agree there is no way to go, and the share must be 0: yours divides 0 by 0 or by something
+    else that does not give 0."""
+    changed, start, goal = three_fields(generator)
     goal[1], changed[1] = start[1], start[1]
     mine = as_tensor(answer(changed, start, goal), "restored_shares")
     return bool(mine.isfinite().all()) and abs(mine[1].item()) < 1e-6
@@ -398,7 +429,8 @@ parts = Exercise(
 )
 
 
-def miss(answer, eps, at=2, beta=0.4, seed=0) -> float:
+def ask_mismatch(answer, eps, at=2, beta=0.4, seed=0) -> float:
+    """D of two fields (4, 2) that the seed draws."""
     generator = torch.Generator().manual_seed(seed)
     value = as_tensor(answer(draw(generator, 4, 2), draw(generator, 4, 2), eps, at, 6, beta), "mismatch")
     if value.numel() != 1 or not value.item() >= 0:
@@ -406,27 +438,31 @@ def miss(answer, eps, at=2, beta=0.4, seed=0) -> float:
     return value.item()
 
 
-@parts.law("nothing to patch", "With ε = 0 there is no difference, so no effect: D = 0.")
-def _(answer, generator):
-    found = miss(answer, 0.0, seed=generator.initial_seed())
+@parts.law
+def nothing_to_patch(answer, generator):
+    """With ε = 0 there is no difference, so no effect: D = 0."""
+    found = ask_mismatch(answer, 0.0, seed=generator.initial_seed())
     return found < 1e-5 or f"Yours is {found:.3f}. Did you take u(T) off every p(T)?"
 
 
-@parts.law("linear", "With β = 0 the effects of all single patches add up to the whole: D = 0.")
-def _(answer, generator):
-    found = miss(answer, 1.0, beta=0.0, seed=generator.initial_seed())
+@parts.law
+def linear(answer, generator):
+    """With β = 0 the effects of all single patches add up to the whole: D = 0."""
+    found = ask_mismatch(answer, 1.0, beta=0.0, seed=generator.initial_seed())
     return found < 1e-5 or f"Yours is {found:.3f}. Is v(T) − u(T) taken off, and is every token patched once?"
 
 
-@parts.law("at the end", "After the last step no token hears another, so the effects add up whatever β is: D = 0.")
-def _(answer, generator):
-    found = miss(answer, 1.0, at=6, seed=generator.initial_seed())
+@parts.law
+def effects_at_the_end(answer, generator):
+    """After the last step no token hears another, so the effects add up whatever β is: D = 0."""
+    found = ask_mismatch(answer, 1.0, at=6, seed=generator.initial_seed())
     return found < 1e-5 or f"Yours is {found:.3f}. Is `at` used?"
 
 
-@parts.law("order 2", "With β > 0 the mismatch must be of order 2 in ε: half of ε, a quarter of it.")
-def _(answer, generator):
-    coarse, fine = (miss(answer, eps, seed=generator.initial_seed()) for eps in (0.02, 0.01))
+@parts.law
+def order_2(answer, generator):
+    """With β > 0 the mismatch must be of order 2 in ε: half of ε, a quarter of it."""
+    coarse, fine = (ask_mismatch(answer, eps, seed=generator.initial_seed()) for eps in (0.02, 0.01))
     if fine < 1e-9:
         return "Yours is 0. Is β used?"
     found = math.log2(coarse / fine)

@@ -240,4 +240,22 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-rest-hidden",
         "layers of",
     ),
+    # for each wrong way and law that nothing above meets
+    "1.1 second token": ("by-hand", "u1, u2 = [2, 0, 1], [-1.5, 1, 0]", "test-by-hand", "Look at the second token"),
+    "1.1 first token": ("by-hand", "u1, u2 = [2, 0, 1], [-1, 1.5, 0]", "test-by-hand", "For the first token"),
+    "half a step at first": ("two-step", _steps("1.5 * f - 0.5 * b", "0.5 * f"), "test-step", "yours goes 0.5 Δt"),
+    "factors that do not sum to 1": ("two-step", _steps("1.4 * f - 0.5 * b"), "test-step", "as any method does"),
+    "other factors": ("two-step", _steps("1.4 * f - 0.4 * b"), "test-step", "the way is 3/2 Δt"),
+    "left by Euler, a layer short": (
+        "left-over",
+        "def left_over(strength, N):\n    return abs(1 - strength) ** max(N - 1, 1)",
+        "test-rest",
+        "1/3 must be left",
+    ),
+    "left over, a third": (
+        "left-over",
+        "def left_over(strength, N):\n    return 1 - strength if N == 1 else 1 / 3",
+        "test-rest",
+        "steps come to rest",
+    ),
 }

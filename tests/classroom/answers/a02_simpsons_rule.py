@@ -209,4 +209,56 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-error",
         "far away",
     ),
+    # for each wrong way and law that nothing above meets
+    "2.1 too short": ("by-hand", "weights = [0, 2.25, 0.5]", "test-by-hand", "For the field 1 the weights"),
+    "2.1 straight lines": ("by-hand", "weights = [0.9, 0.9, 1.2]", "test-by-hand", "For the field x² they"),
+    "one weight short": (
+        "simpson-weights",
+        _panel(_F, _M, _L).replace("return w", "return w[:-1]"),
+        "test-rule",
+        "one weight for each point",
+    ),
+    "shifted to one end": (
+        "simpson-weights",
+        _panel("H / 6 + (b - a) / 10", "2 * H / 3", "H / 6 - (b - a) / 10"),
+        "test-rule",
+        "The field x must",
+    ),
+    "three points at equal gaps": (
+        "simpson-weights",
+        _panel(_F, _M, _L).replace(
+            "    w = ",
+            "    if len(x) == 3:\n        return (x[-1] - x[0]) * torch.tensor([1, 4, 1]).double() / 6\n    w = ",
+        ),
+        "test-rule",
+        "On one panel",
+    ),
+    "one parabola for all points": (
+        "simpson-weights",
+        "def simpson_weights(x):\n" + _ODD + "    z = x - x[0]\n    powers = torch.stack([z**0, z, z**2])\n"
+        "    must = torch.stack([z[-1], z[-1] ** 2 / 2, z[-1] ** 3 / 3])\n"
+        "    return powers.T @ torch.linalg.solve(powers @ powers.T, must)",
+        "test-rule",
+        "The rule on nine points",
+    ),
+    "left ends for the midpoint": (
+        "rule-error",
+        _ERROR.replace("g.integrate(f)", "f(g.x - 0.5 / n).mean()")
+        + "return abs((simpson_weights(x) @ f(x)).item() - exact)",
+        "test-error",
+        "four times smaller",
+    ),
+    "an ε in the error": (
+        "rule-error",
+        _ERROR + "return abs((simpson_weights(x) @ f(x)).item() - exact) + 1e-10",
+        "test-error",
+        "exact for x³",
+    ),
+    "41 points at most": (
+        "rule-error",
+        _ERROR + "x = torch.linspace(0, 1, min(n, 41), dtype=torch.float64)\n"
+        "    return abs((simpson_weights(x) @ f(x)).item() - exact)",
+        "test-error",
+        "At a kink",
+    ),
 }

@@ -153,4 +153,32 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-error-hidden",
         "the error at",
     ),
+    # for each wrong way and law that nothing above meets
+    "3.1 weights alone": ("shares", "shares = [0.25, 0.25, 0.5]", "test-shares", "equally near"),
+    "3.1 more than all": ("shares", "shares = [0.6, 0.3, 0.2]", "test-shares", "The shares must sum to 1"),
+    "3.1 the second first": ("shares", "shares = [0.3, 0.5, 0.2]", "test-shares", "The nearest key has"),
+    "weights below only": (
+        "near-attend",
+        _HEAD + "g = 1 / (1 + (d / scale) ** 2)\n    return g / (g * weights).sum(-1, True) @ v",
+        "test-attend",
+        "but not in the numerator",
+    ),
+    "ε below": (
+        "near-attend",
+        _HEAD + "g = weights / (1 + (d / scale) ** 2)\n    return g / (g.sum(-1, True) + 0.1) @ v",
+        "test-attend",
+        "all tokens say the same",
+    ),
+    "weights squared": (
+        "near-attend",
+        _HEAD + "g = weights**2 / (1 + (d / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
+        "test-attend",
+        "Split a token",
+    ),
+    "error as a matrix": (
+        "operator-error",
+        _ERROR + "    return h(x, x.weights if weighted else torch.ones_like(x.x)) - h(f, f.weights)",
+        "test-error",
+        "must return one number",
+    ),
 }

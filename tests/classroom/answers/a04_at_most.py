@@ -228,4 +228,51 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-error",
         "One step",
     ),
+    # for each wrong way and law that nothing above meets
+    "4.1 third token": ("nearest", _HAND + "[2] = [2, 0, 1, 1]", "test-nearest", "The third token is constant"),
+    "4.1 second token": ("nearest", _HAND + "[1] = [1.5, 0.5, 1.5, 0.5]", "test-nearest", "no way is shorter"),
+    "4.1 first token": ("nearest", _HAND + "[0] = [2.5, 1.5, 0.5, -0.5]", "test-nearest", "must keep its shape"),
+    "one spread for all": (
+        "at-most",
+        _HEAD + "s = (v - m).square().mean().sqrt()\n    return mean + (std / s).clamp(max=1) * (v - m)",
+        "test-project",
+        "One spread is taken",
+    ),
+    "always a matrix": (
+        "at-most",
+        _HEAD + "return (mean + std / s.clamp(min=std) * (v - m)).reshape(-1, v.shape[-1])",
+        "test-project",
+        "For (5,) yours has (1, 5)",
+    ),
+    "a wider rim": (
+        "at-most",
+        _HEAD + "return mean + 1.1 * std / s.clamp(min=1.1 * std) * (v - m)",
+        "test-project",
+        "must lie in S",
+    ),
+    "the other side of the rim": (
+        "at-most",
+        _HEAD + "return mean + torch.where(s <= std * (1 + 1e-6), v - m, (m - v) * std / s)",
+        "test-project",
+        "is nearer to v than yours",
+    ),
+    "waits": (
+        "river",
+        _RIVER.replace("return a + c * t, b", "return a, b")
+        + "return on_rim(slide(t - t0, math.atan2(b, x), c / std))",
+        "test-river",
+        "flies freely",
+    ),
+    "unit circle": (
+        "river",
+        _RIVER + "angle = slide(t - t0, math.atan2(b, x), c / std)\n    return math.cos(angle), math.sin(angle)",
+        "test-river",
+        "must be on the rim",
+    ),
+    "half the rate": (
+        "river",
+        _RIVER + "return on_rim(slide(t - t0, math.atan2(b, x), c / std / 2))",
+        "test-river",
+        "must obey",
+    ),
 }

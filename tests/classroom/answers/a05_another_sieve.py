@@ -155,4 +155,41 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "one-sided by 2h": ("asymmetry", _J.replace("f(v - e)", "f(v)") + "(J - J.T).abs().max()", "test-turn", "Half"),
     "norm": ("asymmetry", _J + "(J - J.T).norm()", "test-turn", "sum of squares"),
     "signed": ("asymmetry", _J + "-(J - J.T).abs().max()", "test-turn", "not below 0"),
+    # for each wrong way and law that nothing above meets
+    "5.1 twice": ("by-hand", "places, costs = [1, 0, 0], [2.5, 0.125, 1.5]", "test-by-hand", "You moved by 2"),
+    "5.1 beside": ("by-hand", "places, costs = [2, 0.2, -1], [2.5, 0.125, 1.5]", "test-by-hand", "no best bargain"),
+    "walls on v": (
+        "sieve",
+        _SIEVE + "torch.where(v > high, high, torch.where(v < low, low, soft)).clamp(low, high)",
+        "test-sieve",
+        "go to it at once",
+    ),
+    "flat": ("sieve", _SIEVE + "soft.clamp(low, high).flatten()", "test-sieve", "has the shape of v"),
+    "not the same everywhere": (
+        "sieve",
+        _SIEVE + "(soft if v[0, 0] > v[0, -1] else -soft).clamp(low, high)",
+        "test-sieve",
+        "firmly non-expansive",
+    ),
+    "price over N": (
+        "settle",
+        _SETTLE + "v = sieve(v + dt * (wind - v), price / N, -inf, inf)\n    return v",
+        "test-settle",
+        "you took λ/N",
+    ),
+    "sieve before the step": (
+        "settle",
+        _SETTLE + "v = sieve(v, price * dt, -inf, inf)\n        v = v + dt * (wind - v)\n    return v",
+        "test-settle",
+        "must come to rest",
+    ),
+    "Strang": (
+        "settle",
+        _SETTLE + "v = sieve(v, price * dt / 2, -inf, inf)\n        v = wind + (v - wind) * math.exp(-dt)\n"
+        "        v = sieve(v, price * dt / 2, -inf, inf)\n    return v",
+        "test-settle",
+        "must fall like N⁻¹",
+    ),
+    "mean": ("asymmetry", _J + "(J - J.T).abs().mean()", "test-turn", "turns by a right angle"),
+    "one half turned round": ("asymmetry", _J + "(J - J.T.tril()).abs().max()", "test-turn", "has a symmetric J"),
 }

@@ -239,4 +239,42 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-error",
         "nothing moves",
     ),
+    # for each wrong way and law that nothing above meets
+    "a shorter step": (
+        "turns",
+        _FOR + "order = substeps if k % 2 == 0 else substeps[::-1]\n        " + _EACH.replace("dt)", "0.9 * dt)"),
+        "test-turns",
+        "the result must grow",
+    ),
+    "the first one only": ("turns", _FOR + "order = substeps[:1] * n\n        " + _EACH, "test-turns", "taken n times"),
+    "starts with the second": (
+        "turns",
+        _FOR
+        + "order = substeps[1:] + substeps[:1]\n        order = order if k % 2 == 0 else order[::-1]\n        "
+        + _EACH,
+        "test-turns",
+        "in the order of the list",
+    ),
+    "ends change places": (
+        "turns",
+        _FOR + "order = substeps if k % 2 == 0 else [substeps[-1], *substeps[1:-1], substeps[0]]\n        " + _EACH,
+        "test-turns",
+        "mirror image of themselves",
+    ),
+    "error, turned once": (
+        "turns-error",
+        _ERROR + "    end, maps = u, [ways[substep](A), ways[substep](B)]\n    for k in range(steps):\n"
+        "        for way in maps[::-1] if k == 1 else maps:\n            end = way(end, 1 / steps)\n"
+        "    return (end - exp(A + B) @ u).norm()",
+        "test-error",
+        "With exact substeps",
+    ),
+    "error, midpoint by Euler": (
+        "turns-error",
+        _ERROR + "    ways['midpoint'] = ways['euler']\n"
+        "    end = turns([ways[substep](A), ways[substep](B)], u, 1 / steps, steps)\n"
+        "    return (end - exp(A + B) @ u).norm()",
+        "test-error",
+        "With midpoint substeps",
+    ),
 }

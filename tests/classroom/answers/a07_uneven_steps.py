@@ -238,4 +238,32 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-gain",
         "one number",
     ),
+    # for each wrong way and law that nothing above meets
+    "7.1 another loss": ("by-hand", _hand("1.2"), "test-by-hand", "three probabilities multiplied"),
+    "7.1 another perplexity": ("by-hand", _hand(perplexity="4.3"), "test-by-hand", "The perplexity must be e"),
+    "7.1 another mean": ("by-hand", _hand(after="[1.25, 1.25, 3]"), "test-by-hand", "Yours has moved"),
+    "heard too softly": (
+        "march",
+        _march("u = u + (b - a) * loud((a + b) / 2) * (0.9 * (weights @ u) - u)"),
+        "test-march",
+        "they hear what they are",
+    ),
+    "weights from the other end": (
+        "march",
+        _march("u = u + (b - a) * loud((a + b) / 2) * (weights.flip(0) @ u - u)"),
+        "test-march",
+        "weighted mean of the field",
+    ),
+    "a shortest step": (
+        "march",
+        _march("u = u + (b - a).clamp(min=0.05) * loud((a + b) / 2) * (weights @ u - u)"),
+        "test-march",
+        "repeat a depth",
+    ),
+    "whole depths": (
+        "march",
+        _march("u = u + (b - a) * loud((a + b) / 2) * (weights @ u - u)", "z = z.round()\n    "),
+        "test-march",
+        "With many short steps",
+    ),
 }

@@ -205,4 +205,82 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-mismatch-hidden",
         "the mismatch of",
     ),
+    # for each wrong way and law that nothing above meets
+    "9.1 at the end": ("by-hand", _hand([3, 3, 10]), "test-by-hand", "after the second step"),
+    "9.1 differences": ("by-hand", _hand([4, 2, 1]), "test-by-hand", "where it would be without"),
+    "9.1 another sum": ("by-hand", _hand([7, 5, 5]), "test-by-hand", "must sum to that of all"),
+    "9.1 the right sum": ("by-hand", _hand([8, 5, 3]), "test-by-hand", "takes the mean of three"),
+    "9.1 only above": ("by-hand", _hand([7, 5, 4], [0.4, 0.2, 0.1]), "test-by-hand", "not by v's end"),
+    "9.1 changes": ("by-hand", _hand([7, 5, 4], [4, 2, 1]), "test-by-hand", "by the whole change"),
+    "9.1 first difference": ("by-hand", _hand([7, 5, 4], [1.333, 0.667, 0.333]), "test-by-hand", "after step 1"),
+    "9.1 more than all": ("by-hand", _hand([7, 5, 4], [0.571, 0.286, 0.2]), "test-by-hand", "three shares must sum"),
+    "one step early": (
+        "patched",
+        _patch("a[tokens] = b[tokens]\n    return flow(a, steps - at)")
+        .replace("at).clone()", "at - 1).clone()")
+        .replace("steps - at", "steps - at + 1"),
+        "test-patched",
+        "too early",
+    ),
+    "β forgotten": (
+        "patched",
+        _patch("a[tokens] = b[tokens]\n    return flow(a, steps - at)").replace("z, beta", "z, 0.0"),
+        "test-patched",
+        "β is not used",
+    ),
+    "an empty list is all": (
+        "patched",
+        _patch("tokens = tokens or list(range(len(u)))\n    a[tokens] = b[tokens]\n    return flow(a, steps - at)"),
+        "test-patched",
+        "With an empty list",
+    ),
+    "at 0 is no patch": (
+        "patched",
+        _patch("if at:\n        a[tokens] = b[tokens]\n    return flow(a, steps - at)"),
+        "test-patched",
+        "With all tokens in the list",
+    ),
+    "all of v at the end": (
+        "patched",
+        _patch(
+            "if tokens and at == steps:\n        return b\n    a[tokens] = b[tokens]\n    return flow(a, steps - at)"
+        ),
+        "test-patched",
+        "all others those of u(T)",
+    ),
+    "the token before as well": (
+        "patched",
+        _patch(
+            "tokens = tokens if len(tokens) != 1 else [tokens[0] - 1, tokens[0]]\n    a[tokens] = b[tokens]\n"
+            "    return flow(a, steps - at)"
+        ),
+        "test-patched",
+        "cannot change the tokens before it",
+    ),
+    "written into u": (
+        "patched",
+        _patch("a[tokens] = b[tokens]\n    return flow(a, steps - at)").replace(".clone()", ""),
+        "test-patched",
+        "you wrote into it",
+    ),
+    "from the origin": (
+        "restored",
+        _SHARE + "(changed * goal).sum(-1) / (goal * goal).sum(-1)",
+        "test-restored",
+        "from the origin",
+    ),
+    "distance left": (
+        "restored",
+        _SHARE + "1 - (changed - goal).norm(dim=-1) / b.norm(dim=-1)",
+        "test-restored",
+        "distance that is left",
+    ),
+    "turned round": ("restored", _SHARE + "(a * b).sum(-1) / (a * a).sum(-1)", "test-restored", "what the patch made"),
+    "what is left": ("restored", _SHARE + "((b - a) * b).sum(-1) / (b * b).sum(-1)", "test-restored", "still missing"),
+    "between 0 and 1": (
+        "restored",
+        _SHARE + "((a * b).sum(-1) / (b * b).sum(-1).clamp(1e-30)).clamp(0, 1)",
+        "test-restored",
+        "the shares must be these parts",
+    ),
 }

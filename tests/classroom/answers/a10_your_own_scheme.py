@@ -198,4 +198,26 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-measured",
         "not where the scheme breaks",
     ),
+    # for each wrong way and law that nothing above meets
+    "two stages at least": (
+        "chebyshev-step",
+        _step("2 * last - before + 2 * k * velocity(last)").replace("stages - 1", "max(stages - 1, 1)"),
+        "test-step",
+        "With one stage",
+    ),
+    "another factor": ("chebyshev-step", _step("2 * last - before + 1.5 * k * velocity(last)"), "test-step", "order 1"),
+    "Euler steps that grow": (
+        "chebyshev-step",
+        "def chebyshev_step(velocity, u, h, stages):\n    for j in range(1, stages + 1):\n"
+        "        u = u + 2 * j * h / stages / (stages + 1) * velocity(u)\n    return u",
+        "test-step",
+        "the edge of what is stable",
+    ),
+    "two stages, asked in vain": (
+        "chebyshev-step",
+        "def chebyshev_step(velocity, u, h, stages):\n    f = g = velocity(u)\n"
+        "    for _ in range(stages - 1):\n        g = velocity(u + h / stages**2 * f)\n    return u + h * (f + g) / 2",
+        "test-step",
+        "must multiply by T_s",
+    ),
 }
