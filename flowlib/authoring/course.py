@@ -7,11 +7,11 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import quote
 
+DISTRIBUTION = "transformer-river"  # the name by which pip knows flowlib
 RECORD = "etc/links.json"
 NOTEBOOKS = ("chapters/*.ipynb", "exercises/source/*/*.ipynb", "exercises/release/*/*.ipynb")
 FIRST = "chapters/00_the_river.ipynb"
@@ -36,7 +36,7 @@ if not find_spec("flowlib"):
         )
     kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
-    subprocess.run([*pip, f"flowlib[notebook] @ {{COURSE}}", *kept], check=True)"""
+    subprocess.run([*pip, f"{distribution}[notebook] @ {{COURSE}}", *kept], check=True)"""
 )
 
 
@@ -71,7 +71,7 @@ class Stamp:
 
     def setup(self) -> str:
         """The source of the set-up cell."""
-        return SETUP.format(address=self.address)
+        return SETUP.format(address=self.address, distribution=DISTRIBUTION)
 
     def line(self, path: str) -> str:
         """The links of the file at this path in the repository; what to run, where the address is not known."""
@@ -128,15 +128,8 @@ def say_where() -> str:
 def find_repository() -> str:
     """The repository on GitHub that pip installed flowlib from, as it wrote down; "" where it came from elsewhere."""
     try:
-        noted = distribution(distribution_name()).read_text("direct_url.json") or "{}"
+        noted = distribution(DISTRIBUTION).read_text("direct_url.json") or "{}"
     except PackageNotFoundError:
         return ""
     address = re.match(rf"https://github\.com/{OWNER}/[A-Za-z0-9._-]+", json.loads(noted).get("url", ""))
     return address[0].removesuffix(".git") if address else ""
-
-
-@cache
-def distribution_name() -> str:
-    """The name under which pip knows flowlib: of the distribution that brings a package flowlib."""
-    brings = lambda one: "flowlib" in (one.read_text("top_level.txt") or "").split()
-    return next((one.name for one in distributions() if brings(one)), "flowlib")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flowlib.authoring.course import read_stamp, root_of, say_where
+from flowlib.authoring.course import DISTRIBUTION, read_stamp, root_of, say_where
 from flowlib.cli.parsing import check_target
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def otter(
 
 
 def find_requirement(course: Path) -> str:
-    """What pip installs this copy of the course by. The name alone would not do: PyPI's flowlib is another project.
+    """What pip installs this copy of the course by: its name would not do, for it is to be this very copy.
 
     Raises: ValueError where the copy's address is not stamped.
     """
@@ -170,6 +170,6 @@ def find_requirement(course: Path) -> str:
     if not address:
         raise ValueError(
             "the grading image must know where flowlib comes from: stamp the address with flowlib links OWNER/NAME, "
-            "or give --requirements 'flowlib[notebook] @ https://…'; PyPI's flowlib is another project"
+            f"or give --requirements '{DISTRIBUTION}[notebook] @ https://…'"
         )
-    return f"flowlib[notebook] @ {address}"
+    return f"{DISTRIBUTION}[notebook] @ {address}"

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution, requires, ver
 from importlib.util import find_spec
 from pathlib import Path
 
-from flowlib.authoring.course import distribution_name
+from flowlib.authoring.course import DISTRIBUTION
 from flowlib.cli.parsing import MISTAKES, install
 
 PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch", "jaxtyping")
@@ -175,13 +175,13 @@ def find_kernel() -> str:
 def find_extra(name: str) -> str:
     """Are all packages of an extra of flowlib here?"""
     try:
-        lines = requires(distribution_name()) or []
+        lines = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         raise Missing("flowlib is used from its folder and not installed; pip install -e .") from None
     asked = [line for line in lines if re.search(rf"""extra == ['"]{name}['"]""", line)]
     packages = [re.match(r"[\w.-]+", line)[0] for line in asked]
     beside, command = AS_WELL.get(name, (None, ""))
-    missing = [package for package in packages if package != distribution_name() and not is_here(package)]
+    missing = [package for package in packages if package != DISTRIBUTION and not is_here(package)]
     commands = [install(name)] if missing or not asked else []
     if beside and not is_here(beside):
         missing, commands = [*missing, beside], [*commands, command]

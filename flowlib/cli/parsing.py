@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowlib.authoring.course import distribution_name, find_root
+from flowlib.authoring.course import DISTRIBUTION, find_root
 
 MISTAKES = (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError)
 Command = Callable[..., int | None]
@@ -83,4 +83,4 @@ def check_target(file: Path | None, flag: str, such_as: str) -> None:
 def install(extra: str) -> str:
     """The command that installs an extra of flowlib, in a copy of the course or beside a wheel."""
     own = find_root(Path(__file__).resolve())
-    return f"pip install -e '.[{extra}]'" if own else f"pip install '{distribution_name()}[{extra}]'"
+    return f"pip install -e '.[{extra}]'" if own else f"pip install '{DISTRIBUTION}[{extra}]'"

@@ -332,7 +332,7 @@ def test_on_colab_it_installs_flowlib_and_keeps_what_is_there(tmp_path):
     assert done.returncode == 0, done.stderr
     asked = ast.literal_eval(done.stdout)
     assert asked[0] == "install" and "--upgrade" not in asked
-    assert "flowlib[notebook] @ https://github.com/school/course/archive/v1.0.zip" in asked
+    assert "transformer-river[notebook] @ https://github.com/school/course/archive/v1.0.zip" in asked
     assert {"torch==1.2", "numpy==1.2"} < set(asked)
 
 

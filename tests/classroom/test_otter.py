@@ -103,5 +103,5 @@ def test_the_image_installs_this_course_and_not_pypis_flowlib(tmp_path, capsys, 
         assert "flowlib links OWNER/NAME" in capsys.readouterr().err
         return
     config = nbformat.read(tmp_path / "out" / f"{name}.ipynb", as_version=4).cells[0].source
-    wanted = ["flowlib[notebook] @ https://github.com/school/river/archive/v1.zip"]
+    wanted = ["transformer-river[notebook] @ https://github.com/school/river/archive/v1.zip"]
     assert yaml.safe_load(config)["requirements"] == wanted

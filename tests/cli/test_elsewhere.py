@@ -37,7 +37,6 @@ def wheel(tmp_path, monkeypatch):
         read = lambda self, name: text if name == "direct_url.json" else None
         monkeypatch.setattr(importlib.metadata.PathDistribution, "read_text", read)
 
-    course.distribution_name()  # it is remembered: the fixture spoils what it reads
     return note
 
 

@@ -22,7 +22,7 @@ def shipped() -> dict[str, str]:
 
 
 def asked() -> list[Requirement]:
-    """What `flowlib[notebook]` asks for."""
+    """What `transformer-river[notebook]` asks for."""
     return [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebook"]]
 
 
@@ -65,6 +65,12 @@ def test_what_the_set_up_cell_pins_is_shipped():
     [names] = re.findall(r"for name in (\(.*?\))\]", course.SETUP)
     pinned = set(re.findall(r'"(\w+)"', names))
     assert {"torch", "numpy"} <= pinned <= set(shipped())
+
+
+def test_the_set_up_cell_asks_for_our_distribution():
+    """pip refuses an archive that holds another name than the one that was asked for."""
+    assert course.DISTRIBUTION == PROJECT["name"]
+    assert f'f"{PROJECT["name"]}[notebook] @ {{COURSE}}"' in course.Stamp().setup()
 
 
 def test_the_wheel_is_pure_python():
