@@ -11,14 +11,14 @@ from html import unescape
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
-from flowlib.authoring.course import find_root, read_stamp
+from flowlib.authoring.course import RECORD, find_root, read_stamp
 
 LINK = re.compile(r'<a\b[^>]*?\bhref="([^"#:]+)(#[^"]*)?"[^>]*>(.*?)</a>', re.DOTALL)  # no "https:", no "#here"
 
 
 def repository(root: Path | None) -> str:
     """The address that the files of this copy of the course have on the web, or "" where none was stamped."""
-    return read_stamp(root).files if root and find_root(root) == root else ""
+    return read_stamp(root).files if root and (root / RECORD).is_file() else ""
 
 
 def led(html: str, file: str, pages: Mapping[str, str], address: str = "", otherwise: str = "text") -> str:
