@@ -29,7 +29,8 @@ def run(words: Sequence[str], commands: Iterable[Callable], prepared: Collection
             command = command(words[1:])
         app.command(command, name=name)
     plain_flags = (tyro.conf.FlagCreatePairsOff,)  # --resume, without a --no-resume
-    return app.cli(prog="flowlib", description=about, args=words, config=plain_flags, registry=vocabulary_rule()) or 0
+    with vocabulary_rule():
+        return app.cli(prog="flowlib", description=about, args=words, config=plain_flags) or 0
 
 
 def list_only(command: Callable) -> Command:
