@@ -12,7 +12,7 @@ from flowlib.notebook.setup import setup
 TEXT = "the value of the argum"
 
 
-def front() -> Figure:
+def draw_front() -> Figure:
     """A text on its way through the shipped elastic model: its flow in 64 steps, its layers in 4."""
     model = FlowLM.load(shipped("tiny-elastic"))
     return snapshots(model.trajectory(TEXT, steps=64), model.trajectory(TEXT), list(TEXT.replace(" ", "_")))
@@ -20,4 +20,4 @@ def front() -> Figure:
 
 if __name__ == "__main__":
     setup()
-    front().savefig(Path(sys.argv[1]), dpi=110)
+    draw_front().savefig(Path(sys.argv[1]), dpi=110)

@@ -1,8 +1,16 @@
-"""What a reader's notebook imports: set-up, figures, predictions, checks, explorers, progress.
+"""What a reader's notebook imports: set-up, figures, questions, checks, explorers, progress.
 
     from flowlib.notebook import close, explorer, fails, figures, palette, predict, predict_number, setup, show
 
-`figures` holds the pictures that the chapters share. IPython and ipywidgets wait until something is displayed.
+setup                                     the same seeds, figures and digits for every reader
+show, show_live; figures, palette         pictures with words, and what draws them
+predict, predict_number, predict_order    questions before their answers
+progress, forget                          how many were right; the answers wiped
+close, fails, misconception               is my result near the reference? does this break? why was I wrong?
+explorer, sweep; slider, switch, choice   a figure with controls
+
+IPython and ipywidgets wait until something is displayed. Four functions (setup, show, predict, progress) have the
+name of the module that they come from: what is imported from here is the function.
 """
 
 from flowlib.checks.compare import close, fails

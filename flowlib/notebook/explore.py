@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from flowlib.notebook.questions import OnPage
-from flowlib.notebook.show import check_alt, close, css_size, image_tag, packed, pixels, show
+from flowlib.notebook.show import check_alt, close_figure, css_size, encode_png, image_tag, read_pixels, show
 
 AT_A_GLANCE = 6  # as many words as stand in a row; a slider holds more
 LIVE_DPI = 120  # pixels per inch while a slider moves
@@ -155,8 +155,9 @@ class Explorer(OnPage):
         self.frame = self.frame or Frame()
         with torch.set_grad_enabled(self.grad):
             fig = self.draw(**values)
-        picture, size = packed(pixels(self.frame.draw(fig, LIVE_DPI)), compress_level=1), css_size(fig)
-        close(fig)
+        pixels, size = read_pixels(self.frame.draw(fig, LIVE_DPI)), css_size(fig)
+        picture = encode_png(pixels, compress_level=1)
+        close_figure(fig)
         self.times.append(time.perf_counter() - begin)
         return picture, size
 
@@ -191,7 +192,7 @@ def explorer(draw: Callable, *, alt: str | Callable[..., str], **controls) -> Ex
     if not controls:
         raise ValueError("an explorer needs at least one control, such as steps=slider(1, 64, 4)")
     chosen = {name: as_control(value) for name, value in controls.items()}
-    made = Explorer(kept(draw), kept(alt), chosen)
+    made = Explorer(freeze(draw), freeze(alt), chosen)
     show(made.draw(**made.start), made.words(made.start))
     if os.environ.get(SWEEP) == "1":
         sweep(made)
@@ -202,7 +203,7 @@ def explorer(draw: Callable, *, alt: str | Callable[..., str], **controls) -> Ex
     return made
 
 
-def kept(function):
+def freeze(function):
     """The function as it is now, with the names that it uses; what is no function of Python's is returned as it is.
 
     A reader runs all cells and then comes back to the slider. By then a later cell may have used `fig` or `x` for
@@ -212,15 +213,15 @@ def kept(function):
         return function
     there, names = function.__globals__, dict(function.__globals__)
 
-    def own(f: FunctionType) -> FunctionType:
+    def rebind(f: FunctionType) -> FunctionType:
         copy = FunctionType(f.__code__, names, f.__name__, f.__defaults__, f.__closure__)
         copy.__kwdefaults__ = f.__kwdefaults__
         return copy
 
     for name, thing in there.items():
         if isinstance(thing, FunctionType) and thing.__globals__ is there:
-            names[name] = own(thing)
-    return own(function)
+            names[name] = rebind(thing)
+    return rebind(function)
 
 
 def ends(made: Explorer, limit: int = 256) -> Iterator[dict]:

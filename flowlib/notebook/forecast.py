@@ -59,13 +59,13 @@ class Forecasts:
             raise ValueError(f"{CHANCE}; got number {number}, within {within}, at_most {at_most}, at_least {at_least}")
         if number is None:
             low, high = (-math.inf, at_most) if at_least is None else (at_least, math.inf)
-            said = f"≤ {shown(at_most)}" if at_least is None else f"≥ {shown(at_least)}"
+            said = f"≤ {write_number(at_most)}" if at_least is None else f"≥ {write_number(at_least)}"
         elif math.isinf(number):
             low = high = number
-            said = shown(number)
+            said = write_number(number)
         else:
             low, high = sorted((number * (1 - within), number * (1 + within)))
-            said = f"{shown(number)} ± {100 * within:.0f} %"
+            said = f"{write_number(number)} ± {100 * within:.0f} %"
         self.stated[name] = Forecast(low, high, said, by)
 
     def found(self, name: str, value: float) -> None:
@@ -77,12 +77,14 @@ class Forecasts:
             raise ValueError(f"nothing was predicted of {name!r}; say it before it is measured: {list(self.stated)}")
         one = self.stated[name]
         if one.measured is not None:
-            raise ValueError(f"{name!r} was measured as {shown(one.measured)} already; a second try needs a new name")
+            raise ValueError(
+                f"{name!r} was measured as {write_number(one.measured)} already; a second try needs a new name"
+            )
         value = float(value)
         if math.isnan(value):
             raise ValueError(f"the measured value of {name!r} is not a number; look at what made it")
         one.measured = value
-        print(f"{name}: predicted {one.said}, measured {shown(value)}: {one.verdict.strip('*')}")
+        print(f"{name}: predicted {one.said}, measured {write_number(value)}: {one.verdict.strip('*')}")
 
     def table(self):
         """All predictions as a Markdown table, with the count of hits above it."""
@@ -99,11 +101,11 @@ class Forecasts:
             "|---|---|---|---|---|",
         ]
         for name, one in self.stated.items():
-            got = "" if one.measured is None else shown(one.measured)
+            got = "" if one.measured is None else write_number(one.measured)
             lines.append(f"| {name} | {one.by} | {one.said} | {got} | {one.verdict} |")
         return "\n".join(lines)
 
 
-def shown(value: float) -> str:
+def write_number(value: float) -> str:
     """Three digits, and "never" for ∞."""
     return "never" if math.isinf(value) else f"{value:.3g}"

@@ -19,11 +19,11 @@ class Frame:
 
     def draw(self, fig, dpi: float) -> FigureCanvasAgg:
         """The figure on a canvas. Error: exact, as drawn whole at the places of the first picture."""
-        if self.canvas is None or self.canvas.figure is not fig or self.seen != looks(fig):
+        if self.canvas is None or self.canvas.figure is not fig or self.seen != describe_frame(fig):
             self.begin(fig, dpi)
         self.canvas.restore_region(self.still)
         for ax in fig.axes:
-            for artist in sorted(moving(ax), key=lambda artist: artist.get_zorder()):
+            for artist in sorted(contents(ax), key=lambda artist: artist.get_zorder()):
                 artist.draw(self.canvas.get_renderer())
         return self.canvas
 
@@ -38,22 +38,22 @@ class Frame:
         if len(fig.axes) != len(self.places):
             self.places = []
             return self.begin(fig, dpi)
-        parts = [artist for ax in fig.axes for artist in moving(ax) if not artist.get_animated()]
+        parts = [artist for ax in fig.axes for artist in contents(ax) if not artist.get_animated()]
         self.canvas = FigureCanvasAgg(fig)
         for part in parts:
             part.set_animated(True)
         self.canvas.draw()
         for part in parts:
             part.set_animated(False)
-        self.still, self.seen = self.canvas.copy_from_bbox(fig.bbox), looks(fig)
+        self.still, self.seen = self.canvas.copy_from_bbox(fig.bbox), describe_frame(fig)
 
 
-def moving(ax) -> list:
+def contents(ax) -> list:
     """What lies in the axes: everything but the background, the ticks with their labels, and the grid."""
     return [artist for artist in ax.get_children() if artist not in (ax.patch, ax.xaxis, ax.yaxis)]
 
 
-def looks(fig) -> tuple:
+def describe_frame(fig) -> tuple:
     """What the frame shows. As long as it stays, so does the frame."""
     axes = [axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)]
     ticks = [(axis.get_scale(), axis.get_major_locator(), axis.get_major_formatter()) for axis in axes]

@@ -12,15 +12,15 @@ from string import ascii_uppercase
 
 from flowlib.notebook.figures import palette
 from flowlib.notebook.progress import note, recall, trouble
-from flowlib.notebook.questions import Asked, NumberQuestion, OrderQuestion, Question, Reply
+from flowlib.notebook.questions import ChoiceQuestion, NumberQuestion, OrderQuestion, Question, Reply
 
-_asked: dict[str, Asked] = {}  # in this kernel, in the order of the page
+_questions: dict[str, Question] = {}  # in this kernel, in the order of the page
 _tally = []  # the line that counts them, once there is one
 
 
 def predict(
     question: str, choices: Sequence[str], answer: str, why: Mapping[str, str], because: str = "", id: str = ""
-) -> Question:
+) -> ChoiceQuestion:
     """Ask the reader to choose before running.
 
     `why` answers every wrong choice with the misconception behind it; `because` is said for the right one.
@@ -28,7 +28,7 @@ def predict(
 
     Raises: ValueError where the answer is no choice, or a wrong choice has no misconception.
     """
-    return put(Question(question, tuple(choices), answer, dict(why), because, id), choice_buttons)
+    return ask(ChoiceQuestion(question, tuple(choices), answer, dict(why), because, id), choice_buttons)
 
 
 def predict_number(
@@ -44,7 +44,7 @@ def predict_number(
 
     Raises: ValueError where the answer is not finite or a wrong number in `why` would count as right.
     """
-    return put(NumberQuestion(question, answer, tol, unit, dict(why or {}), because, id), number_box)
+    return ask(NumberQuestion(question, answer, tol, unit, dict(why or {}), because, id), number_box)
 
 
 def predict_order(
@@ -61,7 +61,7 @@ def predict_order(
 
     Raises: ValueError where a key of `why` fits the right order or holds something that is no item.
     """
-    return put(OrderQuestion(question, tuple(items), dict(why or {}), because, id), order_box)
+    return ask(OrderQuestion(question, tuple(items), dict(why or {}), because, id), order_box)
 
 
 def progress() -> None:
@@ -70,46 +70,46 @@ def progress() -> None:
     from IPython.display import display
 
     show_text(
-        f"**Your predictions.** {len(_asked)} questions were asked above. While the chapter is running, the line below "
-        "says how many of them you got right. It is kept in a file on your own disk and goes nowhere else."
+        f"**Your predictions.** {len(_questions)} questions were asked above. While the chapter is running, the line "
+        "below says how many of them you got right. It is kept in a file on your own disk and goes nowhere else."
     )
-    _tally[:] = [widgets.HTML(count())]
+    _tally[:] = [widgets.HTML(count_answers())]
     display(_tally[0])
 
 
-def count() -> str:
+def count_answers() -> str:
     known = recall()
-    answered = [known[key] for key in _asked if key in known and known[key].right]
+    answered = [known[key] for key in _questions if key in known and known[key].right]
     first = sum(one.tries == 1 for one in answered)
-    left = [question.id or "one" for key, question in _asked.items() if key not in known or not known[key].right]
-    sentences = [f"<b>{first} of {len(_asked)}</b> right at the first attempt, {len(answered) - first} later."]
+    left = [question.id or "one" for key, question in _questions.items() if key not in known or not known[key].right]
+    sentences = [f"<b>{first} of {len(_questions)}</b> right at the first attempt, {len(answered) - first} later."]
     if left:
         sentences.append(f"Still open: {', '.join(left)}.")
     return " ".join(sentences)
 
 
-def put(asked: Asked, widget):
+def ask(question: Question, widget):
     """The text that needs no kernel, then the widget, with a word on what was answered before."""
     import ipywidgets as widgets
     from IPython.display import display
 
-    _asked[asked.key] = asked
-    answer = widgets.HTMLMath(before(asked))
-    show_text(asked.text())
+    _questions[question.key] = question
+    answer = widgets.HTMLMath(recall_answer(question))
+    show_text(question.text())
 
     def reply(given) -> None:
         try:
-            met = asked.reply(given)
+            met = question.reply(given)
         except ValueError as error:  # no answer at all, as a word where a number must stand
-            answer.value = as_html(str(error))
+            answer.value = to_html(str(error))
             return
-        note(asked.key, met.right)
-        answer.value = verdict(met) + small(trouble())
+        note(question.key, met.right)
+        answer.value = write_verdict(met) + write_small(trouble())
         for line in _tally:
-            line.value = count()
+            line.value = count_answers()
 
-    display(widgets.VBox([widget(asked, reply), answer]))
-    return asked
+    display(widgets.VBox([widget(question, reply), answer]))
+    return question
 
 
 def show_text(text: str) -> None:
@@ -118,18 +118,18 @@ def show_text(text: str) -> None:
     display({"text/markdown": text, "text/plain": text}, raw=True)
 
 
-def before(asked: Asked) -> str:
+def recall_answer(question: Question) -> str:
     """What stands under a question that was answered on another day."""
-    known = recall().get(asked.key)
+    known = recall().get(question.key)
     done = "✓ You have answered this right before." if known and known.right else ""
-    return small(" ".join([done, trouble()]).strip())
+    return write_small(" ".join([done, trouble()]).strip())
 
 
-def small(sentence: str) -> str:
+def write_small(sentence: str) -> str:
     return f'<span style="opacity: 0.75">{html.escape(sentence)}</span>' if sentence else ""
 
 
-def as_html(text: str) -> str:
+def to_html(text: str) -> str:
     """Markdown's `code`, **strong** and *stress* as HTML, formulas left alone."""
     parts = re.split(r"(\$[^$]+\$)", html.escape(text, quote=False))
     for i in range(0, len(parts), 2):  # every other one is a formula
@@ -139,20 +139,20 @@ def as_html(text: str) -> str:
     return "".join(parts)
 
 
-def verdict(reply: Reply) -> str:
+def write_verdict(reply: Reply) -> str:
     """A reply as HTML; a word and a sign carry the verdict, the colour only repeats it."""
     colour, word = (palette.FEED_FORWARD, "✓ Right.") if reply.right else (palette.LAYER_NORM, "✗ Not so.")
     style = f"border-left: 4px solid {colour}; padding: 2px 10px; line-height: 1.5; margin: 4px 0"
-    return f'<div role="status" style="{style}"><b>{word}</b> {as_html(reply.sentence)}</div>'
+    return f'<div role="status" style="{style}"><b>{word}</b> {to_html(reply.sentence)}</div>'
 
 
-def choice_buttons(asked: Question, reply):
+def choice_buttons(question: ChoiceQuestion, reply):
     """One button a choice, lettered as in the text above it."""
     import ipywidgets as widgets
 
-    letters = ascii_uppercase[: len(asked.choices)]
+    letters = ascii_uppercase[: len(question.choices)]
     buttons = widgets.ToggleButtons(
-        options=list(zip(letters, asked.choices)),
+        options=list(zip(letters, question.choices)),
         value=None,
         tooltips=[f"answer {letter}" for letter in letters],
         style={"button_width": "3.5em", "description_width": "initial"},
@@ -163,21 +163,21 @@ def choice_buttons(asked: Question, reply):
     return buttons
 
 
-def number_box(asked: NumberQuestion, reply):
+def number_box(question: NumberQuestion, reply):
     import ipywidgets as widgets
 
-    box = field("a number, then Enter", reply)
-    return widgets.HBox([box, widgets.Label(asked.unit)]) if asked.unit else box
+    box = text_box("a number, then Enter", reply)
+    return widgets.HBox([box, widgets.Label(question.unit)]) if question.unit else box
 
 
-def order_box(asked: OrderQuestion, reply):
+def order_box(question: OrderQuestion, reply):
     """The order as a word of letters. A list of letters to choose from for each place would look better, but in
     JupyterLab a key pressed in it is a command to the notebook: `a` and `b` insert cells, the arrows leave it."""
-    letters = ascii_uppercase[: len(asked.items)]
-    return field(f"the letters {letters} in order, then Enter", reply)
+    letters = ascii_uppercase[: len(question.items)]
+    return text_box(f"the letters {letters} in order, then Enter", reply)
 
 
-def field(placeholder: str, reply):
+def text_box(placeholder: str, reply):
     """A line to type in; the return key answers."""
     import ipywidgets as widgets
 

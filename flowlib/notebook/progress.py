@@ -8,7 +8,8 @@ touches a reader's file. Off, or on a disk that cannot be written, answers are c
 import itertools
 import json
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,18 +19,18 @@ WHERE = "FLOWLIB_PROGRESS"
 
 
 @dataclass(frozen=True)
-class Answered:
+class Standing:
     """How a question stands: attempts up to the first right one, and whether there was one."""
 
     tries: int = 0
     right: bool = False
 
-    def again(self, right: bool) -> "Answered":
+    def count(self, right: bool) -> "Standing":
         """After one more attempt; what was right once stays as it was."""
-        return self if self.right else Answered(self.tries + 1, right)
+        return self if self.right else Standing(self.tries + 1, right)
 
 
-_here: dict[str, Answered] = {}  # of this kernel
+_here: dict[str, Standing] = {}  # of this kernel
 _troubles: dict[str, bool] = {}  # sentence -> has it been said?
 
 
@@ -38,28 +39,33 @@ def place() -> Path | None:
     told = os.environ.get(WHERE) or ("off" if "PYTEST_VERSION" in os.environ else "")
     if told.lower() == "off":
         return None
-    if told:
-        return Path(told).expanduser()
     from platformdirs import user_data_path
 
-    return user_data_path("flowlib", appauthor=False) / "progress.json"
+    try:
+        file = Path(told).expanduser() if told else user_data_path("flowlib", appauthor=False) / "progress.json"
+    except RuntimeError:  # an account without a home, say pathlib and newer ones of platformdirs
+        file = None
+    if file and not str(file).startswith("~"):  # older ones leave a ~ that stands for nothing
+        return file
+    _trouble(f"Your progress is not kept beyond this session, since this account has no home; {WHERE} can name a file.")
+    return None
 
 
-def recall() -> dict[str, Answered]:
+def recall() -> dict[str, Standing]:
     """Everything that was answered, by the question's key."""
     return _here | _load(place())
 
 
-def note(key: str, right: bool) -> Answered:
+def note(key: str, right: bool) -> Standing:
     """Count one more attempt. Two kernels may do so at the same time: what the other wrote is kept."""
     file = place()
     try:
-        with _locked(file):
+        with _lock(file):
             known = _load(file)
-            _here[key] = known.get(key, _here.get(key, Answered())).again(right)
+            _here[key] = known.get(key, _here.get(key, Standing())).count(right)
             _save(file, known | {key: _here[key]})
     except OSError as error:
-        _here[key] = _here.get(key, Answered()).again(right)
+        _here[key] = _here.get(key, Standing()).count(right)
         _trouble(f"Your progress is not kept beyond this session, since {file} cannot be written ({error}).")
     return _here[key]
 
@@ -70,7 +76,7 @@ def forget(chapter: int | None = None) -> None:
     Raises: OSError where the file cannot be written.
     """
     file, goes = place(), "" if chapter is None else f"Q{chapter}."
-    with _locked(file):
+    with _lock(file):
         _save(file, {key: answered for key, answered in _load(file).items() if not key.startswith(goes)})
     for key in [key for key in _here if key.startswith(goes)]:
         del _here[key]
@@ -87,21 +93,32 @@ def _trouble(sentence: str) -> None:
     _troubles.setdefault(sentence, False)
 
 
-def _locked(file: Path | None):
+@contextmanager
+def _lock(file: Path | None) -> Iterator[None]:
+    """Nobody else writes the file meanwhile. Raises: OSError where it cannot be locked, or not within two seconds."""
     if file is None:
-        return nullcontext()
+        yield
+        return
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(file.with_name(f"{file.name}.lock"), timeout=2)  # its Timeout is an OSError
+    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=2)  # its Timeout is an OSError
+    try:
+        lock.acquire()
+    except NotImplementedError as error:  # some network disks cannot lock; newer ones of filelock find another way
+        raise OSError("this disk cannot lock a file") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _load(file: Path | None) -> dict[str, Answered]:
+def _load(file: Path | None) -> dict[str, Standing]:
     if file is None:
         return {}
     try:
         kept = json.loads(file.read_text("utf-8"))
-        return {key: Answered(int(value["tries"]), bool(value["right"])) for key, value in kept.items()}
+        return {key: Standing(int(value["tries"]), bool(value["right"])) for key, value in kept.items()}
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -121,7 +138,7 @@ def _set_aside(file: Path) -> None:
     _trouble(f"Your progress could not be understood; the damaged file is kept as {aside}, and a new one begins.")
 
 
-def _save(file: Path | None, known: dict[str, Answered]) -> None:
+def _save(file: Path | None, known: dict[str, Standing]) -> None:
     """The file is whole at every moment."""
     if file is None:
         return

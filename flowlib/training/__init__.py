@@ -1,40 +1,40 @@
-"""Training: text, pictures and shapes into batches, the loop, checkpoints, presets. Each is loaded when asked for."""
+"""Training: text, pictures and shapes into batches, the loop, checkpoints, presets."""
 
-import importlib
+from flowlib.training.checkpoints import find_model, newest_checkpoint
+from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig
+from flowlib.training.data import Corpus, batch, load_corpus, split, windows
+from flowlib.training.evaluation import full_loss, quick_loss
+from flowlib.training.interrupt import Interrupted
+from flowlib.training.loop import TrainResult, train
+from flowlib.training.pictures import load_pictures
+from flowlib.training.presets import preset, preset_names, preset_table
+from flowlib.training.runs import read_metrics
+from flowlib.training.schedule import learning_rate
+from flowlib.training.surfaces import Surface
+from flowlib.training.tasks import prepare
 
-_HOME = {
-    "Corpus": "data",
-    "load_corpus": "data",
-    "split": "data",
-    "batch": "data",
-    "windows": "data",
-    "full_loss": "evaluation",
-    "quick_loss": "evaluation",
-    "TrainConfig": "config",
-    "PicturesConfig": "config",
-    "ShapesConfig": "config",
-    "prepare": "tasks",
-    "load_pictures": "pictures",
-    "Surface": "surfaces",
-    "learning_rate": "config",
-    "train": "loop",
-    "TrainResult": "loop",
-    "Interrupted": "interrupt",
-    "read_metrics": "runs",
-    "find_model": "checkpoints",
-    "newest_checkpoint": "checkpoints",
-    "preset": "presets",
-    "preset_names": "presets",
-    "preset_table": "presets",
-}
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__all__ = [
+    "Corpus",
+    "Interrupted",
+    "PicturesConfig",
+    "ShapesConfig",
+    "Surface",
+    "TrainConfig",
+    "TrainResult",
+    "batch",
+    "find_model",
+    "full_loss",
+    "learning_rate",
+    "load_corpus",
+    "load_pictures",
+    "newest_checkpoint",
+    "prepare",
+    "preset",
+    "preset_names",
+    "preset_table",
+    "quick_loss",
+    "read_metrics",
+    "split",
+    "train",
+    "windows",
+]

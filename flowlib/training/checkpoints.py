@@ -7,6 +7,7 @@ A checkpoint is written under a hidden name, flushed to the disk, and renamed: a
 whole of it or nothing. Reading one never runs code: safetensors and JSON hold numbers and words, not objects.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -24,12 +25,13 @@ from flowlib.models.shape import FlowModel
 
 FORMAT = 1
 FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")
+NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # said of folders
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps for each parameter
 
 
 def save_checkpoint(
     run: Path,
-    model: nn.Module,
+    model: FlowModel,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     keep: int = 2,
@@ -40,7 +42,7 @@ def save_checkpoint(
     Every process has to call it, since each may hold a part of the parameters; one of them writes (`write_here`).
     """
     final = run / "checkpoints" / f"step-{state['step']:06d}"
-    parameters, moments = gathered(model.state_dict()), gathered(_moments(model, optimizer))
+    parameters, moments = gather_all(model.state_dict()), gather_all(_collect_moments(model, optimizer))
     if not write_here:
         return final
 
@@ -68,16 +70,16 @@ def remove_leftovers(run: Path) -> None:
 
 def complete_checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run that have all their files, oldest first."""
-    found = (folder for folder in (run / "checkpoints").glob("step-*") if folder.name[5:].isdecimal())
-    return sorted(
-        (folder for folder in found if all((folder / name).is_file() for name in FILES)),
-        key=lambda folder: int(folder.name[5:]),
-    )
+    step_of = lambda folder: folder.name.removeprefix("step-")
+    found = (folder for folder in (run / "checkpoints").glob("step-*") if step_of(folder).isdecimal())
+    complete = (folder for folder in found if all((folder / name).is_file() for name in FILES))
+    return sorted(complete, key=lambda folder: int(step_of(folder)))
 
 
 def newest_checkpoint(run: str | Path) -> Path | None:
     """The newest complete checkpoint of a run, or None."""
-    return (complete_checkpoints(Path(run)) or [None])[-1]
+    complete = complete_checkpoints(Path(run))
+    return complete[-1] if complete else None
 
 
 def find_model(path: str | Path) -> Path:
@@ -103,14 +105,14 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     if state.get("format") != FORMAT or type(step) is not int or step < 0 or type(best_loss) is not float:
         raise ValueError(
             f"{path} is not the state of a flowlib checkpoint of format {FORMAT} (format {state.get('format')!r}, "
-            f"step {step!r}, best loss {best_loss!r}); {_advice(checkpoint)}"
+            f"step {step!r}, best loss {best_loss!r}); {_advise(checkpoint)}"
         )
     return state
 
 
 def load_model(checkpoint: Path, kind: type[FlowModel] = FlowLM) -> FlowModel:
     """The model of a checkpoint. Raises: FileNotFoundError, ValueError that names the file."""
-    with _advising(checkpoint):
+    with _add_advice(checkpoint):
         return kind.load(checkpoint)
 
 
@@ -120,96 +122,112 @@ def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Op
     Raises: FileNotFoundError, ValueError that names the file.
     """
     path = checkpoint / "optimizer.safetensors"
-    with _advising(checkpoint):
+    with _add_advice(checkpoint):
         tensors = load_tensors(path)
-    parameters = _named_parameters(model, optimizer)
-    known = dict(parameters)
-    moments: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        parameter, _, moment = name.rpartition("/")
-        moments.setdefault(parameter, {})[moment] = tensor
+    parameters = _name_parameters(model, optimizer)
+    moments, known = _sort_moments(tensors), dict(parameters)
     for name, values in moments.items():
-        expected = known.get(name)
-        if (
-            expected is None
-            or set(values) != MOMENTS
-            or any(value.shape != (() if moment == "step" else expected.shape) for moment, value in values.items())
-        ):
-            raise ValueError(f"{path} belongs to another model (at parameter {name!r}); {_advice(checkpoint)}")
+        if not _fit(values, known.get(name)):
+            raise ValueError(f"{path} belongs to another model (at parameter {name!r}); {_advise(checkpoint)}")
     state = {
-        index: {moment: _spread(value, parameter) for moment, value in moments[name].items()}
+        index: {moment: _spread_like(value, parameter) for moment, value in moments[name].items()}
         for index, (name, parameter) in enumerate(parameters)
         if name in moments
     }
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _sort_moments(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """parameter → moment → value."""
+    moments: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        parameter, _, moment = name.rpartition("/")
+        moments.setdefault(parameter, {})[moment] = tensor
+    return moments
+
+
+def _fit(moments: dict[str, Tensor], parameter: Tensor | None) -> bool:
+    """Whether these are AdamW's moments of that parameter."""
+    return (
+        parameter is not None
+        and set(moments) == MOMENTS
+        and all(value.shape == (() if name == "step" else parameter.shape) for name, value in moments.items())
+    )
+
+
 def load_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises: FileNotFoundError, ValueError that names the file."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; put it back, {_advice(path.parent)}")
+        raise FileNotFoundError(f"{path} is missing; put it back, {_advise(path.parent)}")
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:  # not UTF-8, or not JSON
-        raise ValueError(f"{path} is truncated or not JSON ({error}); put it back, {_advice(path.parent)}") from None
+        raise ValueError(f"{path} is truncated or not JSON ({error}); put it back, {_advise(path.parent)}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, but holds a {type(value).__name__}; {_advice(path.parent)}")
+        raise ValueError(f"{path} must hold a JSON object, but holds a {type(value).__name__}; {_advise(path.parent)}")
     return value
 
 
-def _advice(folder: Path) -> str:
+def _advise(folder: Path) -> str:
     return f"or delete {folder} to go on from an older checkpoint, or from the start if there is none"
 
 
 @contextmanager
-def _advising(checkpoint: Path) -> Iterator[None]:
+def _add_advice(checkpoint: Path) -> Iterator[None]:
     """Add to an error of reading a checkpoint how the run can go on without it."""
     try:
         yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; {_advice(checkpoint)}") from None
+        raise FileNotFoundError(f"{error}; {_advise(checkpoint)}") from None
     except ValueError as error:
-        raise ValueError(f"{error}; {_advice(checkpoint)}") from None
+        raise ValueError(f"{error}; {_advise(checkpoint)}") from None
 
 
-def _named_parameters(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[str, Tensor]]:
+def _name_parameters(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[str, Tensor]]:
     """(name, parameter) in the order in which the optimizer counts them."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return [(names[p], p) for group in optimizer.param_groups for p in group["params"]]
 
 
-def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _collect_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """What the optimizer keeps, under the names of the parameters: "embed.weight/exp_avg"."""
     state = optimizer.state_dict()["state"]
     return {
         f"{name}/{moment}": value
-        for index, (name, _) in enumerate(_named_parameters(model, optimizer))
+        for index, (name, _) in enumerate(_name_parameters(model, optimizer))
         for moment, value in state.get(index, {}).items()
     }
 
 
-def whole(tensor: Tensor) -> Tensor:
+def gather(tensor: Tensor) -> Tensor:
     """A tensor that FSDP has spread over processes (all of which have to ask) in one piece; another one as it is."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return getattr(tensor, "full_tensor", lambda: tensor)()
 
 
-def gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All of them whole."""
-    return {name: whole(tensor) for name, tensor in tensors.items()}
+def gather_all(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All of them in one piece."""
+    return {name: gather(tensor) for name, tensor in tensors.items()}
 
 
-def _spread(value: Tensor, parameter: Tensor) -> Tensor:
+def _spread_like(value: Tensor, parameter: Tensor) -> Tensor:
     """A moment spread over processes as its parameter is, if that is."""
     if not hasattr(parameter, "full_tensor") or value.shape != parameter.shape:
         return value
-    from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
+    assert isinstance(parameter, DTensor)
     return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
 
 
 def _flush_names(folder: Path) -> None:
-    """Ask the system to put the renaming itself on disk (Windows has no way to)."""
-    if os.name != "nt":
-        handle = os.open(folder, os.O_RDONLY)
+    """Ask the system to put the renaming itself on disk; Windows and some file systems (SMB, FUSE) have no way to."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+    finally:
         os.close(handle)

@@ -1,12 +1,15 @@
-"""What a training run is made of: one dataclass, and the learning rate at each step."""
+"""What a training run is made of: one dataclass for each kind of data."""
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from flowlib.models.language import FlowConfig
 from flowlib.models.points import PointsConfig
+from flowlib.models.shape import FlowShape
 from flowlib.models.vision import VisionConfig
+
+Tokens = Literal["bytes", "characters", "gpt2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +53,6 @@ class Training:
     recompute: bool = False
     """Keep only the field between steps for the backward pass, which computes the rest anew: less memory, more time."""
 
-    KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {
-        "device": ("auto", "cpu"),
-        "precision": ("auto", "no", "bf16"),
-        "compile": ("auto", "no", "yes"),
-    }
-
     def __post_init__(self) -> None:
         def must(holds: bool, name: str, what: str) -> None:
             if not holds:
@@ -69,17 +66,16 @@ class Training:
             must(0 < getattr(self, name), name, "above 0")
         must(self.learning_rate < 1e6, "learning_rate", "below 1e6")
         must(all(0 <= beta < 1 for beta in self.betas), "betas", "two numbers from 0 up to, not including, 1")
-        for name, known in self.KNOWN.items():
-            must(getattr(self, name) in known, name, " or ".join(map(repr, known)))
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal:
+                must(getattr(self, name) in get_args(kind), name, " or ".join(map(repr, get_args(kind))))
         must(all(n >= 1 for n in self.flow_steps), "flow_steps", "whole numbers from 1 up")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the model's part is its own `to_dict`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values |= {"model": self.model.to_dict(), "betas": list(self.betas)}
-        if self.flow_steps:
-            return values | {"flow_steps": list(self.flow_steps)}
-        del values["flow_steps"]  # as in runs from before there was a choice
+        values = {f.name: _to_json(getattr(self, f.name)) for f in fields(self)}
+        if not self.flow_steps:
+            del values["flow_steps"]  # as in runs from before there was a choice
         return values
 
 
@@ -89,12 +85,10 @@ class TrainConfig(Training):
 
     corpus: str = "embedded"
     """The text: embedded (Python's own help texts), shakespeare, the path of a UTF-8 file, or of a folder of tokens."""
-    vocabulary: Literal["bytes", "characters", "gpt2"] = "bytes"
+    vocabulary: Tokens = "bytes"
     """What a token is; gpt2 needs tiktoken (pip install -e '.[bpe]')."""
     model: FlowConfig = field(default_factory=FlowConfig)
     """The shape of the flow."""
-
-    KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {"vocabulary": ("bytes", "characters", "gpt2"), **Training.KNOWN}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +106,6 @@ class PicturesConfig(Training):
     shift: float = 0.075
     """By which share of its side it is moved at most."""
 
-    KNOWN: ClassVar[dict[str, tuple[str, ...]]] = {"data": ("digits", "mnist"), **Training.KNOWN}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ShapesConfig(Training):
@@ -127,16 +119,12 @@ class ShapesConfig(Training):
     """Different surfaces to train on; a quarter as many to validate on, and as many again to test."""
 
 
+Config = TrainConfig | PicturesConfig | ShapesConfig
+
 HOW = ("micro_batch", "device", "precision", "compile", "recompute")  # how a step is computed, not what it is
 
 
-def learning_rate(step: int, config: Training) -> float:
-    """η(i) = η_max (i+1)/(w+1) for i < w, then η_min + ½ (η_max − η_min)(1 + cos π(i−w)/(N−w)).
-
-    i is the step from 0, w the warm-up, N the number of steps.
-    """
-    highest, lowest = config.learning_rate, config.final_learning_rate
-    if step < config.warmup:
-        return highest * (step + 1) / (config.warmup + 1)
-    progress = (step - config.warmup) / (config.steps - config.warmup)
-    return lowest + 0.5 * (highest - lowest) * (1.0 + math.cos(math.pi * progress))
+def _to_json(value: Any) -> Any:
+    if isinstance(value, FlowShape):
+        return value.to_dict()
+    return list(value) if isinstance(value, tuple) else value

@@ -5,6 +5,7 @@ tenth of which is kept for validation. The batch of step `i` is a function of (s
 and goes on needs to remember nothing about its data but the step.
 """
 
+import codecs
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -31,7 +32,7 @@ class Corpus:
     name: str
     text: str
 
-    def record(self) -> dict[str, str | int]:
+    def describe(self) -> dict[str, str | int]:
         """What a run writes down, so that one can tell later whether the text was the same."""
         raw = self.text.encode("utf-8")
         return {
@@ -68,7 +69,7 @@ def load_corpus(name: str | Path) -> Corpus | TokenFolder:
 def embedded_text() -> str:
     """Every help topic that Python carries with it (`pydoc_data.topics`), in the order of their names.
 
-    It is there offline on every machine, but not the same in every Python version: `Corpus.record` tells which.
+    It is there offline on every machine, but not the same in every Python version: `Corpus.describe` tells which.
     """
     from pydoc_data import topics
 
@@ -85,13 +86,34 @@ def read_text(path: Path) -> str:
     raw = path.read_bytes()
     if not raw:
         raise ValueError(f"{path} is empty; training needs a text")
+    for mark, name in MARKS.items():
+        if raw.startswith(mark):
+            raise ValueError(f"{path} must be UTF-8 text, but its first bytes say {name}; {_convert(name, path)}")
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # a mark in UTF-8 is no letter of the text
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} must be UTF-8 text, but byte 0x{raw[error.start]:02x} at offset {error.start} is not; "
-            f"convert it first, for example: iconv -f latin1 -t utf-8 {path.name} > utf8.txt"
+            + _convert("latin1", path)
         ) from None
+    if "\0" in text:
+        raise ValueError(
+            f"{path} holds zero bytes, the first at offset {raw.index(0)}: it is no text, or text in UTF-16 without a "
+            f"mark; {_convert('utf-16le', path)}"
+        )
+    return text
+
+
+MARKS = {  # the longer one first: UTF-32's begins as UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def _convert(encoding: str, path: Path) -> str:
+    return f"convert it first, for example: iconv -f {encoding} -t utf-8 {path.name} > utf8.txt"
 
 
 def shakespeare_file() -> Path:
@@ -100,10 +122,10 @@ def shakespeare_file() -> Path:
     Raises: ValueError (the file in FLOWLIB_DATA is another one), ConnectionError (offline).
     Source: https://github.com/karpathy/char-rnn
     """
-    return fetched("tiny-shakespeare", SHAKESPEARE_URL, SHAKESPEARE_FILE, SHAKESPEARE_SHA256)
+    return fetch("tiny-shakespeare", SHAKESPEARE_URL, SHAKESPEARE_FILE, SHAKESPEARE_SHA256)
 
 
-def fetched(what: str, url: str, file: str, sha256: str) -> Path:
+def fetch(what: str, url: str, file: str, sha256: str) -> Path:
     """A file of the folder FLOWLIB_DATA if it is there, else fetched once into the user's cache; the original, or none.
 
     Raises: ValueError (the file in FLOWLIB_DATA is another one), ConnectionError (offline).
@@ -164,7 +186,7 @@ def batch(tokens: Tensor, step: int, *, size: int, context: int, seed: int) -> t
     return window[:, :-1], window[:, 1:]
 
 
-def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> Parts:
+def take_share(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: int = 0) -> Parts:
     """What one of several processes takes of a batch, in parts of `at_once` windows (0: in one part).
 
     The whole batch depends neither on how many processes there are nor on the size of the parts.
@@ -173,7 +195,7 @@ def shares(batch: tuple[Tensor, Tensor], process: int, processes: int, at_once: 
     return list(zip(inputs.split(at_once or len(inputs)), targets.split(at_once or len(targets)), strict=True))
 
 
-def ahead(batches: Iterable[Parts], device: torch.device) -> Iterator[Parts]:
+def send_ahead(batches: Iterable[Parts], device: torch.device) -> Iterator[Parts]:
     """The same batches on the device; the next one is on its way while one is worked on, out of pinned memory."""
     gpu = device.type == "cuda"  # from pinned memory a copy runs by itself, and nobody waits for it
     send = lambda t: t.pin_memory().to(device, non_blocking=True) if gpu else t.to(device)

@@ -2,29 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from flowlib.files import load_tensors, save_tensors
 from flowlib.flow.depth import double_knots
 from flowlib.models.language import KNOTS, FlowLM
-from flowlib.training import checkpoints, data
+from flowlib.training import checkpoints
 from flowlib.training.config import TrainConfig
-
-
-def draw_steps(choices: Sequence[int], seed: int, update: int) -> int | None:
-    """How many steps the flow takes in this update: one of `choices`, equally likely, a function of (seed, update).
-
-    Without choices None: the model's own number.
-    """
-    if not choices:
-        return None
-    generator = torch.Generator().manual_seed(data.step_seed(seed, update) ^ 0x5EED)  # not the batch's own numbers
-    return choices[int(torch.randint(len(choices), (), generator=generator))]
+from flowlib.training.loop import TrainResult, train
 
 
 def double_moments(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -58,52 +46,53 @@ def refine(coarse: str | Path, fine: str | Path, config: TrainConfig) -> Path:
         raise FileNotFoundError(f"{coarse} has no checkpoint to refine; train it first")
     if fine.exists():
         raise FileExistsError(f"{fine} is there already; resume it, or give another name")
+    model = _double_model(checkpoint, config)
+    draft = fine.with_name(f".{fine.name}.draft")  # under its name only when it is whole
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    _write_run(draft, model, coarse, checkpoint, replace(config, model=model.config))
+    draft.rename(fine)
+    return fine
+
+
+def _double_model(checkpoint: Path, config: TrainConfig) -> FlowLM:
+    """The model of a checkpoint with doubled knots. Raises: ValueError where it is not the one that was asked for."""
     model = FlowLM.load(checkpoint).doubled()
     asked = replace(config.model, vocabulary=model.config.vocabulary)
     if replace(asked, steps=model.config.steps) != model.config:
         raise ValueError(f"the refined model is {model.config}, but asked for is {asked}; only steps may differ")
     model.config = asked
-    moments = double_moments(load_tensors(checkpoint / "optimizer.safetensors"))
-    record = checkpoints.load_json(coarse / "config.json")
-    record["train"] = replace(config, model=asked).to_dict()
-
-    def write(run: Path) -> None:
-        folder = run / "checkpoints" / checkpoint.name
-        model.save(folder)
-        save_tensors(moments, folder / "optimizer.safetensors")
-        shutil.copyfile(checkpoint / "state.json", folder / "state.json")
-        shutil.copyfile(coarse / "metrics.jsonl", run / "metrics.jsonl")
-        (run / "config.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-
-    draft = fine.with_name(f".{fine.name}.draft")  # under its name only when it is whole
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    write(draft)
-    draft.rename(fine)
-    return fine
+    return model
 
 
-def coarse_to_fine(config: TrainConfig, run: str | Path, *, levels: int = 3, progress: bool = True):
+def _write_run(run: Path, model: FlowLM, coarse: Path, checkpoint: Path, config: TrainConfig) -> None:
+    """The files of a run that stands at the checkpoint of another, with the doubled model."""
+    facts = checkpoints.load_json(coarse / "config.json") | {"train": config.to_dict()}
+    folder = run / "checkpoints" / checkpoint.name
+    model.save(folder)
+    save_tensors(double_moments(load_tensors(checkpoint / "optimizer.safetensors")), folder / "optimizer.safetensors")
+    shutil.copyfile(checkpoint / "state.json", folder / "state.json")
+    shutil.copyfile(coarse / "metrics.jsonl", run / "metrics.jsonl")
+    (run / "config.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+
+def coarse_to_fine(config: TrainConfig, run: str | Path, *, levels: int = 3, progress: bool = True) -> TrainResult:
     """Train with few steps and knots first, and double them twice on the way: L/4, L/2, L (for 3 levels).
 
     Level i takes an equal share of the updates in run/level-i, with layers / 2^(levels−1−i) steps and one knot more, at
     one horizon T = layers; the learning rate goes on as if nothing had happened. Interrupted, it goes on where it was.
     Returns the last level's TrainResult. Raises: ValueError where the layers cannot be halved that often.
     """
-    from flowlib.training.loop import train
-
     run, layers = Path(run), config.model.layers
     if levels < 2 or layers % 2 ** (levels - 1):
         raise ValueError(f"{levels} levels need layers that are a multiple of {2 ** (levels - 1)}, got {layers}")
-    result = None
     for level in range(levels):
         steps = layers // 2 ** (levels - 1 - level)
         here = replace(config, model=replace(config.model, depth="piecewise_linear", knots=steps + 1, steps=steps))
         folder = run / f"level-{level}"
         if level and not folder.exists():
             refine(run / f"level-{level - 1}", folder, here)
-        until = config.steps * (level + 1) // levels
-        if level + 1 < levels and (run / f"level-{level + 1}").exists():
-            continue
-        result = train(here, folder, resume=True, progress=progress, until=until)
+        if level + 1 == levels or not (run / f"level-{level + 1}").exists():
+            until = config.steps * (level + 1) // levels
+            result = train(here, folder, resume=True, progress=progress, until=until)
     return result

@@ -1,6 +1,6 @@
 """The loss of a model on held-out tokens, in nats per token: over all of them, or a quick estimate."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from flowlib.training import data
 
 
 def cross_entropy(
-    model: nn.Module, tokens: Tensor, targets: Tensor, reduction: str = "mean", steps: int | None = None
+    model: Callable[..., Tensor], tokens: Tensor, targets: Tensor, reduction: str = "mean", steps: int | None = None
 ) -> Tensor:
     """-log p(target | the tokens before it), averaged or summed over (batch, token).
 

@@ -11,7 +11,7 @@ import torch
 from flowlib.training.checkpoints import newest_checkpoint
 from flowlib.training.config import Training
 
-Forward = Callable[[torch.Tensor], torch.Tensor]
+Forward = Callable[..., torch.Tensor]  # a model, perhaps wrapped or compiled: inputs, steps ↦ scores
 
 
 def in_bfloat16(config: Training, device: torch.device) -> bool:
@@ -27,7 +27,7 @@ def to_compile(config: Training, device: torch.device) -> bool:
     return config.compile == "yes" or (config.compile == "auto" and device.type == "cuda")
 
 
-def compiled(model: Forward, trial: Callable[[Forward], None], agree: Callable[[bool], bool]) -> Forward:
+def try_to_compile(model: Forward, trial: Callable[[Forward], object], agree: Callable[[bool], bool]) -> Forward:
     """torch.compile(model), tried out by `trial`; or, with a warning, the model itself where that does not work.
 
     trial: takes one step without an update; what is compiled is compiled then, and nothing else later.
@@ -66,37 +66,54 @@ CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 
 @contextmanager
-def explained(run: Path, share: int) -> Iterator[None]:
+def explain_failures(run: Path, share: int) -> Iterator[None]:
     """What a machine may run out of, said with what to try and what is left. share: windows worked on at once.
 
-    Raises: MemoryError, OSError (a full disk), PermissionError, in the place of what came.
+    Raises: MemoryError, OSError (a full disk), PermissionError, FileNotFoundError, in the place of what came.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        fewer = f"a micro_batch below {share} (--micro-batch {share // 2}: the same updates), " if share > 1 else ""
-        raise MemoryError(
-            f"out of memory ({_first_line(error)}); give {fewer}recompute=True (--recompute), precision='bf16', "
-            f"or a smaller model or context; {_what_is_left(run)}"
-        ) from error
+        raise MemoryError(f"{_advise_on_memory(error, share)}; {_say_what_is_left(run)}") from error
     except OSError as error:
-        where = error.filename or run
-        if error.errno in FULL:
-            raise OSError(
-                f"the disk is full: {where} could not be written; free some space (a checkpoint takes three times the "
-                f"size of the model, and up to three lie side by side), then go on; {_what_is_left(run)}"
-            ) from error
-        if error.errno in CLOSED:
-            raise PermissionError(
-                f"{where} cannot be written ({error.strerror}); make {run.parent} a folder that you may write to, "
-                f"or give another one (--runs); {_what_is_left(run)}"
-            ) from error
-        raise
+        kind, advice = _advise_on_files(error, run)
+        if kind is None:
+            raise
+        raise kind(f"{advice}; {_say_what_is_left(run)}") from error
 
 
-def _what_is_left(run: Path) -> str:
+def _advise_on_memory(error: BaseException, share: int) -> str:
+    fewer = f"a micro_batch below {share} (--micro-batch {share // 2}: the same updates), " if share > 1 else ""
+    return (
+        f"out of memory ({_first_line(error)}); give {fewer}recompute=True (--recompute), precision='bf16', "
+        "or a smaller model or context"
+    )
+
+
+def _advise_on_files(error: OSError, run: Path) -> tuple[type[OSError] | None, str]:
+    """The kind of error that a failure of the file system becomes, and what to try; None: it stays as it is."""
+    where = error.filename or run
+    if error.errno in FULL:
+        return OSError, (
+            f"the disk is full: {where} could not be written; free some space (a checkpoint takes three times the "
+            "size of the model, and up to three lie side by side), then go on"
+        )
+    if error.errno in CLOSED:
+        return PermissionError, (
+            f"{where} cannot be written ({error.strerror}); make {run.parent} a folder that you may write to, "
+            "or give another one (--runs)"
+        )
+    if error.errno == errno.ENOENT:
+        return FileNotFoundError, (
+            f"{where} was deleted or moved while this run was working in it; leave {run} in its place until the run "
+            "ends, and start again"
+        )
+    return None, ""
+
+
+def _say_what_is_left(run: Path) -> str:
     try:
         last = newest_checkpoint(run)
     except OSError:

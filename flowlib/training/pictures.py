@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowlib.training.data import fetched
+from flowlib.training.data import fetch
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_FILE = "mnist.npz"
@@ -44,9 +44,10 @@ def digits() -> tuple[Split, Split, Split]:
     found = load_digits()
     pictures = torch.tensor(found.images / 16, dtype=torch.float32)[:, None]
     order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))
-    parts = order.split([len(order) - 180 - 360, 180, 360])
     classes = torch.tensor(found.target, dtype=torch.int64)
-    return tuple((pictures[part], classes[part]) for part in parts)
+    first, second, third = order.split([len(order) - 180 - 360, 180, 360])
+    take = lambda part: (pictures[part], classes[part])
+    return take(first), take(second), take(third)
 
 
 def mnist() -> tuple[Split, Split, Split]:
@@ -56,7 +57,7 @@ def mnist() -> tuple[Split, Split, Split]:
     Raises: ValueError (another file in FLOWLIB_DATA, or a damaged one), ConnectionError (offline).
     Source: LeCun, Cortes, Burges, The MNIST database; the file is that of Keras.
     """
-    file = fetched("MNIST", MNIST_URL, MNIST_FILE, MNIST_SHA256)
+    file = fetch("MNIST", MNIST_URL, MNIST_FILE, MNIST_SHA256)
     try:
         with np.load(file, allow_pickle=False) as found:  # numbers only: loading never runs code
             known = [torch.from_numpy(found[name]) for name in ("x_train", "y_train", "x_test", "y_test")]
@@ -67,7 +68,7 @@ def mnist() -> tuple[Split, Split, Split]:
     return ready(pictures[:-5000], classes[:-5000]), ready(pictures[-5000:], classes[-5000:]), ready(test, test_classes)
 
 
-def record(name: str, *splits: Split) -> dict[str, Any]:
+def describe(name: str, *splits: Split) -> dict[str, Any]:
     """What a run writes down, so that one can tell later whether the pictures were the same."""
     digest = hashlib.sha256()
     for pictures, classes in splits:
@@ -76,7 +77,7 @@ def record(name: str, *splits: Split) -> dict[str, Any]:
     return {"name": name, "pictures": [len(classes) for _, classes in splits], "sha256": digest.hexdigest()}
 
 
-def moved(
+def warp(
     pictures: Tensor, generator: torch.Generator, *, turn: float = 0.2, stretch: float = 0.1, shift: float = 0.075
 ) -> Tensor:
     """Each picture as the function I(Mx + c) with M and c drawn near 1 and 0, sampled where its pixels were.

@@ -11,59 +11,47 @@ train_gpt2.py (half a million tokens in a batch). Both are pre-norm, as GPT-2 is
 convolution before Q, K and V in the place of larger patches. `mnist` is for those online.
 """
 
+from dataclasses import replace
+
 from flowlib.models.language import FlowConfig
 from flowlib.models.points import PointsConfig
 from flowlib.models.vision import VisionConfig
 from flowlib.models.vocabulary import Vocabulary
-from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig, Training
+from flowlib.training.config import Config, PicturesConfig, ShapesConfig, TrainConfig
 
-_SMALL = dict(width=48, heads=4, layers=2, hidden=2)
-_BRIEF = dict(batch=64, learning_rate=3e-3, final_learning_rate=1e-5, warmup=100, eval_every=100, weight_decay=0.05)
-_PRESETS: dict[str, Training] = {
-    "tiny": TrainConfig(
-        corpus="embedded",
-        vocabulary="bytes",
-        model=FlowConfig(context=64, width=128, heads=4, layers=4),
-        steps=1500,
-        batch=12,
-        learning_rate=2e-3,
-        final_learning_rate=1e-4,
-        warmup=300,
-        eval_every=250,
-    ),
-    "tiny-elastic": TrainConfig(
-        corpus="embedded",
-        vocabulary="bytes",
-        model=FlowConfig(context=64, width=128, heads=4, layers=4, depth="elastic"),
-        flow_steps=(2, 4, 8),
-        steps=1500,
-        batch=12,
-        learning_rate=2e-3,
-        final_learning_rate=1e-4,
-        warmup=300,
-        eval_every=250,
-    ),
-    "shakespeare-cpu": TrainConfig(
-        corpus="shakespeare",
-        vocabulary="characters",
-        model=FlowConfig(context=64, width=128, heads=4, layers=4),
-        steps=2000,
-        batch=12,
-        learning_rate=2e-3,
-        final_learning_rate=1e-4,
-        warmup=300,
-        eval_every=250,
-    ),
-    "shakespeare-gpu": TrainConfig(
-        corpus="shakespeare",
-        vocabulary="characters",
+_TINY = TrainConfig(
+    corpus="embedded",
+    vocabulary="bytes",
+    model=FlowConfig(context=64, width=128, heads=4, layers=4),
+    steps=1500,
+    batch=12,
+    learning_rate=2e-3,
+    final_learning_rate=1e-4,
+    warmup=300,
+    eval_every=250,
+)
+_SHAKESPEARE = replace(_TINY, corpus="shakespeare", vocabulary="characters", steps=2000)
+_DIGITS = PicturesConfig(
+    model=VisionConfig(patch=3, width=48, heads=4, layers=2, hidden=2),
+    steps=800,
+    batch=64,
+    learning_rate=3e-3,
+    final_learning_rate=1e-5,
+    warmup=100,
+    eval_every=100,
+    weight_decay=0.05,
+)
+_PRESETS: dict[str, Config] = {
+    "tiny": _TINY,
+    "tiny-elastic": replace(_TINY, model=replace(_TINY.model, depth="elastic"), flow_steps=(2, 4, 8)),
+    "shakespeare-cpu": _SHAKESPEARE,
+    "shakespeare-gpu": replace(
+        _SHAKESPEARE,
         model=FlowConfig(context=256, width=384, heads=6, layers=6, norm="pre", dropout=0.2),
         steps=5000,
         batch=64,
         learning_rate=1e-3,
-        final_learning_rate=1e-4,
         warmup=100,
-        eval_every=250,
         precision="auto",
         compile="auto",
     ),
@@ -83,17 +71,25 @@ _PRESETS: dict[str, Training] = {
         precision="auto",
         compile="auto",
     ),
-    "digits": PicturesConfig(model=VisionConfig(patch=3, **_SMALL), steps=800, **_BRIEF),
-    "digits-conv": PicturesConfig(model=VisionConfig(patch=1, near=3, **_SMALL), steps=800, **_BRIEF),
-    "mnist": PicturesConfig(
+    "digits": _DIGITS,
+    "digits-conv": replace(_DIGITS, model=replace(_DIGITS.model, patch=1, near=3)),
+    "mnist": replace(
+        _DIGITS,
         data="mnist",
         model=VisionConfig(pixels=28, tokens=14, patch=4, width=64, heads=4, layers=3, hidden=2),
         steps=4000,
-        **_BRIEF | dict(eval_every=500),
+        eval_every=500,
         precision="auto",
     ),
     "shapes": ShapesConfig(
-        model=PointsConfig(waves=4, norm="pre", **_SMALL), steps=450, **_BRIEF | dict(batch=48, learning_rate=6e-3)
+        model=PointsConfig(waves=4, norm="pre", width=48, heads=4, layers=2, hidden=2),
+        steps=450,
+        batch=48,
+        learning_rate=6e-3,
+        final_learning_rate=1e-5,
+        warmup=100,
+        eval_every=100,
+        weight_decay=0.05,
     ),
 }
 _MEASURED = {  # the validation loss that a finished run reached, and its time; or what there is to compare with
@@ -109,19 +105,12 @@ _MEASURED = {  # the validation loss that a finished run reached, and its time; 
 }
 
 
-_DATA = {  # tokens of an input, and what the inputs are
-    TrainConfig: lambda c: (str(c.model.context), f"{c.corpus}, {c.vocabulary}"),
-    PicturesConfig: lambda c: (f"{c.model.tokens} × {c.model.tokens}", f"{c.data}, patches of {c.model.patch}²"),
-    ShapesConfig: lambda c: (str(c.points), f"{c.surfaces} surfaces"),
-}
-
-
 def preset_names() -> list[str]:
     """The names that `preset` knows."""
     return sorted(_PRESETS)
 
 
-def preset(name: str) -> Training:
+def preset(name: str) -> Config:
     """The configuration of that name. Raises: ValueError that lists the known ones."""
     if name not in _PRESETS:
         raise ValueError(f"unknown preset {name!r}; known are {', '.join(preset_names())}")
@@ -133,9 +122,18 @@ def preset_table() -> str:
     rows = [("preset", "layers, heads, width, tokens", "batch, steps", "data", "measured")]
     for name, config in _PRESETS.items():
         m = config.model
-        tokens, what = _DATA[type(config)](config)
+        tokens, what = _describe_inputs(config)
         shape, length = f"{m.layers}, {m.heads}, {m.width}, {tokens}", f"{config.batch}, {config.steps}"
         rows.append((name, shape, length, what, _MEASURED.get(name, "not yet")))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)) for row in rows)
     return "\n".join(f"| {line.rstrip()}" for line in lines)
+
+
+def _describe_inputs(config: Config) -> tuple[str, str]:
+    """The tokens of an input, and what the inputs are."""
+    if isinstance(config, TrainConfig):
+        return str(config.model.context), f"{config.corpus}, {config.vocabulary}"
+    if isinstance(config, ShapesConfig):
+        return str(config.points), f"{config.surfaces} surfaces"
+    return f"{config.model.tokens} × {config.model.tokens}", f"{config.data}, patches of {config.model.patch}²"

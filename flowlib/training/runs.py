@@ -6,6 +6,7 @@ batch), validation_loss (at evaluations; with validation_accuracy, where somethi
 of the clock.
 """
 
+import errno
 import json
 import math
 import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 METRICS = "metrics.jsonl"
+PLACE = {"corpus.name", "train.corpus"}  # where a text lies; its sha256 says which one it is
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,13 @@ class Start:
     seconds: float = 0.0
 
 
-def begin(run: Path, config: Training, record: dict[str, Any], resume: bool, accelerator: "Accelerator") -> Start:
+def begin(run: Path, config: Training, data: dict[str, Any], resume: bool, accelerator: "Accelerator") -> Start:
     """Open the folder of a run: write its configuration, or make sure that it is the one of the run to resume.
 
-    record: which data it is, so that one can tell later whether they were the same.
-
+    data: which they are, so that one can tell later whether they were the same.
     Raises: FileExistsError, ValueError (the configuration or the text is another one; a damaged file).
     """
-    asked = {"format": FORMAT, "train": config.to_dict(), **record}
+    asked = {"format": FORMAT, "train": config.to_dict(), **data}
     asked = json.loads(json.dumps(asked))  # tuples become lists, as they will be when read back
     exists = (run / "config.json").exists() or checkpoints.newest_checkpoint(run) is not None
     if exists and not resume:
@@ -53,13 +54,13 @@ def begin(run: Path, config: Training, record: dict[str, Any], resume: bool, acc
     if exists:
         _must_be_the_same(checkpoints.load_json(run / "config.json"), asked, type(config)().to_dict(), run)
     checkpoint = checkpoints.newest_checkpoint(run)
-    start = _start_from(checkpoint) if checkpoint else Start()
+    start = _read_start(checkpoint) if checkpoint else Start()
     accelerator.wait_for_everyone()  # all processes have looked before one of them writes
     if accelerator.is_main_process:
         checkpoints.remove_leftovers(run)
         save_text(json.dumps(asked, indent=1) + "\n", run / "config.json")
-        kept = [line for line in read_metrics(run) if checkpoint and line["step"] <= start.step]
-        save_text("".join(json.dumps(line) + "\n" for line in kept), run / METRICS)
+        before = [line for line in read_metrics(run) if checkpoint and line["step"] <= start.step]
+        save_text("".join(json.dumps(line) + "\n" for line in before), run / METRICS)
     return start
 
 
@@ -82,8 +83,14 @@ def read_metrics(run: str | Path) -> list[dict[str, Any]]:
 
 
 def append_metrics(run: Path, line: dict[str, Any], durable: bool) -> None:
-    """Add a line; `durable` waits until it is on the disk, as before a checkpoint that counts on it."""
-    with open(run / METRICS, "a", encoding="utf-8") as file:
+    """Add a line; `durable` waits until it is on the disk, as before a checkpoint that counts on it.
+
+    Raises: FileNotFoundError where `begin` has made no file for it, or somebody has deleted it since.
+    """
+    path = run / METRICS
+    if not path.exists():  # a new one would lack what came before
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
         if durable:
             file.flush()
@@ -92,9 +99,8 @@ def append_metrics(run: Path, line: dict[str, Any], durable: bool) -> None:
 
 def versions(device: torch.device | None = None, processes: int = 1) -> dict[str, str | int]:
     """What the bits of a run depend on besides its configuration."""
-    gpu = device is not None and device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if gpu else "CPU",
+        "device": _name_device(device or torch.device("cpu")),
         "processes": processes,
         "flowlib": flowlib.__version__,
         "python": platform.python_version(),
@@ -104,18 +110,27 @@ def versions(device: torch.device | None = None, processes: int = 1) -> dict[str
     }
 
 
-def _start_from(checkpoint: Path) -> Start:
+def _name_device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return {"cpu": "CPU", "mps": "Apple GPU (mps)"}.get(device.type, device.type)
+
+
+def _read_start(checkpoint: Path) -> Start:
     state = checkpoints.load_state(checkpoint)
     return Start(state["step"], checkpoint, state["best_loss"], state.get("wall_seconds", 0.0))
 
 
 def _must_be_the_same(before: dict[str, Any], asked: dict[str, Any], default: dict[str, Any], run: Path) -> None:
-    default = _flat({"train": default})  # of settings that the run is older than
-    old, new = default | _flat(before), _flat(asked)
+    default = _flatten({"train": default})  # of settings that the run is older than
+    old, new = default | _flatten(before), _flatten(asked)
+    free = {f"train.{how}" for how in HOW}
+    if "corpus.sha256" in new and new["corpus.sha256"] == old.get("corpus.sha256"):
+        free |= PLACE  # the same text, moved or named from another folder
     differ = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and name not in {f"train.{how}" for how in HOW}
+        if old.get(name) != new.get(name) and name not in free
     ]
     if differ:
         raise ValueError(
@@ -124,7 +139,7 @@ def _must_be_the_same(before: dict[str, Any], asked: dict[str, Any], default: di
         )
 
 
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         return {name: value}
-    return {key: leaf for k, v in value.items() for key, leaf in _flat(v, f"{name}.{k}" if name else k).items()}
+    return {key: leaf for k, v in value.items() for key, leaf in _flatten(v, f"{name}.{k}" if name else k).items()}

@@ -41,7 +41,8 @@ class Surface:
         Σ w → area. Error: O(n⁻²) (midpoint rule); faster where a piece closes on itself, as a torus does.
         """
         cells = Grid.product(Grid.uniform(n), Grid.uniform(n))
-        found = [self.at(*cells.points.T, piece) for piece in range(len(self.pieces))]
+        s, t = cells.points.T
+        found = [self.at(s, t, piece) for piece in range(len(self.pieces))]
         return Grid(torch.cat([x for x, _ in found]), torch.cat([area * cells.weights for _, area in found]))
 
     def scatter(self, n: int, generator: torch.Generator, density: Density | None = None, tries: int = 8) -> Grid:
@@ -71,12 +72,13 @@ class Surface:
         found = []
         for piece in range(len(self.pieces)):
             place = (corners + torch.rand(corners.shape, dtype=torch.float64, generator=generator)) / side
-            found.append(self.at(*place.T, piece))
+            s, t = place.T
+            found.append(self.at(s, t, piece))
         return torch.cat([x for x, _ in found]), torch.cat([area for _, area in found]) / side**2
 
 
 def sphere(r: float = 1.0) -> Surface:
-    piece = _round(lambda h: r * torch.sin(h), lambda h: r * torch.cos(h), math.pi)
+    piece = _turn_around(lambda h: r * torch.sin(h), lambda h: r * torch.cos(h), math.pi)
     return Surface("sphere", (piece,), 2 * TURN * r * r)
 
 
@@ -96,21 +98,21 @@ def ellipsoid(a: float, b: float, c: float) -> Surface:
 
 def torus(R: float, r: float) -> Surface:
     """The circle of radius r, turned around an axis at the distance R."""
-    piece = _round(lambda h: R + r * torch.cos(h), lambda h: r * torch.sin(h), TURN)
+    piece = _turn_around(lambda h: R + r * torch.cos(h), lambda h: r * torch.sin(h), TURN)
     return Surface("torus", (piece,), TURN * R * TURN * r)
 
 
 def cylinder(r: float, height: float) -> Surface:
     """A can, with bottom and lid."""
-    wall = _round(lambda h: r + 0 * h, lambda h: h - height / 2, height)
-    ends = [_round(lambda h: h, lambda h, z=z: z + 0 * h, r) for z in (-height / 2, height / 2)]
-    return Surface("cylinder", (wall, *ends), TURN * r * height + TURN * r * r)
+    wall = _turn_around(lambda h: r + 0 * h, lambda h: h - height / 2, height)
+    end = lambda z: _turn_around(lambda h: h, lambda h: z + 0 * h, r)
+    return Surface("cylinder", (wall, end(-height / 2), end(height / 2)), TURN * r * height + TURN * r * r)
 
 
 def cone(r: float, height: float) -> Surface:
     """With its base."""
-    slope = _round(lambda h: r * h, lambda h: height * (1 - h), 1.0)
-    base = _round(lambda h: h, lambda h: 0 * h, r)
+    slope = _turn_around(lambda h: r * h, lambda h: height * (1 - h), 1.0)
+    base = _turn_around(lambda h: h, lambda h: 0 * h, r)
     return Surface("cone", (slope, base), math.pi * r * (r + math.hypot(r, height)))
 
 
@@ -149,7 +151,7 @@ def moebius_strip(R: float, width: float) -> Surface:
     return Surface("Möbius strip", (piece,))
 
 
-def _round(distance: Callable[[Tensor], Tensor], height: Callable[[Tensor], Tensor], length: float) -> Piece:
+def _turn_around(distance: Callable[[Tensor], Tensor], height: Callable[[Tensor], Tensor], length: float) -> Piece:
     """A surface of revolution: the curve (distance, height)(h), 0 ≤ h ≤ length, turned around the z axis."""
 
     def piece(s, t):
@@ -159,19 +161,19 @@ def _round(distance: Callable[[Tensor], Tensor], height: Callable[[Tensor], Tens
     return piece
 
 
-def _between(generator: torch.Generator, low: float, high: float) -> float:
+def _draw_between(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
 FAMILIES: dict[str, Callable[[torch.Generator], Surface]] = {  # proportions are drawn; size does not matter
     "sphere": lambda g: sphere(),
-    "ellipsoid": lambda g: ellipsoid(_between(g, 0.35, 0.6), _between(g, 0.6, 0.8), 1.0),
-    "torus": lambda g: torus(1.0, _between(g, 0.25, 0.6)),
-    "cylinder": lambda g: cylinder(0.5, _between(g, 0.8, 2.0)),
-    "cone": lambda g: cone(0.6, _between(g, 0.8, 1.8)),
-    "box": lambda g: box(1.0, _between(g, 0.6, 1.0), _between(g, 0.6, 1.0)),
-    "Klein bottle": lambda g: klein_bottle(_between(g, 2.0, 3.0)),
-    "Möbius strip": lambda g: moebius_strip(1.0, _between(g, 0.6, 1.2)),
+    "ellipsoid": lambda g: ellipsoid(_draw_between(g, 0.35, 0.6), _draw_between(g, 0.6, 0.8), 1.0),
+    "torus": lambda g: torus(1.0, _draw_between(g, 0.25, 0.6)),
+    "cylinder": lambda g: cylinder(0.5, _draw_between(g, 0.8, 2.0)),
+    "cone": lambda g: cone(0.6, _draw_between(g, 0.8, 1.8)),
+    "box": lambda g: box(1.0, _draw_between(g, 0.6, 1.0), _draw_between(g, 0.6, 1.0)),
+    "Klein bottle": lambda g: klein_bottle(_draw_between(g, 2.0, 3.0)),
+    "Möbius strip": lambda g: moebius_strip(1.0, _draw_between(g, 0.6, 1.2)),
 }
 
 
@@ -194,7 +196,7 @@ def cloud(name: str, n: int, generator: torch.Generator, bias: float = 0.0) -> G
     bias: how unevenly (`tilted`); with 0 they are drawn evenly, so that all weights are equal.
     """
     g = FAMILIES[name](generator).scatter(n, generator, tilted(bias, generator) if bias else None)
-    size = _between(generator, 0.5, 2.0)
+    size = _draw_between(generator, 0.5, 2.0)
     return Grid(size * g.points @ rotations(1, generator)[0], size**2 * g.weights)
 
 

@@ -32,7 +32,7 @@ class Task(Protocol):
     config: Any
     """The configuration, with what only the data know filled in."""
 
-    def record(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Which data these are, for config.json."""
 
     def batch(self, step: int) -> Batch:
@@ -44,7 +44,7 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module, device: torch.device | str | None = None) -> dict[str, float]:
         """validation_loss and, where something is classified, validation_accuracy."""
 
-    def seen(self, step: int) -> dict[str, int]:
+    def count_examples(self, step: int) -> dict[str, int]:
         """How much has gone through the model after that many updates."""
 
 
@@ -60,8 +60,8 @@ class Text:
         self.context = config.model.context
         self.tokens, self.validation = self.corpus.tokens(vocabulary, self.context)
 
-    def record(self) -> dict[str, Any]:
-        return {"corpus": self.corpus.record()}
+    def describe(self) -> dict[str, Any]:
+        return {"corpus": self.corpus.describe()}
 
     def batch(self, step: int) -> Batch:
         return data.batch(self.tokens, step, size=self.config.batch, context=self.context, seed=self.config.seed)
@@ -70,13 +70,15 @@ class Text:
         return cross_entropy(forward, inputs, targets, steps=steps)
 
     def evaluate(self, model: nn.Module, device: torch.device | str | None = None) -> dict[str, float]:
-        place = {"context": self.context, "device": device}
-        if self.config.eval_batches:
-            chosen = {"batches": self.config.eval_batches, "seed": self.config.seed}
-            return {"validation_loss": quick_loss(model, self.validation, **chosen, **place)}
-        return {"validation_loss": full_loss(model, self.validation, **place)}
+        c = self.config
+        if not c.eval_batches:
+            return {"validation_loss": full_loss(model, self.validation, context=self.context, device=device)}
+        loss = quick_loss(
+            model, self.validation, context=self.context, batches=c.eval_batches, seed=c.seed, device=device
+        )
+        return {"validation_loss": loss}
 
-    def seen(self, step: int) -> dict[str, int]:
+    def count_examples(self, step: int) -> dict[str, int]:
         return {"tokens": step * self.config.batch * self.context}
 
 
@@ -93,7 +95,7 @@ class Classes:
     def scores(self, forward: Callable, inputs: Tensor, steps: int | None = None) -> Tensor:
         return forward(inputs, steps)
 
-    def changed(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    def vary(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """The inputs as they are shown in training: moved a little, at random."""
         return inputs
 
@@ -101,7 +103,7 @@ class Classes:
         generator = torch.Generator().manual_seed(data.step_seed(self.config.seed, step))
         inputs, classes = self.train
         drawn = torch.randint(len(classes), (self.config.batch,), generator=generator)
-        return self.changed(inputs[drawn], generator), classes[drawn]
+        return self.vary(inputs[drawn], generator), classes[drawn]
 
     def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: int | None) -> Tensor:
         return F.cross_entropy(self.scores(forward, inputs, steps).float(), targets)
@@ -121,7 +123,7 @@ class Classes:
         right = scores.argmax(-1) == split[1]
         return F.cross_entropy(scores, split[1]).item(), right.float().mean().item()
 
-    def seen(self, step: int) -> dict[str, int]:
+    def count_examples(self, step: int) -> dict[str, int]:
         return {f"{self.unit}s": step * self.config.batch}
 
 
@@ -131,15 +133,15 @@ class Pictures(Classes):
     kind, unit = FlowVision, "picture"
 
     def __init__(self, config: PicturesConfig):
-        self.config = config
+        self.config: PicturesConfig = config
         self.train, self.validation, self.test = pictures.load_pictures(config.data)
 
-    def record(self) -> dict[str, Any]:
-        return {"data": pictures.record(self.config.data, self.train, self.validation, self.test)}
+    def describe(self) -> dict[str, Any]:
+        return {"data": pictures.describe(self.config.data, self.train, self.validation, self.test)}
 
-    def changed(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    def vary(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         c = self.config
-        return pictures.moved(inputs, generator, turn=c.turn, stretch=c.stretch, shift=c.shift)
+        return pictures.warp(inputs, generator, turn=c.turn, stretch=c.stretch, shift=c.shift)
 
 
 class Shapes(Classes):
@@ -148,18 +150,18 @@ class Shapes(Classes):
     kind, unit = FlowPoints, "shape"
 
     def __init__(self, config: ShapesConfig):
-        self.config = config
+        self.config: ShapesConfig = config
         counts = config.surfaces, config.surfaces // 4, config.surfaces // 4
         draw = lambda count, seed: surfaces.clouds(count, config.points, seed)
         self.train, self.validation, self.test = (draw(count, seed) for seed, count in enumerate(counts))
 
-    def record(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         return {"data": {"name": "surfaces", "classes": list(surfaces.FAMILIES), "points": self.config.points}}
 
     def scores(self, forward: Callable, inputs: Tensor, steps: int | None = None) -> Tensor:
         return forward(inputs[..., :3], steps, weights=inputs[..., 3])
 
-    def changed(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    def vary(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         turned = inputs[..., :3] @ surfaces.rotations(len(inputs), generator).to(inputs)
         return torch.cat([turned, inputs[..., 3:]], -1)
 

@@ -2,14 +2,20 @@
 
     train.bin, val.bin    the numbers of the tokens, two bytes each (little-endian, unsigned), as nanoGPT writes them
     vocabulary.json       what they stand for; without it they are GPT-2's
+    tokens.json           a checksum of the two, written first: what it does not fit is half old and half new
 
 The files are mapped, not read: a batch touches only the pages that its windows lie in.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -18,6 +24,7 @@ from flowlib.files import replace_file, save_text
 from flowlib.models.vocabulary import GPT2_TOKENS, Vocabulary
 
 PARTS = ("train.bin", "val.bin")
+CHECKSUM = "tokens.json"
 ENDS = 2**20  # how many bytes of each end of a file tell it from another one
 
 
@@ -36,18 +43,13 @@ class TokenFolder:
     def is_one(folder: Path) -> bool:
         return all((folder / part).is_file() for part in PARTS)
 
-    def record(self) -> dict[str, str | int]:
+    def describe(self) -> dict[str, str | int]:
         """What a run writes down: the sizes, and a checksum of the sizes and of both ends of each file."""
-        digest, sizes = hashlib.sha256(), {}
-        for part in PARTS:
-            path = Path(self.name) / part
-            sizes[part] = path.stat().st_size
-            digest.update(f"{part} {sizes[part]} ".encode())
-            with open(path, "rb") as file:
-                digest.update(file.read(ENDS))
-                file.seek(max(0, sizes[part] - ENDS))
-                digest.update(file.read(ENDS))
-        return {"name": self.name, **{part: size // 2 for part, size in sizes.items()}, "sha256": digest.hexdigest()}
+        sizes = {part: (Path(self.name) / part).stat().st_size for part in PARTS}
+        with ExitStack() as stack:
+            files = [stack.enter_context(open(Path(self.name) / part, "rb")) for part in PARTS]
+            sha256 = _sum_up(zip(sizes.items(), files))
+        return {"name": self.name, **{part: size // 2 for part, size in sizes.items()}, "sha256": sha256}
 
     def vocabulary(self, kind: str) -> Vocabulary:
         """What the tokens stand for. Raises: ValueError where that is not what was asked for."""
@@ -65,8 +67,21 @@ class TokenFolder:
         return found
 
     def tokens(self, vocabulary: Vocabulary, context: int) -> tuple[Tensor, Tensor]:
-        """The tokens of the two files, mapped. Raises: ValueError (damaged, too short, of another vocabulary)."""
-        return tuple(_mapped(Path(self.name) / part, vocabulary, context) for part in PARTS)
+        """The tokens of the two files, mapped.
+
+        Raises: ValueError (damaged, too short, of another vocabulary, not written to the end).
+        """
+        train, validation = (_map_file(Path(self.name) / part, vocabulary, context) for part in PARTS)
+        self._must_be_whole()
+        return train, validation
+
+    def _must_be_whole(self) -> None:
+        file = Path(self.name) / CHECKSUM
+        if file.is_file() and str(self.describe()["sha256"]) not in file.read_text("utf-8"):
+            raise ValueError(
+                f"{self.name} was not written to its end: {CHECKSUM} tells of another {' and '.join(PARTS)}; "
+                f"make the folder again: flowlib tokenize (or delete {file}, if you put the files there yourself)"
+            )
 
 
 def write_tokens(text: str, folder: str | Path, kind: str) -> Path:
@@ -80,14 +95,27 @@ def write_tokens(text: str, folder: str | Path, kind: str) -> Path:
     cut = len(tokens) * 9 // 10
     if not cut:
         raise ValueError(f"a folder of tokens needs at least 2 of them, but the text has {len(tokens)}")
+    raws = {part: some.numpy().astype("<u2").tobytes() for part, some in zip(PARTS, (tokens[:cut], tokens[cut:]))}
+    sha256 = _sum_up(((part, len(raw)), BytesIO(raw)) for part, raw in raws.items())
+    save_text(json.dumps({"sha256": sha256}) + "\n", folder / CHECKSUM)  # first: until all is there, it does not fit
     save_text(json.dumps(asdict(vocabulary), ensure_ascii=False) + "\n", folder / "vocabulary.json")
-    for part, some in zip(PARTS, (tokens[:cut], tokens[cut:])):
-        raw = some.numpy().astype("<u2").tobytes()
-        replace_file(folder / part, lambda new, raw=raw: new.write_bytes(raw))
+    for part, raw in raws.items():
+        replace_file(folder / part, partial(Path.write_bytes, data=raw))
     return folder
 
 
-def _mapped(file: Path, vocabulary: Vocabulary, context: int) -> Tensor:
+def _sum_up(files: Iterable[tuple[tuple[str, int], BinaryIO]]) -> str:
+    """A checksum of names, sizes in bytes, and both ends of files."""
+    digest = hashlib.sha256()
+    for (name, size), file in files:
+        digest.update(f"{name} {size} ".encode())
+        digest.update(file.read(ENDS))
+        file.seek(max(0, size - ENDS))
+        digest.update(file.read(ENDS))
+    return digest.hexdigest()
+
+
+def _map_file(file: Path, vocabulary: Vocabulary, context: int) -> Tensor:
     size = file.stat().st_size
     if size % 2 or size // 2 <= context:
         raise ValueError(

@@ -18,7 +18,7 @@ def unseen():
     """A sixth of the validation split: every sixth window. Skips where Python's help texts are others."""
     run = json.loads((shipped("tiny") / "run.json").read_text("utf-8"))
     corpus = data.load_corpus("embedded")
-    if corpus.record()["sha256"] != run["corpus"]["sha256"]:
+    if corpus.describe()["sha256"] != run["corpus"]["sha256"]:
         pytest.skip("another Python version, with other help texts than the models were trained on")
     _, tokens = corpus.tokens(preset("tiny").model.vocabulary, 64)
     return tokens.unfold(0, 65, 64)[::6]

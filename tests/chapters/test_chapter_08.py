@@ -88,7 +88,7 @@ def test_on_uniform_grids_weights_cancel_and_coordinates_carry_over(measured, di
     some = unseen[0][:180], unseen[1][:180]
     before = transfer.on_grid(digits, *some, square(8))
     assert before.weighted == before.unweighted == before.by_index
-    lost = transfer.lost(transfer.on_grid(digits, *some, square(16)), before.weighted)
+    lost = transfer.drop(transfer.on_grid(digits, *some, square(16)), before.weighted)
     measured.at_most("double resolution, coordinates: accuracy lost", lost.weighted, 0.01)
     measured.at_least("double resolution, counted tokens: accuracy lost", lost.by_index, 0.5)
 
@@ -124,7 +124,7 @@ def test_on_graded_grids_weights_keep_the_accuracy(measured, digits, unseen):
     """Every sixth picture; each grading crowded in each of the four corners."""
     some = unseen[0][::6], unseen[1][::6]
     before = transfer.on_grid(digits, *some, square(8)).weighted
-    lost = transfer.lost(transfer.mean(transfer.on_graded_grids(digits, *some).values()), before)
+    lost = transfer.drop(transfer.mean(transfer.on_graded_grids(digits, *some).values()), before)
     measured.at_most("graded grids: accuracy lost, weighted over unweighted", lost.weighted / lost.unweighted, 1 / 3)
     measured.at_least("graded grids: accuracy lost without weights", lost.unweighted, 0.3)
     measured.at_least("graded grids: accuracy lost by counting", lost.by_index, 0.5)
@@ -134,7 +134,7 @@ def test_on_graded_grids_weights_keep_the_accuracy(measured, digits, unseen):
 @torch.no_grad()
 def test_on_dense_sides_weights_keep_the_accuracy(measured, shapes, even):
     before = transfer.on_clouds(shapes, *even).weighted
-    lost = transfer.lost(transfer.mean(transfer.on_dense_sides(shapes, count=48).values()), before)
+    lost = transfer.drop(transfer.mean(transfer.on_dense_sides(shapes, count=48).values()), before)
     measured.at_most("dense sides: accuracy lost, weighted over unweighted", lost.weighted / lost.unweighted, 1 / 3)
     measured.at_least("dense sides: accuracy lost without weights", lost.unweighted, 0.3)
 

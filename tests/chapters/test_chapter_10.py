@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowlib.flow import Flow, Scheme
-from flowlib.measure import clustering, errors_against, evaluations, order, stability
+from flowlib.measure import clustering, descent, errors_against, evaluations, examples, order, scaling, stability
 from flowlib.models import FlowConfig, FlowLM, shipped
 from flowlib.operators import Moments, project_moments
 from flowlib.studies import blueprint
@@ -14,6 +14,13 @@ from flowlib.training import load_corpus
 
 LIE = lambda h: ((0, h), (1, h))
 EXTRAPOLATED = Scheme("extrapolated Lie", 2, lambda n: [(2.0, LIE(0.5) + LIE(0.5)), (-1.0, LIE(1.0))])
+
+
+def rests(flow, start, there, h, steps=150):
+    """As the chapter has it: is the difference from there(u) at most half as long after many steps of length h?"""
+    flow.horizon = h * steps
+    end = flow(start, steps, save="final").final
+    return bool((end - there(end)).norm() < (start - there(start)).norm() / 2)
 
 
 @pytest.fixture
@@ -40,8 +47,8 @@ def solved(elastic):
 @torch.no_grad()
 def test_a_projection_multiplies_by_what_the_formula_says(measured, float64, dim=16):
     """At rest on S1, all the multipliers of one step, for steps short and long."""
-    term, S1 = blueprint.downhill(dim), Moments()
-    rest, held = blueprint.at_rest(term, dim), Flow([term], S1)
+    term, S1 = examples.downhill_sieve(dim), Moments()
+    rest, held = examples.find_rest(term, dim), Flow([term], S1)
     rates, a = stability.rates(lambda u: held.velocity(u, 0.0), rest), stability.outward(term, rest).item()
     held.horizon = h = 0.15
     found = stability.rates(lambda u: held(u, 1, save="final").final, rest).real.sort().values
@@ -52,7 +59,7 @@ def test_a_projection_multiplies_by_what_the_formula_says(measured, float64, dim
     near = S1.project(rest + 1e-3 * torch.randn_like(rest))
     for way, tangent, out in (("tangent", True, 0.0), ("projected", False, a)):
         flow = held.by("lie", tangent=tangent)
-        stays = lambda h, flow=flow: blueprint.rests(flow, near, rest, h)
+        stays = lambda h, flow=flow: rests(flow, near, lambda u: rest, h)
         ratio = stability.breaking_step(stays, 0.05, 5.0) / stability.critical_step(rates, out)
         measured.near(f"downhill sieve on S1, {way}: breaking step over the predicted one", ratio, 1.0, within=0.04)
 
@@ -60,8 +67,9 @@ def test_a_projection_multiplies_by_what_the_formula_says(measured, float64, dim
 @pytest.mark.claim("C10.2")
 @torch.no_grad()
 def test_attention_gathers_in_steps_of_any_length_when_projected(measured, float64):
-    echo, near = blueprint.echo()
-    stays = lambda h, tangent: blueprint.rests(echo.by("lie", tangent=tangent), near, None, h)
+    echo, near = examples.echo()
+    middle = lambda u: u.mean(-2, keepdim=True)
+    stays = lambda h, tangent: rests(echo.by("lie", tangent=tangent), near, middle, h)
     step = stability.breaking_step(lambda h: stays(h, True), 0.1, 100.0)
     measured.near("echo, tangent: breaking step", step, 2.0, within=0.05)
     flow = echo.by("lie")
@@ -105,7 +113,7 @@ def test_gradient_descent_beyond_the_critical_rate_is_not_lost(measured):
     loss, weights = lambda: model.loss(texts[:, :-1], texts[:, 1:]), list(model.parameters())
     before = [p.detach().clone() for p in weights]
     critical = 2 / stability.sharpness(loss, weights)
-    below, above = (blueprint.descend(loss, weights, k * critical) for k in (0.7, 2.0))
+    below, above = (descent.descend(loss, weights, k * critical) for k in (0.7, 2.0))
     assert all(torch.equal(p, q) for p, q in zip(weights, before)) and below[0] == above[0]
     rises = [later - one for one, later in zip(below, below[1:])]
     measured.at_most("0.7 critical rates: largest rise of the loss in a step", max(rises), 0.0)
@@ -117,7 +125,7 @@ def test_gradient_descent_beyond_the_critical_rate_is_not_lost(measured):
 def test_width_enters_as_the_scale_of_the_numbers_says(measured, float64):
     widths = [32, 64, 128, 256, 512]
     for law, spread, p in (("fixed", lambda d: 0.1, 1), ("1/√d", lambda d: d**-0.5, 0), ("1/d", lambda d: 1 / d, -1)):
-        rows = [blueprint.at_width(d, spread(d)) for d in widths]
+        rows = [scaling.sizes_at_width(d, spread(d)) for d in widths]
         velocity, step = (-order([row[key] for row in rows], widths) for key in ("velocity", "step"))
         measured.near(f"spread {law}: power of d in the velocity", velocity, p, within=0.1)
         measured.near(f"spread {law}: power of d in the critical step", step, -p, within=0.1)
@@ -143,7 +151,7 @@ def test_when_tokens_gather(measured, elastic, float64):
 
 @pytest.mark.claim("C10.7")
 def test_a_higher_order_did_not_lower_the_loss(measured, capsys):
-    best = blueprint.stored_schemes()
+    best = blueprint.report_schemes()
     assert "flowlib compare schemes" in capsys.readouterr().out
     mean = {name: sum(losses) / len(losses) for name, losses in best.items()}
     behind = mean["tangent Strang"] - mean["post-norm"]
@@ -157,9 +165,9 @@ def test_a_higher_order_did_not_lower_the_loss(measured, capsys):
 def test_a_difference_of_paths_beats_its_substeps(measured, float64):
     torch.manual_seed(5)
     u0, steps = project_moments(torch.randn(5, 8)), [16, 32, 64]
-    exact = evaluations.solution(blueprint.smooth(), u0, 1e-5)
+    exact = evaluations.solution(examples.smooth_flow(), u0, 1e-5)
     for name, scheme, expected in (("Lie", "lie", 1), ("Strang", "strang", 1), ("extrapolated Lie", EXTRAPOLATED, 2)):
-        errors = errors_against(exact, lambda n, s=scheme: blueprint.smooth(s)(u0, n, save="final").final, steps)
+        errors = errors_against(exact, lambda n, s=scheme: examples.smooth_flow(s)(u0, n, save="final").final, steps)
         measured.near(f"{name}, Euler, projected: order", order(errors, steps), expected, within=0.06)
 
 
@@ -175,8 +183,8 @@ def test_it_needs_less_than_a_quarter_of_lies_work(measured, elastic, solved):
 
 @torch.no_grad()
 def test_the_pictures_of_the_explorers_hold_what_they_say(float64):
-    term, S1 = blueprint.downhill(16), Moments()
-    rest = blueprint.at_rest(term, 16)
+    term, S1 = examples.downhill_sieve(16), Moments()
+    rest = examples.find_rest(term, 16)
     for what, way, ratio, dies in (
         ("echo", "tangent", 0.9, True),
         ("echo", "tangent", 1.1, False),

@@ -1,10 +1,10 @@
 """The commands of the course where there is no course, or not all of its packages: one sentence on how to get it."""
 
-import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,8 +34,8 @@ def wheel(tmp_path, monkeypatch):
 
     def note(text: str | None) -> None:
         """What pip wrote down of where flowlib came from."""
-        read = lambda self, name: text if name == "direct_url.json" else None
-        monkeypatch.setattr(importlib.metadata.PathDistribution, "read_text", read)
+        installed = SimpleNamespace(read_text=lambda name: text if name == "direct_url.json" else None)
+        monkeypatch.setattr(course, "distribution", lambda name: installed)
 
     return note
 

@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
 from flowlib.models import FlowLM, shipped
 from flowlib.training import TrainConfig, data
+from flowlib.training import ship as shipping
 from flowlib.training.evaluation import full_loss
 from flowlib.training.presets import preset
 from flowlib.training.ship import ship
@@ -24,7 +26,7 @@ def unseen():
     """The validation split that the models were measured on."""
     run = json.loads((shipped("tiny") / "run.json").read_text("utf-8"))
     corpus = data.load_corpus("embedded")
-    if corpus.record()["sha256"] != run["corpus"]["sha256"]:
+    if corpus.describe()["sha256"] != run["corpus"]["sha256"]:
         pytest.skip("another Python version, with other help texts than the model was trained on")
     return corpus.tokens(preset("tiny").model.vocabulary, preset("tiny").model.context)[1]
 
@@ -72,6 +74,21 @@ def test_the_card_says_what_it_costs_to_change_the_depth(unseen):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="'huge' comes with flowlib; known: digits, shapes, tiny, tiny-elastic"):
         shipped("huge")
+
+
+def test_the_commit_of_another_repository_is_not_said_to_be_flowlibs(tmp_path, monkeypatch):
+    """flowlib installed inside of the reader's own repository, in a folder that git ignores there."""
+    here = tmp_path / ".venv" / "flowlib" / "ship.py"
+    here.parent.mkdir(parents=True)
+    here.touch()
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "mine"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(shipping, "__file__", str(here))
+    assert shipping._commit() == "unknown"
+    subprocess.run([*git, "add", "-f", str(here)], check=True)
+    assert shipping._commit().endswith("+")  # it belongs to that repository now, and is not committed yet
 
 
 def test_only_a_finished_run_is_shipped(tmp_path):

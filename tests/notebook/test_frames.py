@@ -8,7 +8,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from flowlib.notebook import figures, setup
-from flowlib.notebook.explore import Explorer, kept, slider
+from flowlib.notebook.explore import Explorer, freeze, slider
 from flowlib.notebook.frames import Frame
 
 ALT = "A line, a mesh with its colour bar and bars in three axes, drawn for a test"
@@ -90,7 +90,7 @@ def test_a_slider_moved_in_another_thread_draws_as_the_cell_did():
 def test_later_cells_do_not_reach_an_explorer():
     cells = {}
     exec("def half(x):\n    return x / by\n\ndef draw(x):\n    return half(x) + shift\n\nby, shift = 2, 1", cells)
-    draw = kept(cells["draw"])
+    draw = freeze(cells["draw"])
     exec("by, shift = None, None\ndef half(x):\n    raise NameError", cells)
     assert draw(6) == 4
-    assert kept("words") == "words"
+    assert freeze("words") == "words"

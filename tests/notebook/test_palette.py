@@ -2,6 +2,8 @@
 
 import itertools
 
+import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from flowlib.notebook import figures, setup
 from flowlib.notebook.figures import palette
-from flowlib.notebook.figures.paths import spread
+from flowlib.notebook.figures.paths import move_apart
 from flowlib.notebook.show import png
 
 # Machado, Oliveira, Fernandes (2009): full dichromacy, on linear RGB
@@ -173,7 +175,7 @@ def test_paths_are_drawn_for_every_token(draw):
 
 
 def test_names_are_moved_apart_but_not_swapped():
-    y = spread(np.array([0.0, 0.001, 0.002, 5.0]), 0.1)
+    y = move_apart(np.array([0.0, 0.001, 0.002, 5.0]), 0.1)
     assert (np.diff(y) >= 0.1 - 1e-9).all() and y[-1] == 5.0
 
 
@@ -193,3 +195,21 @@ def test_names_are_moved_apart_but_not_swapped():
 def test_what_cannot_be_drawn_is_refused(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+@pytest.mark.parametrize("style", ["dark_background", "ggplot", {"text.usetex": True, "axes.facecolor": "black"}])
+def test_setup_makes_a_figure_readable_whatever_the_style_of_the_reader_was(style):
+    """VS Code in a dark theme asks for a dark style in every kernel; with usetex a figure needs LaTeX."""
+    with mpl.rc_context():
+        mpl.style.use(style)
+        setup()
+        fig = figures.curves([0, 1], {"attention": [0, 1], "layer norm": [1, 0]}, xlabel="Δt", ylabel="u", title="t")
+        ax = fig.axes[0]
+        paper = luminance(ax.get_facecolor())
+        for text in (*ax.get_legend().get_texts(), ax.xaxis.label, ax.title):
+            assert (paper + 0.05) / (luminance(text.get_color()) + 0.05) >= 4.5
+        assert png(fig)
+
+
+def luminance(colour):
+    return float(XYZ[1] @ linear(colour))

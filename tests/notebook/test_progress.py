@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import filelock
 import nbformat
+import platformdirs
 import pytest
 
 from flowlib.authoring import execute as executing
 from flowlib.notebook import forget, predict, predict_number, predict_order, progress
-from flowlib.notebook.progress import Answered, _save, note, place, recall, trouble
+from flowlib.notebook.progress import Standing, _save, note, place, recall, trouble
 
 CHOOSE = dict(question="Up?", choices=["yes", "no"], answer="yes", why={"no": "Look again."})
 ORDER = dict(question="Which?", items=["a", "b", "c"], why={("b", "a"): "a is before b."}, because="Yes indeed.")
@@ -28,7 +31,7 @@ def new_kernel():
     from flowlib.notebook import predict as function  # the name in the package is the function, not its module
 
     module, record = sys.modules[function.__module__], sys.modules[note.__module__]
-    for kept in (record._here, record._troubles, module._asked, module._tally):
+    for kept in (record._here, record._troubles, module._questions, module._tally):
         kept.clear()
 
 
@@ -51,7 +54,7 @@ def test_attempts_are_counted_up_to_the_first_right_one(file):
     for right in (False, True, False, True):
         note("Q3.1", right)
     assert kept(file) == {"Q3.1": {"tries": 2, "right": True}}
-    assert recall() == {"Q3.1": Answered(2, True)}
+    assert recall() == {"Q3.1": Standing(2, True)}
 
 
 def test_nothing_is_written_before_something_is_answered(file, shown):
@@ -86,14 +89,14 @@ def test_a_damaged_file_is_kept_aside_and_said(file):
         assert f"progress.damaged-{n}.json" in trouble() and trouble() == ""
         assert file.with_name(f"progress.damaged-{n}.json").read_text() == damage
     note("Q3.1", True)
-    assert recall() == {"Q3.1": Answered(1, True)}
+    assert recall() == {"Q3.1": Standing(1, True)}
 
 
 def test_where_nothing_can_be_written_the_kernel_remembers(tmp_path, monkeypatch):
     (tmp_path / "wall").write_text("a file, where a folder must be")
     monkeypatch.setenv("FLOWLIB_PROGRESS", str(tmp_path / "wall" / "progress.json"))
     note("Q3.1", False)
-    assert note("Q3.1", True) == Answered(2, True) and recall() == {"Q3.1": Answered(2, True)}
+    assert note("Q3.1", True) == Standing(2, True) and recall() == {"Q3.1": Standing(2, True)}
     assert "not kept beyond this session" in trouble() and trouble() == ""
     with pytest.raises(OSError):
         forget()
@@ -123,7 +126,7 @@ def test_forget_wipes_all_or_one_chapter(file):
 def test_off_keeps_it_in_the_kernel_only(monkeypatch, tmp_path):
     monkeypatch.setenv("FLOWLIB_PROGRESS", "off")
     assert place() is None
-    assert note("Q3.1", True) == Answered(1, True) == recall()["Q3.1"]
+    assert note("Q3.1", True) == Standing(1, True) == recall()["Q3.1"]
     forget()
     assert recall() == {} and list(tmp_path.iterdir()) == []
 
@@ -135,6 +138,56 @@ def test_it_is_off_under_pytest_and_so_under_nbval(monkeypatch):
     assert place().parts[-2:] == ("flowlib", "progress.json")
 
 
+def _no_home(*_, **__):
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("told", ["", "~/mine.json"])
+@pytest.mark.parametrize("folder", [_no_home, lambda *_, **__: Path("~/.local/share/flowlib")])
+def test_without_a_home_answers_count_for_this_session_and_no_folder_is_made(folder, told, monkeypatch, tmp_path):
+    """platformdirs 4.14 and pathlib refuse, an older platformdirs leaves the ~ as it is."""
+    monkeypatch.setenv("FLOWLIB_PROGRESS", told)
+    monkeypatch.delenv("PYTEST_VERSION")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platformdirs, "user_data_path", folder)
+    monkeypatch.setattr(Path, "expanduser", _no_home)
+    assert note("Q3.1", False) == Standing(1, False) and note("Q3.1", True) == Standing(2, True) == recall()["Q3.1"]
+    assert "not kept beyond this session" in trouble() and trouble() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_cannot_lock_is_said_and_the_answer_is_met(monkeypatch, shown, file):
+    """filelock before 3.21 raises NotImplementedError there, which is no OSError."""
+
+    def acquire(*_, **__):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    predict(**CHOOSE, id="Q3.1")
+    buttons, answer = shown[1].children
+    buttons.value = "yes"
+    assert "✓ Right." in answer.value and "not kept beyond this session" in answer.value
+    assert recall() == {"Q3.1": Standing(1, True)} and not file.exists()
+    with pytest.raises(OSError, match="cannot lock"):
+        forget()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import flowlib.notebook.progress",
+        "from flowlib.notebook.progress import note",
+        "from flowlib.notebook.predict import progress",
+        "import flowlib.notebook.setup, flowlib.notebook.show, flowlib.notebook.predict",
+    ],
+)
+def test_what_a_chapter_imports_is_the_function_in_any_order(first):
+    """show, setup, predict and progress are names of modules, too."""
+    names = "from flowlib.notebook import predict, progress, setup, show"
+    says = "assert all(type(one).__name__ == 'function' for one in (predict, progress, setup, show))"
+    subprocess.run([sys.executable, "-c", "\n".join([first, names, first, names, says])], check=True)
+
+
 def test_an_execution_neither_reads_nor_writes_it(file, tmp_path):
     note("Q3.1", True)
     before = file.read_bytes()
@@ -143,7 +196,7 @@ def test_an_execution_neither_reads_nor_writes_it(file, tmp_path):
     nbformat.write(made, tmp_path / "one.ipynb")
     executing.execute([tmp_path / "one.ipynb"])
     [output] = executing.read(tmp_path / "one.ipynb").cells[0].outputs
-    assert output.text == "None {'Q3.1': Answered(tries=1, right=False)}\n"
+    assert output.text == "None {'Q3.1': Standing(tries=1, right=False)}\n"
     assert file.read_bytes() == before
 
 
@@ -172,7 +225,7 @@ def test_an_order_is_typed_as_letters(shown, file):
     box, answer = shown[1].children
     box.value = "AB"
     assert "each of the letters ABC once" in answer.value and not file.exists()
-    letters = dict(zip(asked.shown, "ABC"))
+    letters = dict(zip(asked.order_on_page, "ABC"))
     box.value = letters["b"] + letters["a"] + letters["c"]
     assert "a is before b." in answer.value
     box.value = " ".join(letters[item] for item in "abc")

@@ -9,7 +9,7 @@ import pytest
 
 from flowlib.authoring import rules
 from flowlib.authoring.notebooks import is_question, objectives, question_ids, read
-from flowlib.notebook.questions import NumberQuestion, OrderQuestion, Question
+from flowlib.notebook.questions import ChoiceQuestion, NumberQuestion, OrderQuestion
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
 
@@ -45,15 +45,15 @@ def test_an_answer_that_is_no_order_is_refused():
 
 @pytest.mark.parametrize("spelling", ["BACD", "b a c d", "B, A, C, D", " B→A→C→D.", "b<a<c<d", "B-A-C-D"])
 def test_an_order_is_spelled_in_the_letters_on_the_page(spelling):
-    b, a, c, d = (SEASONS.shown[i] for i in (1, 0, 2, 3))
-    assert SEASONS.spelled(spelling) == (b, a, c, d) and SEASONS.reply(spelling) == SEASONS.reply([b, a, c, d])
+    b, a, c, d = (SEASONS.order_on_page[i] for i in (1, 0, 2, 3))
+    assert SEASONS.read_letters(spelling) == (b, a, c, d) and SEASONS.reply(spelling) == SEASONS.reply([b, a, c, d])
 
 
 def test_items_are_shown_in_another_order_and_always_in_the_same():
     for n in range(40):
         asked = OrderQuestion(f"Which, {n}?", ITEMS)
-        assert sorted(asked.shown) == sorted(ITEMS) and asked.shown != ITEMS
-        assert asked.shown == OrderQuestion(f"Which, {n}?", ITEMS).shown
+        assert sorted(asked.order_on_page) == sorted(ITEMS) and asked.order_on_page != ITEMS
+        assert asked.order_on_page == OrderQuestion(f"Which, {n}?", ITEMS).order_on_page
 
 
 def test_the_text_letters_the_items_and_folds_the_answer_away():
@@ -87,8 +87,8 @@ def test_a_number_is_no_item_of_a_list():
 
 
 def test_a_question_without_a_name_is_known_by_its_text():
-    one, other = Question("Up?", ("a", "b"), "a", {"b": "No."}), Question("Down?", ("a", "b"), "a", {"b": "No."})
-    assert one.key == Question("Up?", ("b", "a"), "b", {"a": "No."}).key != other.key
+    one, other = (ChoiceQuestion(text, ("a", "b"), "a", {"b": "No."}) for text in ("Up?", "Down?"))
+    assert one.key == ChoiceQuestion("Up?", ("b", "a"), "b", {"a": "No."}).key != other.key
     assert NumberQuestion("Up?", 1.0, id="Q9.1").key == "Q9.1"
 
 
@@ -98,7 +98,7 @@ def test_a_question_without_a_name_is_known_by_its_text():
 def asked(cell):
     """The question that a cell asks, made without a page."""
     kinds = {
-        "predict": lambda question, choices, **more: Question(question, tuple(choices), **more),
+        "predict": lambda question, choices, **more: ChoiceQuestion(question, tuple(choices), **more),
         "predict_number": NumberQuestion,
         "predict_order": lambda question, items, **more: OrderQuestion(question, tuple(items), **more),
     }
@@ -118,7 +118,7 @@ def test_the_course_asks_in_every_way():
 
 
 def test_the_right_choice_is_given_away_neither_by_its_place_nor_by_its_length():
-    choose = [question for question in COURSE if isinstance(question, Question)]
+    choose = [question for question in COURSE if isinstance(question, ChoiceQuestion)]
     places = Counter(question.choices.index(question.answer) for question in choose)
     for place in (0, 1, 2):
         assert 0.2 <= places[place] / len(choose) <= 0.45, places

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowlib.notebook import choice, figures, predict, predict_number, setup, show, slider, sweep, switch
 from flowlib.notebook.explore import Explorer, ends, explorer
-from flowlib.notebook.questions import NumberQuestion, Question
+from flowlib.notebook.questions import ChoiceQuestion, NumberQuestion
 from flowlib.notebook.show import bundle, png
 
 ALT = "A straight line that rises from one to three over three points, drawn for a test"
@@ -136,7 +136,7 @@ ASKED = dict(
 
 
 def test_a_wrong_choice_meets_its_misconception():
-    asked = Question(**ASKED | {"choices": tuple(ASKED["choices"])})
+    asked = ChoiceQuestion(**ASKED | {"choices": tuple(ASKED["choices"])})
     assert asked.reply("it halves").sentence == "That is order 1." and not asked.reply("it halves").right
     assert asked.reply("a quarter").right
 

@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from flowlib.pages.bibliography import bibliography, references
-from flowlib.pages.book import bodies, front, prose, with_pictures, with_whole_numbers
-from flowlib.pages.crosslinks import led, of_one_page, repository
+from flowlib.authoring.notebooks import read
+from flowlib.authoring.symbols import formulas
+from flowlib.pages.book import build
+from flowlib.pages.library import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "build" / "browser"
@@ -29,121 +30,139 @@ SHORTER = """() => {
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
-    """page -> its HTML, and the folder."""
-    from flowlib.pages.book import build
-
+    """page, named from the folder -> its HTML; and the folder."""
     folder = tmp_path_factory.mktemp("made") / "book"
-    return {path.name: path.read_text("utf-8") for path in build(ROOT, folder)}, folder
+    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in build(ROOT, folder)}, folder
+
+
+THIRD = "chapters/03_attention_is_an_integral.html"
 
 
 def test_everything_is_in_it(book):
     pages, _ = book
-    chapters = {f"{path.stem}.html" for path in (ROOT / "chapters").glob("*.ipynb")}
-    assert chapters | {"index.html", "notation.html", "claims.html", "bibliography.html", "search.html"} <= set(pages)
+    chapters = {
+        f"chapters/{path.stem}.html" for path in (ROOT / "chapters").iterdir() if path.suffix in (".ipynb", ".md")
+    }
+    others = {"index.html", "search.html", "chapters/bibliography.html", "exercises/README.html", "library/index.html"}
+    assert chapters | others <= set(pages)
     given = list((ROOT / "exercises" / "release").glob("*/*.ipynb"))
-    assert len([name for name in pages if name.startswith("assignment_")]) == len(given)
-    middle = pages["04_layer_norm_is_a_projection.html"]
+    assert len([name for name in pages if name.startswith("exercises/release/")]) == len(given)
+    middle = pages["chapters/04_layer_norm_is_a_projection.html"]
     assert 'class="next-page" href="05_feedforward_is_local.html"' in middle
     assert 'class="prev-page" href="03_attention_is_an_integral.html"' in middle
-    assert '<a href="02_fields_and_integrals.html">Chapter 02</a>' in pages["03_attention_is_an_integral.html"]
-    assert '<a href="assignment_03_another_kernel.html">' in pages["03_attention_is_an_integral.html"]
+
+
+def links(html: str) -> list[tuple[str, str]]:
+    """(where to, its words), of the article."""
+    article = html.split("<article", 1)[1].split("</article>", 1)[0]
+    found = re.findall(r'<a\b[^>]*\bhref="([^"]*)"[^>]*>(.*?)</a>', article, re.DOTALL)
+    return [(unescape(link), unescape(re.sub("<[^>]+>", "", words))) for link, words in found]
+
+
+def test_links_of_a_notebook_lead_to_pages(book):
+    found = links(book[0][THIRD])
+    assert ("02_fields_and_integrals.html", "Chapter 02") in found
+    assignment = "../exercises/release/03_another_kernel/03_another_kernel.html"
+    assert assignment in dict(found)
+    assert not [link for link, _ in found if ".ipynb" in link or link.endswith(".md")]
 
 
 def test_every_link_leads_somewhere(book):
     pages, folder = book
-    places = {name: set(re.findall(r'\bid="([^"]*)"', html)) for name, html in pages.items()}
+    places = {(folder / name).resolve(): set(re.findall(r'\bid="([^"]*)"', html)) for name, html in pages.items()}
     for name, html in pages.items():
+        page = (folder / name).resolve()
         for link in re.findall(r'<a\b[^>]*\bhref="([^"]*)"', html):
             path, _, place = unescape(link).partition("#")  # a browser looks for the place as it is written, first
             if re.match(r"[a-z]+:", path):
                 assert path.startswith("https://"), (name, link)
                 continue
-            assert not path or (folder / path).is_file(), (name, link)
-            there = {unescape(one) for one in places[path or name]} | {""}
+            target = (page.parent / path).resolve() if path else page
+            assert target.is_file(), (name, link)
+            there = {unescape(one) for one in places[target]} | {""}
             assert place in there or unquote(place) in there, (name, link)
 
 
 def test_formulas_figures_and_questions_are_in_the_pages(book):
     pages, _ = book
-    html = pages["03_attention_is_an_integral.html"]
+    html = pages[THIRD]
     assert html.count("<math") > 100 and "$$" not in html and "MathJax" not in html
-    pictures = re.findall(r"<img\b[^>]*>", html)
-    assert len(pictures) > 3 and all(len(re.search(r'alt="([^"]*)"', one)[1]) >= 40 for one in pictures)
-    assert "Show the answer" in html
+    images = re.findall(r"<img\b[^>]*>", html)
+    assert len(images) > 3 and all(len(re.search(r'alt="([^"]*)"', one)[1]) >= 40 for one in images)
+    assert html.count("<details>") > 3 and "Show the answer" in html
 
 
-# ------------------------------------------------------------------------------------------------ the parts
+@pytest.mark.parametrize("path", sorted((ROOT / "chapters").glob("*.ipynb")), ids=lambda path: path.stem[:2])
+def test_nothing_of_a_chapter_is_lost(book, path):
+    """As many formulas and pictures as the notebook has, and no TeX between them; folded code is not shown."""
+    notebook, html = read(path), book[0][f"chapters/{path.stem}.html"].split("<article", 1)[1].split("</article>")[0]
+    outputs = [output["data"] for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    texts += [data["text/markdown"] for data in outputs if "text/markdown" in data and "text/html" not in data]
+    assert html.count("<math") == sum(len(list(formulas(text))) for text in texts)
+    assert html.count("<img") == len([data for data in outputs if "image/png" in data])
+    folded = [cell for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert folded and html.count('class="cell_input ') == len(code) - len(folded)
+    text = re.sub(r"<annotation.*?</annotation>|<pre.*?</pre>|<code.*?</code>|<[^>]*>", "", html, flags=re.DOTALL)
+    assert not [mark for mark in ("$", r"\(", r"\[", r"\begin", r"\frac") if mark in text]
 
 
-def cited(text: str) -> list[str]:
-    return list(references(prose(f"## References\n\n{text}\n")))
+def test_no_page_asks_for_anything_elsewhere(book):
+    for name, html in book[0].items():
+        asked = re.findall(r'<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)="([^"]*)"', html)
+        assert not [link for link in asked if re.match(r"(https?:)?//", link)], name
 
 
-def test_works_are_taken_out_of_the_references():
-    assert cited("- A, *T: more*, arXiv:2010.12345: why; and more.") == ["A, *T: more*, arXiv:2010.12345"]
-    assert cited("- A, *T*, 1999; and the answer, B, *U*, 2000: why.") == ["A, *T*, 1999", "B, *U*, 2000"]
-    assert cited("- A, B, *T*, 1999, and *U*, 2000: why.") == ["A, B, *T*, 1999", "A, B, *U*, 2000"]
+# ------------------------------------------------------------------------------------------------ the library
 
 
-def test_a_work_stands_once_with_all_that_cite_it():
-    first = prose("## References\n\n- Zed, *T*, arXiv:2010.12345: why.\n- Abe, *U*, 1999.\n\n## After\n\n- no, 1999\n")
-    second = prose("## References\n\n- Zed et al., *T*, arXiv:2010.12345: another reason.\n")
-    page = bibliography({"01_a.ipynb": first, "02_b.ipynb": second})
-    assert "The 2 works" in page and page.index("Abe") < page.index("Zed")
-    assert "(https://arxiv.org/abs/2010.12345). Chapters [01](01_a.ipynb), [02](02_b.ipynb)." in page
+def test_the_library_is_in_it(book):
+    """Shapes stand in the signature, words and formulas in their own form; whole modules are not left out."""
+    pages, _ = book
+    html = pages["library/flowlib.operators.attention.html"]
+    signature = re.search(r'<dt class="sig[^>]*id="flowlib.operators.attention.attend">(.*?)</dt>', html, re.DOTALL)[1]
+    words = unescape(re.sub("<[^>]+>", "", signature))
+    assert "q: Float[Tensor, '... query d']" in words and "Float[Tensor, '... query value']" in words
+    entry = html[html.index('id="flowlib.operators.attention.attend"') :].split("</dl>\n</dd></dl>")[0]
+    for label in ("Error", "Raises", "Source"):
+        assert re.search(rf"<dt[^>]*>{label}", entry)
+    assert "https://arxiv.org/abs/2510.03989" in entry
+    assert "<pre>" in html and "γ(x, x̃) V(x̃) dx̃" in html
+    rooms = [room for room in ROOMS if (ROOT / "flowlib" / room).is_dir()]
+    modules = [
+        path.relative_to(ROOT).with_suffix("")
+        for room in rooms
+        for path in (ROOT / "flowlib" / room).rglob("[a-z]*.py")
+    ]
+    assert len(modules) > 30
+    assert not [module for module in modules if f"library/{'.'.join(module.parts)}.html" not in pages]
 
 
-@pytest.mark.parametrize(
-    ("link", "address", "becomes"),
-    [
-        ("b.ipynb#x", "", '<a href="b.html#x">w</a>'),
-        ("../tests/t.py", "", "w"),
-        ("../tests/t.py", "https://g/", '<a href="https://g/tests/t.py">w</a>'),
-        ("../../outside", "https://g/", "w"),
-        ("https://a.b", "", '<a href="https://a.b">w</a>'),
-        ("#here", "", '<a href="#here">w</a>'),
-    ],
-)
-def test_links_are_led_on(link, address, becomes):
-    assert led(f'<a href="{link}">w</a>', "chapters/a.ipynb", {"chapters/b.ipynb": "b.html"}, address) == becomes
+def test_each_chapter_leads_to_its_code(book):
+    pages, _ = book
+    for path in (ROOT / "chapters").glob("*.ipynb"):
+        assert "The code of this chapter's equation" in pages[f"chapters/{path.stem}.html"], path
+    assert ("../library/flowlib.operators.attention.html", "flowlib.operators.attention") in [
+        (link.partition("#")[0], words) for link, words in links(pages[THIRD])
+    ]
 
 
-def test_one_page_links_to_the_pages_beside_it():
-    path = ROOT / "chapters" / "00_the_river.ipynb"
-    html = of_one_page('<a href="01_from_steps_to_flow.ipynb#References">w</a>', path)
-    assert html == '<a href="01_from_steps_to_flow.html#References">w</a>'
-    assert of_one_page('<a href="x.ipynb">w</a>', None) == '<a href="x.html">w</a>'
+def test_names_in_running_text_lead_to_the_library(book):
+    pages, _ = book
+    assert ("../library/flowlib.operators.attention.html#flowlib.operators.attention.attend", "attend") in links(
+        pages[THIRD]
+    )
+    notation = dict(reversed([(words, link) for link, words in links(pages["chapters/notation.html"])]))
+    assert notation["Grid.integrate"] == "../library/flowlib.fields.html#flowlib.fields.Grid.integrate"
+    assert notation["Flow.horizon"] == "../library/flowlib.flow.equation.html#flowlib.flow.equation.Flow"
+    assert "digits" not in dict((words, link) for link, words in links(pages["chapters/claims.html"]))  # a model
 
 
-def test_the_address_is_the_stamped_one(tmp_path):
-    assert repository(tmp_path) == ""
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "links.json").write_text('{"repository": "o/n", "ref": "main"}', "utf-8")
-    assert repository(tmp_path) == "https://github.com/o/n/blob/main/"
-
-
-def test_the_front_page_has_the_readmes_words():
-    words = front((ROOT / "README.md").read_text("utf-8"))
-    assert words.startswith("# ") and "## Chapters" in words and "## Map of the repository" not in words
-
-
-def test_a_number_is_not_broken():
-    table = "<tr><td>a word</td><td>\u2264 1.5e-06</td></tr>"
-    assert with_whole_numbers(table) == '<tr><td>a word</td><td class="number">\u2264 1.5e-06</td></tr>'
-
-
-def test_a_picture_of_the_repository_is_in_the_page(tmp_path):
-    (tmp_path / "river.png").write_bytes(b"PNG")
-    assert with_pictures('<img alt="a" src="river.png">', tmp_path) == '<img alt="a" src="data:image/png;base64,UE5H">'
-    with pytest.raises(FileNotFoundError, match="gone"):
-        with_pictures('<img src="gone.png">', tmp_path)
-
-
-def test_a_formula_that_is_none_is_named_with_its_file(tmp_path):
-    (tmp_path / "chapters").mkdir()
-    (tmp_path / "README.md").write_text("# T\n\n$\\nosuch$\n", "utf-8")
-    with pytest.raises(ValueError, match=r"README\.md: .*nosuch"):
-        bodies(tmp_path)
+def test_the_search_knows_the_text(book):
+    index = (book[1] / "searchindex.js").read_text("utf-8")
+    for word in ("quadratur", "flowlib.operators.attention", "volterra"):
+        assert word in index
 
 
 # ------------------------------------------------------------------------------------------------ in a browser
@@ -163,7 +182,7 @@ def browser():
         browser.close()
 
 
-def opened(browser, asked: list, **options):
+def open_tab(browser, asked: list, **options):
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, **options)
     context.on("request", lambda request: asked.append(request.url))
     return context.new_page()
@@ -174,7 +193,7 @@ def opened(browser, asked: list, **options):
 def test_no_page_asks_anything_of_anyone(book, browser, scripts):
     pages, folder = book
     asked: list[str] = []
-    tab = opened(browser, asked, java_script_enabled=scripts, color_scheme="dark" if scripts else "light")
+    tab = open_tab(browser, asked, java_script_enabled=scripts, color_scheme="dark" if scripts else "light")
     for name, html in pages.items():
         tab.goto((folder / name).as_uri())
         if scripts:
@@ -190,7 +209,7 @@ def test_no_page_asks_anything_of_anyone(book, browser, scripts):
             tab.set_viewport_size({"width": width, "height": 1000})
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
     SHOTS.mkdir(parents=True, exist_ok=True)
-    tab.goto((folder / "04_layer_norm_is_a_projection.html").as_uri())
+    tab.goto((folder / "chapters/04_layer_norm_is_a_projection.html").as_uri())
     tab.screenshot(path=SHOTS / f"book_{'dark' if scripts else 'light'}.png")
     assert len(asked) > len(pages)
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
@@ -214,7 +233,7 @@ def serious(tab, contrast: bool) -> list:
 def test_axe_finds_nothing_serious(book, browser):
     """Every page, with every rule but that of contrast: the colours are those of one style sheet."""
     pages, folder = book
-    tab, found = opened(browser, []), {}
+    tab, found = open_tab(browser, []), {}
     for name in pages:
         tab.goto((folder / name).as_uri())
         found[name] = serious(tab, contrast=False)
@@ -223,9 +242,11 @@ def test_axe_finds_nothing_serious(book, browser):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index.html", "02_fields_and_integrals.html"])
+@pytest.mark.parametrize(
+    "name", ["index.html", "chapters/02_fields_and_integrals.html", "library/flowlib.operators.attention.html"]
+)
 def test_colours_have_contrast(book, browser, name, scheme):
-    tab = opened(browser, [], color_scheme=scheme)
+    tab = open_tab(browser, [], color_scheme=scheme)
     tab.goto((book[1] / name).as_uri())
     assert serious(tab, contrast=True) == []
 
@@ -233,7 +254,7 @@ def test_colours_have_contrast(book, browser, name, scheme):
 @pytest.mark.browser
 def test_axe_would_find_something(book, browser):
     """A picture without words, and grey on grey: so the silence above means something."""
-    tab = opened(browser, [])
+    tab = open_tab(browser, [])
     tab.goto((book[1] / "search.html").as_uri())
     spoiled = '<img src="data:,"><p style="color: #777; background: #888">words</p>'
     tab.evaluate("html => document.querySelector('article').insertAdjacentHTML('beforeend', html)", spoiled)

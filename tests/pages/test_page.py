@@ -17,8 +17,9 @@ from nbconvert.exporters import ExporterDisabledError, get_export_names, get_exp
 
 from flowlib.authoring.notebooks import is_question, read
 from flowlib.authoring.symbols import formulas
-from flowlib.pages.font import ITALIC, font, form, letters, plain
-from flowlib.pages.page import PageExporter, converter, markdown, mathml, page, style
+from flowlib.pages.font import ITALIC, font, form, letters, plain_letter
+from flowlib.pages.mathml import converter, mathml
+from flowlib.pages.page import PageExporter, markdown, page, style
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -63,7 +64,7 @@ class Reader(HTMLParser):
 
 
 @cache
-def exported(path: Path) -> tuple[str, Reader]:
+def export_page(path: Path) -> tuple[str, Reader]:
     html = page(path)
     return html, Reader(html)
 
@@ -72,7 +73,7 @@ def outputs(notebook) -> list:
     return [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
 
 
-def written(notebook) -> list[str]:
+def find_formulas(notebook) -> list[str]:
     """The formulas of prose and of Markdown outputs, in order, by a count of our own."""
     texts = []
     for cell in notebook.cells:
@@ -85,12 +86,12 @@ def written(notebook) -> list[str]:
 
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem[:2])
 def chapter(request):
-    return read(request.param), *exported(request.param)
+    return read(request.param), *export_page(request.param)
 
 
 def test_every_formula_is_mathml_and_keeps_its_tex(chapter):
     notebook, _, found = chapter
-    expected = written(notebook)
+    expected = find_formulas(notebook)
     assert len(expected) > 10
     assert len(found.all("math")) == len(expected)
     assert [tex.strip() for tex in found.tex] == expected
@@ -134,14 +135,14 @@ def test_folded_questions_stay_folded(chapter):
     assert len(found.all("details")) >= len([cell for cell in folded if is_question(cell)])
 
 
-def embedded(html: str) -> TTFont:
+def read_font(html: str) -> TTFont:
     (code,) = re.findall(r'"data:font/woff;base64,([^"]+)"', html)
     return TTFont(BytesIO(b64decode(code)))
 
 
 def test_the_font_has_every_letter(chapter):
     _, html, found = chapter
-    has = embedded(html).getBestCmap()
+    has = read_font(html).getBestCmap()
     shown = {letter for letter in found.letters if not letter.isspace()} - set(DRAWN_BY_CSS + UNSEEN)
     shown |= {ITALIC[letter] for letter in shown & ITALIC.keys()} | {"√"}
     assert not {letter for letter in shown if ord(letter) not in has}
@@ -162,7 +163,7 @@ def test_no_font_is_kept_here():
 
 def test_letters_and_their_forms():
     assert [form(letter) for letter in "𝑥𝐱𝜽𝖳x𝓍𝕏"] == ["ITALIC", "BOLD", "BOLD ITALIC", "SANS-SERIF", "", "", ""]
-    assert [plain(letter) for letter in "𝑥𝟏𝖳𝛾"] == ["x", "1", "T", "γ"]
+    assert [plain_letter(letter) for letter in "𝑥𝟏𝖳𝛾"] == ["x", "1", "T", "γ"]
     assert [ITALIC[letter] for letter in "xhφϕ∂"] == ["𝑥", "ℎ", "𝜑", "𝜙", "𝜕"]
     html = "<p>q</p>" + mathml(r"\gamma<1") + "<style>z</style>"
     assert letters(html) == set("γ𝛾<1√")
@@ -279,7 +280,7 @@ def browser():
 @pytest.mark.browser
 def test_a_browser_without_scripts_draws_it(browser, tmp_path):
     path = next(path for path in CHAPTERS if path.stem.startswith("04"))
-    html, found = exported(path)
+    html, found = export_page(path)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1100, "height": 900})
     asked = []

@@ -12,7 +12,8 @@ from flowlib.models import FlowConfig, FlowLM
 from flowlib.studies import compare as comparing
 from flowlib.training import TrainConfig, preset, train
 from flowlib.training.checkpoints import find_model
-from flowlib.training.elastic import coarse_to_fine, draw_steps, refine
+from flowlib.training.elastic import coarse_to_fine, refine
+from flowlib.training.schedule import draw_steps
 from flowlib.training.tasks import Text
 
 MODEL = FlowConfig(context=8, width=8, heads=2, layers=4, depth="elastic")

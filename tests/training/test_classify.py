@@ -73,9 +73,9 @@ def test_no_picture_is_in_two_splits():
 
 def test_a_picture_moved_by_nothing_is_itself():
     found = torch.rand(3, 1, 8, 8)
-    still = pictures.moved(found, torch.Generator().manual_seed(0), turn=0, stretch=0, shift=0)
+    still = pictures.warp(found, torch.Generator().manual_seed(0), turn=0, stretch=0, shift=0)
     assert torch.allclose(still, found, atol=1e-5)
-    assert not torch.allclose(pictures.moved(found, torch.Generator().manual_seed(0)), found, atol=0.05)
+    assert not torch.allclose(pictures.warp(found, torch.Generator().manual_seed(0)), found, atol=0.05)
 
 
 def test_without_scikit_learn_it_is_said_what_to_install(monkeypatch):

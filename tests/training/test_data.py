@@ -20,7 +20,7 @@ def test_the_embedded_corpus_is_every_help_topic_in_order_and_its_record_tells_w
     raw = expected.encode("utf-8")
     assert corpus.text == expected
     assert len(raw) > 200_000
-    assert corpus.record() == {
+    assert corpus.describe() == {
         "name": "embedded",
         "bytes": len(raw),
         "characters": len(expected),
@@ -128,6 +128,27 @@ def test_the_quick_loss_repeats_itself_and_is_near_the_full_one(model):
     assert quick == pytest.approx(full_loss(model, tokens, context=8), rel=0.02)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_text_with_the_mark_of_another_encoding_is_named_by_it(tmp_path, encoding):
+    file = tmp_path / "play.txt"
+    file.write_bytes("To be, or not to be".encode(encoding))
+    with pytest.raises(ValueError, match=f"its first bytes say {encoding}; .*iconv -f {encoding} -t utf-8 play.txt"):
+        load_corpus(file)
+
+
+def test_a_text_with_zero_bytes_is_no_text(tmp_path):
+    file = tmp_path / "play.txt"
+    file.write_bytes("To be, or not to be".encode("utf-16le"))
+    with pytest.raises(ValueError, match="zero bytes, the first at offset 1: .*iconv -f utf-16le"):
+        load_corpus(file)
+
+
+def test_the_mark_of_utf8_is_no_letter(tmp_path):
+    file = tmp_path / "play.txt"
+    file.write_bytes("To be".encode("utf-8-sig"))
+    assert load_corpus(file).text == "To be"
+
+
 @pytest.fixture
 def small_shakespeare(monkeypatch, tmp_path):
     """A stand-in of a few bytes, whose checksum is the one looked for, and an empty cache."""
@@ -178,7 +199,7 @@ def server(tmp_path):
         running.shutdown()
 
 
-def test_shakespeare_is_fetched_once_and_its_checksum_holds(small_shakespeare, server, monkeypatch):
+def test_shakespeare_is_fetched_once_and_its_checksum_holds(small_shakespeare, server, monkeypatch, tmp_path):
     folder, url = server
     monkeypatch.setattr(data, "SHAKESPEARE_URL", url)
     (folder / "input.txt").write_bytes(b"something else")
@@ -186,5 +207,6 @@ def test_shakespeare_is_fetched_once_and_its_checksum_holds(small_shakespeare, s
         load_corpus("shakespeare")
     (folder / "input.txt").write_bytes(small_shakespeare)
     assert load_corpus("shakespeare").text == small_shakespeare.decode()
+    assert data.shakespeare_file() == tmp_path / "cache" / "flowlib" / data.SHAKESPEARE_FILE
     (folder / "input.txt").unlink()
     assert load_corpus("shakespeare").text == small_shakespeare.decode()  # from the cache

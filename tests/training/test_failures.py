@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,30 @@ def test_a_folder_that_cannot_be_written(config, tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match="cannot be written .*no checkpoint lies in"):
         train(config, tmp_path / "file" / "mine", progress=False)
     assert (tmp_path / "file").is_file() and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_put_a_folder_on_disk_is_trained_on(config, tmp_path, monkeypatch, code):
+    """SMB, VirtualBox, FUSE: the names are on the disk when the system thinks fit."""
+    original = os.fsync
+
+    def fsync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        return original(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    train(config, tmp_path / "run", progress=False)
+    must_be_whole(tmp_path / "run", config.steps)
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.EIO, os.strerror(errno.EIO))))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):  # a broken disk is not survived in silence
+        train(config, tmp_path / "other", progress=False)
+
+
+def test_a_run_folder_that_is_deleted_under_the_run_is_said(config, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(FileNotFoundError, match="run/metrics.jsonl was deleted or moved .*leave .*run in its place"):
+        train(config, run, progress=False, watch=lambda line: line["step"] == 2 and shutil.rmtree(run))
 
 
 @pytest.mark.parametrize(

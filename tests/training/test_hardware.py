@@ -313,7 +313,7 @@ def update(model, optimizer, step, part):
     optimizer.zero_grad()
 
 def distance(model, other):
-    ours, theirs = (checkpoints.gathered(m.state_dict()) for m in (model, other))
+    ours, theirs = (checkpoints.gather_all(m.state_dict()) for m in (model, other))
     return max((ours[name] - theirs[name]).abs().max().item() for name in ours)
 
 half, optimizer = build(True)

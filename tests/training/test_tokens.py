@@ -1,5 +1,6 @@
 """Folders of tokens: written once, mapped, and trained on as the text itself is; GPT-2's tokens without a network."""
 
+import contextlib
 import dataclasses
 import sys
 import types
@@ -33,10 +34,39 @@ def test_a_folder_holds_the_tokens_of_the_text(tmp_path, kind):
             assert torch.equal(a, c) and torch.equal(b, d) and a.dtype == torch.int64
         for a, b in zip(batch(ours, 3, size=5, context=8, seed=1), batch(theirs, 3, size=5, context=8, seed=1)):
             assert torch.equal(a, b)
-    record = folder.record()
+    record = folder.describe()
     assert record["train.bin"] + record["val.bin"] == len(vocabulary.encode(TEXT))
     (tmp_path / "tokens" / "val.bin").write_bytes(b"\0\0" * record["val.bin"])
-    assert folder.record()["sha256"] != record["sha256"]
+    assert folder.describe()["sha256"] != record["sha256"]
+
+
+@pytest.mark.parametrize("new", [TEXT.replace("river", "ocean"), TEXT[::-1]], ids=["other letters", "the same"])
+def test_a_folder_killed_while_it_is_written_over_an_older_one_is_the_old_the_new_or_refused(
+    tmp_path, monkeypatch, die_at, new
+):
+    write_tokens(new, tmp_path / "whole", "characters")
+    with monkeypatch.context() as patch:
+        operations = die_at(patch, 10**9)
+        write_tokens(new, tmp_path / "counted", "characters")
+    found = []
+    for moment in range(len(operations) + 1):
+        folder = write_tokens(TEXT, tmp_path / f"killed-{moment}", "characters")
+        before = load_corpus(folder).describe()
+        with monkeypatch.context() as patch, contextlib.suppress(die_at.Killed):
+            die_at(patch, moment)
+            write_tokens(new, folder, "characters")
+        try:
+            load_corpus(folder).tokens(load_corpus(folder).vocabulary("characters"), 8)
+        except ValueError as error:
+            assert "make the folder again: flowlib tokenize" in str(error)
+            found.append("refused")
+        else:
+            sha256 = load_corpus(folder).describe()["sha256"]
+            known = {before["sha256"]: "old", load_corpus(tmp_path / "whole").describe()["sha256"]: "new"}
+            found.append(known[sha256])
+        write_tokens(new, folder, "characters")  # as the message says
+        load_corpus(folder).tokens(load_corpus(folder).vocabulary("characters"), 8)
+    assert list(dict.fromkeys(found)) == ["old", "refused", "new"]
 
 
 def test_training_on_a_folder_is_training_on_its_text(tmp_path):
@@ -146,18 +176,18 @@ def test_batches_come_in_order_each_sent_before_it_is_asked_for(monkeypatch):
             yield [(torch.full((1, 1), number), torch.full((1, 1), number))]
 
     seen = []
-    for parts in data.ahead(draws(), torch.device("cpu")):
+    for parts in data.send_ahead(draws(), torch.device("cpu")):
         seen.append(parts[0][0].item())
         assert drawn[-1] == min(3, seen[-1] + 1)
     assert seen == [0, 1, 2, 3]
-    assert list(data.ahead(iter([]), torch.device("cpu"))) == []
+    assert list(data.send_ahead(iter([]), torch.device("cpu"))) == []
 
 
 def test_the_shares_of_all_processes_are_the_batch():
     tokens = torch.arange(1000)
     train_tokens, _ = split(tokens, 8)
     whole = batch(train_tokens, 0, size=12, context=8, seed=0)
-    shares = [data.shares(whole, process, 3, at_once=2) for process in range(3)]
+    shares = [data.take_share(whole, process, 3, at_once=2) for process in range(3)]
     assert all(len(share) == 2 and share[0][0].shape == (2, 8) for share in shares)
     together = torch.cat([inputs for share in shares for inputs, _ in share])
     assert sorted(together[:, 0].tolist()) == sorted(whole[0][:, 0].tolist())

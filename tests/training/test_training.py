@@ -239,6 +239,22 @@ def test_it_trains_outside_the_main_thread(config, tmp_path, die_at):
     assert results[0].validation_losses[-1][0] == config.steps
 
 
+def test_a_text_may_move_and_another_text_may_not_take_its_place(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = replace(config, corpus="text.txt")
+    train(config, "run", progress=False, until=1)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "text.txt").rename("texts/river.txt")
+    moved = replace(config, corpus=str(tmp_path / "texts" / "river.txt"))
+    train(moved, "run", resume=True, progress=False, until=2)
+    Path("other.txt").write_text("another text, as long as is needed; " * 20)
+    with pytest.raises(ValueError, match="corpus.name was .*river.txt', now 'other.txt'; .*corpus.sha256 was"):
+        train(replace(config, corpus="other.txt"), "run", resume=True, progress=False)
+    train(moved, "run", resume=True, progress=False)
+    train(moved, "whole", progress=False)
+    assert_same(Path("whole"), Path("run"))
+
+
 # Killed
 
 
@@ -343,14 +359,15 @@ def test_a_real_process_killed_again_and_again_ends_in_equal_bits(long, tmp_path
     assert_same(tmp_path / "whole", run)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to another process")
-def test_ctrl_c_saves_and_says_how_to_resume(long, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to another process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_saves_and_says_how_to_resume(long, tmp_path, number):
     run = tmp_path / "run"
     process = subprocess.Popen(
         command(long, run), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     wait_until(lambda: len(read_metrics(run)) > 33, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     errors = process.communicate()[1]
     assert process.returncode == 130 and "Traceback" not in errors
     stopped = int(newest_checkpoint(run).name[5:])

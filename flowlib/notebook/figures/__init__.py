@@ -1,16 +1,29 @@
-"""The pictures that the chapters share: curves, heat maps, paths, samples, budgets; each is a matplotlib Figure.
+"""The pictures that the chapters share. Tensors come in as they are; a matplotlib Figure comes out.
 
     figures.convergence(steps, errors)     figures.kernel(gamma, tokens)     figures.river(trajectory.fields)
 
-The look of all of them is `palette`; `canvas` is what each begins with.
+palette      the colours and the style of all of them          canvas       figure, which each picture begins with
+curves       curves, convergence; line_style                   paths        river, trajectory2d, snapshots; principal
+heatmaps     field, kernel, kernels; heat draws on axes        stability    spectrum, Decay
+budgets      Account                                           comparisons  against_width, seeds, Errors
+samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
+
+Account, Decay and Errors are figures that an explorer moves: made once, and `put` gives them other values.
 """
 
+from flowlib.notebook.figures.budgets import Account
 from flowlib.notebook.figures.canvas import figure
+from flowlib.notebook.figures.comparisons import Errors, against_width, seeds
 from flowlib.notebook.figures.curves import convergence, curves, line_style
 from flowlib.notebook.figures.heatmaps import field, heat, kernel, kernels
-from flowlib.notebook.figures.paths import principal, river, trajectory2d
+from flowlib.notebook.figures.paths import principal, river, snapshots, trajectory2d
+from flowlib.notebook.figures.stability import Decay, spectrum
 
 __all__ = [
+    "Account",
+    "Decay",
+    "Errors",
+    "against_width",
     "convergence",
     "curves",
     "field",
@@ -21,5 +34,8 @@ __all__ = [
     "line_style",
     "principal",
     "river",
+    "seeds",
+    "snapshots",
+    "spectrum",
     "trajectory2d",
 ]

@@ -1,4 +1,4 @@
-"""What every picture starts from: arrays from tensors, a figure in the course's style, visible tokens."""
+"""What every picture starts from: arrays from tensors, a figure in the course's style, tokens that one can see."""
 
 import matplotlib as mpl
 import numpy as np
@@ -32,6 +32,6 @@ def figure(rows: int = 1, columns: int = 1, *, height: float = 3.8, width: float
     return fig, axes
 
 
-def visible(token: str) -> str:
+def mark_spaces(token: str) -> str:
     """A token as one can see it: a space and a line end leave a mark."""
     return token.replace("\n", "↵").replace(" ", "␣") if token.strip() == "" else token.replace("\n", "↵")

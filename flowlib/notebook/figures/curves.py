@@ -28,7 +28,7 @@ def curves(
     fig, ax = figure()
     for i, (name, y) in enumerate(series.items()):
         ax.plot(array(x), array(y), label=name, **line_style(i, name, colours, dots))
-    scale(ax, log)
+    set_scales(ax, log)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(series) > 1:
         ax.legend()
@@ -42,7 +42,7 @@ def line_style(i: int, name: str = "", colours: Mapping[str, str] | None = None,
     return style | ({"marker": palette.MARKERS[i % len(palette.MARKERS)]} if dots else {})
 
 
-def scale(ax: Axes, log: str) -> None:
+def set_scales(ax: Axes, log: str) -> None:
     if "x" in log:
         ax.set_xscale("log")
     if "y" in log:
@@ -69,11 +69,11 @@ def convergence(
     for i, (name, values) in enumerate(errors.items()):
         e = array(values)
         good = e > floor
-        order = measured_order(n[good][-(last or len(n)) :], e[good][-(last or len(n)) :])
+        order = fit_order(n[good][-(last or len(n)) :], e[good][-(last or len(n)) :])
         said = "at rounding" if order is None else f"order {round(order, 2) + 0.0:.2f}"  # no -0.00
         ax.plot(n, np.maximum(e, floor), label=f"{name}: {said}", **line_style(i, name))
         if order is not None:
-            whole_slope(ax, n[good], e[good], round(order))
+            draw_slope(ax, n[good], e[good], round(order))
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     ax.minorticks_off()
@@ -83,12 +83,12 @@ def convergence(
     return fig
 
 
-def measured_order(steps: np.ndarray, errors: np.ndarray) -> float | None:
+def fit_order(steps: np.ndarray, errors: np.ndarray) -> float | None:
     from flowlib.measure.convergence import order
 
     return float(order(errors.tolist(), steps.tolist())) if len(steps) > 1 else None
 
 
-def whole_slope(ax: Axes, n: np.ndarray, e: np.ndarray, order: int) -> None:
+def draw_slope(ax: Axes, n: np.ndarray, e: np.ndarray, order: int) -> None:
     """A thin grey line of slope -order through the last point, which a series of whole order follows."""
     ax.plot(n, e[-1] * (n / n[-1]) ** -order, color=palette.QUIET, linewidth=1.0, zorder=1)

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from flowlib.notebook.figures import palette
-from flowlib.notebook.figures.canvas import MOST_LABELS, figure, matrix, visible
+from flowlib.notebook.figures.canvas import MOST_LABELS, figure, mark_spaces, matrix
 
 
 def field(
@@ -139,7 +139,7 @@ def name_ticks(axis, names: Sequence[str] | None, n: int, most: int = MOST_LABEL
     if names is not None and len(names) != n:
         raise ValueError(f"there must be one name for each of the {n} rows or columns, got {len(names)}")
     if names is not None and n <= most:
-        shown = [visible(name) for name in names]
+        shown = [mark_spaces(name) for name in names]
         axis.set_ticks(np.arange(n) + 0.5, shown)
         if rotate and max(map(len, shown)) > 2:
             setp(axis.get_ticklabels(), rotation=45, ha="right", rotation_mode="anchor")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flowlib.notebook.figures import palette
-from flowlib.notebook.figures.canvas import MOST_LABELS, array, figure, matrix, visible
+from flowlib.notebook.figures.canvas import MOST_LABELS, array, figure, mark_spaces, matrix
 
 
 def principal(fields, dims: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def trajectory2d(fields, tokens: Sequence[str] | None = None, *, title: str = ""
         ax.plot(x[-1], y[-1], marker="o", color=colour, linestyle="")
         if tokens is not None and n <= MOST_LABELS:
             ax.annotate(
-                visible(tokens[i]),
+                mark_spaces(tokens[i]),
                 (x[-1], y[-1]),
                 (6, 4),
                 textcoords="offset points",
@@ -86,7 +86,7 @@ def river(fields, times=None, tokens: Sequence[str] | None = None, *, title: str
     for i, colour in enumerate(token_colours(n)):
         ax.plot(t, path[:, i], color=colour, linewidth=1.8)
     if tokens is not None and n <= MOST_LABELS:
-        label_ends(ax, t, path, [visible(token) for token in tokens])
+        label_ends(ax, t, path, [mark_spaces(token) for token in tokens])
     if times is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="depth  t", ylabel=ylabel, title=title)
@@ -108,7 +108,7 @@ def snapshots(flow, layers, tokens: Sequence[str]) -> Figure:
     for i, colour in enumerate(token_colours(lines.shape[1])):
         ax.plot(t, lines[:, i], color=colour, linewidth=1.8)
         ax.plot(array(layers.times), dots[:, i], "o", color=colour, markersize=5)
-    label_ends(ax, t, lines, [visible(token) for token in tokens])
+    label_ends(ax, t, lines, [mark_spaces(token) for token in tokens])
     ax.set(xlabel="depth  t", ylabel=f"first component of u  ({shares[0]:.0%} of the spread)")
     ax.set_xticks(array(layers.times))
     return fig
@@ -122,7 +122,7 @@ def label_ends(ax: Axes, t: np.ndarray, path: np.ndarray, names: Sequence[str]) 
     hair = {"arrowstyle": "-", "color": palette.QUIET, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
     for column, x, shift, side in ((0, t[0], -18, "right"), (-1, t[-1], 18, "left")):
         order = np.argsort(path[column])
-        y = spread(path[column][order], apart)
+        y = move_apart(path[column][order], apart)
         for i, place in zip(order, y, strict=True):
             ax.annotate(
                 names[i],
@@ -138,7 +138,7 @@ def label_ends(ax: Axes, t: np.ndarray, path: np.ndarray, names: Sequence[str]) 
     ax.tick_params(axis="y", pad=36)
 
 
-def spread(y: np.ndarray, apart: float) -> np.ndarray:
+def move_apart(y: np.ndarray, apart: float) -> np.ndarray:
     """The sorted places y, moved as little as a few passes can so that neighbours are `apart`."""
     y = y.copy()
     for _ in range(200):

@@ -29,7 +29,7 @@ def picture(ax: Axes, values, grid: Grid | None = None, *, title: str = "", tota
     return image, ax.scatter(right, down, s=dot_sizes(grid.weights, total), **how)
 
 
-def seen(points, turn: float = 0.5, tilt: float = 0.45) -> tuple[np.ndarray, np.ndarray]:
+def view(points, turn: float = 0.5, tilt: float = 0.45) -> tuple[np.ndarray, np.ndarray]:
     """Points in space as one sees them, turned around the upright axis and tilted: (point, 2); and their depth."""
     x, y, z = (array(points) - array(points).mean(0)).T
     x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
@@ -38,7 +38,7 @@ def seen(points, turn: float = 0.5, tilt: float = 0.45) -> tuple[np.ndarray, np.
 
 def cloud(ax: Axes, grid: Grid, *, title: str = "", total: float = 2200.0):
     """A shape as dots, dark in front and light behind, each as large as the area that it stands for."""
-    at, depth = seen(grid.points)
+    at, depth = view(grid.points)
     order = np.argsort(-depth)
     how = dict(c=depth[order], cmap="cividis", edgecolors="white", linewidths=0.3, clip_on=False)
     dots = ax.scatter(*at[order].T, s=dot_sizes(array(grid.weights)[order], total), **how)

@@ -1,0 +1,73 @@
+"""Figures that an explorer moves, and those of one thing beside another: the numbers behind what is drawn."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from flowlib.flow import Flow
+from flowlib.measure import budget
+from flowlib.notebook import figures, setup
+from flowlib.operators import Attention, Moments
+
+
+@pytest.fixture(autouse=True)
+def course_style():
+    setup()
+
+
+def test_a_decay_shows_the_coordinate_that_differs_most_and_the_length():
+    decay = figures.Decay(2)
+    fig = decay.put(torch.tensor([[3.0, -4.0], [3.0, 2.0], [0.0, 0.0]]), "echo", "Δt = 1")
+    assert decay.wave.get_ydata().tolist() == [1.0, -0.5, 0.0]
+    assert decay.fall.get_ydata() == pytest.approx([1.0, 13**0.5 / 5, 1e-9])  # a length of 0 stays on the axis
+    assert [ax.get_title("left") for ax in fig.axes] == ["echo", "Δt = 1"]
+
+
+def test_errors_lie_beside_guides_of_orders_one_and_two():
+    errors = figures.Errors([2, 4, 8])
+    fig = errors.put([0.4, 0.1, 0.025], "order 2")
+    one, two, mine = (line.get_ydata() for line in fig.axes[0].lines)
+    assert one[0] / one[2] == pytest.approx(4) and two[0] / two[2] == pytest.approx(16)
+    assert list(mine) == [0.4, 0.1, 0.025] and errors.put([1, 1, 1]) is fig
+
+
+@torch.no_grad()
+def test_an_account_adds_up_to_its_last_bar():
+    torch.manual_seed(0)
+    flow = Flow([Attention(4, 1)], Moments(), horizon=2.0, steps=2)
+    found = budget(flow, torch.randn(3, 4)).along(torch.randn(4))
+    account = figures.Account(found, ylabel="nats", limits=(-5, 5))
+    account.put(found.start[0, 0], found.moved[:, 0, 0])
+    heights = [bar.get_height() for bar in account.bars]
+    assert sum(heights[:-1]) == pytest.approx(heights[-1]) == pytest.approx(found.final[0, 0].item(), abs=1e-5)
+    assert account.line.get_ydata()[:-1] == pytest.approx(np.cumsum(heights[:-1]))
+
+
+def test_seeds_stand_in_order_with_the_lowest_mean_on_top():
+    fig = figures.seeds({"worse": [2.0, 3.0], "better": [1.0, 1.5], "worst": [9.0]}, "loss")
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["worst", "worse", "better"]
+    assert fig.axes[0].lines[-1].get_xdata() == [1.25]
+
+
+def test_the_circle_of_a_step_has_every_rate_on_it_that_neither_grows_nor_dies():
+    fig = figures.spectrum(torch.tensor([[-1.0 + 0.5j, -0.2]]), steps=(1, 2))
+    rates, *circles = fig.axes[0].lines
+    assert list(rates.get_xdata()) == pytest.approx([-1.0, -0.2]) and list(rates.get_ydata()) == pytest.approx([0.5, 0])
+    for dt, circle in zip((1, 2), circles, strict=True):
+        z = np.asarray(circle.get_xdata()) + 1j * np.asarray(circle.get_ydata())
+        assert abs(abs(1 + dt * z) - 1).max() < 1e-5
+
+
+def test_a_law_is_a_line_in_each_picture():
+    rows = [{"velocity": d, "step": 1 / d, "entropy": 3.0} for d in (32, 64)]
+    fig = figures.against_width([32, 64], {"fixed": rows, "mean": rows})
+    assert [len(ax.lines) for ax in fig.axes] == [2, 2, 2]
+    assert list(fig.axes[1].lines[0].get_ydata()) == [1 / 32, 1 / 64]
+
+
+def test_what_the_room_offers_is_there():
+    """Its names are those of its list, and those of the docstring that a reader looks them up in."""
+    for name in figures.__all__:
+        assert callable(getattr(figures, name)) and name in figures.__doc__, name
+    assert isinstance(figures.figure()[0], Figure)
