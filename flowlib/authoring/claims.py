@@ -2,24 +2,22 @@
 
 A claim stands in a chapter, `> **Claim C3.2.** …`, and on a test, `@pytest.mark.claim("C3.2")`. The test puts what it
 measures, and the bound, into the fixture `measured`; `measure` runs those tests and collects it. `flowlib claims` is
-the command, chapters/claims.md the page that it writes, tests/claims.json what it was written from.
+the command; what it shows and writes is made in ledger.py.
 """
 
+import ast
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
-from flowlib.authoring.execute import cores, read
-from flowlib.authoring.rules import claims_tested
-from flowlib.files import save_text
+from flowlib.authoring.memory import count_cores
+from flowlib.authoring.notebooks import prose, read
 
 STATEMENT = re.compile(r"^> \*\*Claim (C\d+\.\d+)\.\*\* (.+(?:\n>.+)*)", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -88,36 +86,36 @@ class Ledger:
         return "\n".join([*said, "none unmapped, none failing"] if self.sound else said)
 
 
-def root_of(folder: Path) -> Path:
-    """The checkout of the course that `folder` lies in. Raises: FileNotFoundError where it lies in none."""
-    for root in (folder, *folder.parents):
-        if (root / "chapters").is_dir() and (root / "tests" / "conftest.py").is_file():
-            return root
-    raise FileNotFoundError(
-        f"the claims are measured by the course's own tests, which must lie in a folder tests/ beside chapters/, but "
-        f"{folder} is in no such folder; change to your copy of the course and try again"
-    )
-
-
-def stated(chapters: Iterable[Path]) -> list[Claim]:
+def find_statements(chapters: Iterable[Path]) -> list[Claim]:
     """The claims as the chapters state them, in order, each with the heading that it stands under."""
     found = []
     for path in sorted(chapters):
         section = ""
-        for cell in read(path).cells:
-            if cell.cell_type != "markdown":
-                continue
-            marks = [*HEADING.finditer(cell.source), *STATEMENT.finditer(cell.source)]
+        for text in prose(read(path)):
+            marks = [*HEADING.finditer(text), *STATEMENT.finditer(text)]
             for mark in sorted(marks, key=lambda mark: mark.start()):
                 if mark.re is HEADING:
                     section = mark[1].strip()
                 else:
                     statement = " ".join(mark[2].replace("\n>", " ").split())
                     found.append(Claim(mark[1], statement, path, section))
-    return sorted(found, key=lambda claim: number(claim.name))
+    return sorted(found, key=lambda claim: order_key(claim.name))
 
 
-def number(name: str) -> tuple[int, ...]:
+def find_marks(files: Iterable[Path]) -> dict[str, list[str]]:
+    """claim -> the places that carry `pytest.mark.claim("C3.2")`, read from the tests, which are not run."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.claim")):
+                continue
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    found.setdefault(argument.value, []).append(f"{file.name}:{node.lineno}")
+    return found
+
+
+def order_key(name: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", name)))
 
 
@@ -128,12 +126,8 @@ def measure(root: Path) -> list[dict]:
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "measured.json"
-        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--disable-warnings", "--tb=line"]
-        command += ["-p", "no:cacheprovider", "-m", "claim", f"--claims-to={file}", "tests"]
-        if cores() > 1:
-            command += ["--numprocesses=2", "--dist=loadfile"]
         environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-        ran = subprocess.run(command, cwd=root, env=environment, stdout=2)  # progress: to stderr
+        ran = subprocess.run(pytest_command(file), cwd=root, env=environment, stdout=2)  # progress: to stderr
         if not file.is_file():
             raise ChildProcessError(
                 f"pytest ended with {ran.returncode} before a claim was measured; its message stands above. "
@@ -142,7 +136,14 @@ def measure(root: Path) -> list[dict]:
         return sorted(json.loads(file.read_text("utf-8")), key=lambda row: row["test"])
 
 
-def figures_of(rows: Iterable[dict]) -> dict[str, list[Figure]]:
+def pytest_command(file: Path) -> list[str]:
+    """What runs the tests of claims, in two processes where there are cores for them; the figures go to the file."""
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--disable-warnings", "--tb=line"]
+    command += ["-p", "no:cacheprovider", "-m", "claim", f"--claims-to={file}", "tests"]
+    return [*command, "--numprocesses=2", "--dist=loadfile"] if count_cores() > 1 else command
+
+
+def collect_figures(rows: Iterable[dict]) -> dict[str, list[Figure]]:
     """claim → its figures; the cases of one test that measure the same thing are one figure, with a range."""
     found: dict[str, dict[tuple, Figure]] = {}
     for row in rows:
@@ -159,107 +160,12 @@ def figures_of(rows: Iterable[dict]) -> dict[str, list[Figure]]:
     return {claim: sorted(figures.values(), key=lambda f: (f.test, f.what)) for claim, figures in found.items()}
 
 
-def ledger(root: Path, rows: Sequence[dict]) -> Ledger:
+def make_ledger(root: Path, rows: Sequence[dict]) -> Ledger:
     """The chapters' statements, the tests' marks and what was measured, held against each other."""
-    statements = stated((root / "chapters").glob("*.ipynb"))
-    tested = set(claims_tested(sorted((root / "tests").rglob("*.py"))))
-    figures = figures_of(rows)
+    statements = find_statements((root / "chapters").glob("*.ipynb"))
+    tested = set(find_marks(sorted((root / "tests").rglob("*.py"))))
+    figures = collect_figures(rows)
     claims = [Claim(c.name, c.statement, c.chapter, c.section, figures.get(c.name, [])) for c in statements]
     names = {claim.name for claim in claims}
-    untested, unstated = (sorted(some, key=number) for some in (names - tested, tested - names))
+    untested, unstated = (sorted(some, key=order_key) for some in (names - tested, tested - names))
     return Ledger(claims, untested, unstated)
-
-
-def table(book: Ledger) -> str:
-    """The ledger for a terminal: a claim, where it is derived, and below it what was measured."""
-    lines = []
-    for claim in book.claims:
-        lines += ["", f"{claim.name}  {'holds' if claim.holds else 'FAILS'}   {claim.statement}"]
-        lines += [f"      {claim.chapter.stem}, “{claim.section}”"]
-        for one in claim.figures:
-            failed = "" if one.passed else "   FAILED"
-            lines += [f"      {one.what:58s} {one.value:>22s}   must be {one.must:14s} {one.test}{failed}"]
-    return "\n".join(lines)
-
-
-def setting() -> dict[str, str]:
-    """What the figures were measured with."""
-    import torch
-
-    return {
-        "date": date.today().isoformat(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": f"{platform.system()} {platform.machine()}, {cores()} CPU cores",
-    }
-
-
-def page(book: Ledger, with_what: dict[str, str]) -> str:
-    """The ledger as a Markdown page beside the chapters."""
-    lines = [INTRODUCTION.format(**with_what, verdict=book.verdict().replace("\n", ": "))]
-    chapter = None
-    for claim in book.claims:
-        if claim.chapter != chapter:
-            chapter = claim.chapter
-            title = HEADING.search(read(chapter).cells[0].source)[1]
-            lines.append(f"## [{title}]({chapter.name})\n")
-        anchor = re.sub(r"\s", "-", claim.section)
-        lines.append(f"**{claim.name}.** {claim.statement}\n")
-        lines.append(f"*Derived in* [{claim.section}]({chapter.name}#{anchor}).\n")
-        lines.append("| measured | figure | must be | test |\n|---|---|---|---|")
-        for one in claim.figures:
-            file, _, name = one.test.partition("::")
-            words = name.removeprefix("test_").replace("_", " ")
-            cells = [one.what, one.value + ("" if one.passed else " **FAILED**"), one.must, f"[{words}](../{file})"]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-INTRODUCTION = """# The claims ledger
-
-Each statement of the course that can be measured has a number, as C3.2, and stands here with the section that derives
-it, the test that measures it, what was measured, and what it must be. Where a test has several cases, or measures in
-several places, the figure is a range, or the one of them that comes nearest to the bound.
-
-`flowlib claims` measures all of them on your machine, in a minute or two, and fails where one does not hold, where a
-chapter states one that no test measures, or where a test measures one that no chapter states. This page was written
-by `flowlib claims --write` on {date}, with Python {python} and torch {torch}, on {machine}: {verdict}.
-
-Orders are slopes, fitted on logarithmic axes; a gap is the largest difference of two entries. The symbols are those of
-the [notation page](notation.md).
-"""
-
-
-def recorded(root: Path) -> tuple[list[dict], dict[str, str]]:
-    """What was measured when the page was written, and with what.
-
-    Raises: FileNotFoundError, ValueError where the record is missing or damaged.
-    """
-    file = root / "tests" / "claims.json"
-    try:
-        found = json.loads(file.read_text("utf-8"))
-        return found["measured"], found["with"]
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{file} is missing; make it with: flowlib claims --write") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error}); make it anew with: flowlib claims --write") from None
-
-
-def write(root: Path, rows: list[dict]) -> None:
-    """Put the record and the page in place of the old ones, each of them whole."""
-    with_what = setting()
-    record = json.dumps({"with": with_what, "measured": rows}, indent=1, ensure_ascii=False) + "\n"
-    for file, text in (("tests/claims.json", record), ("chapters/claims.md", page(ledger(root, rows), with_what))):
-        save_text(text, root / file)
-
-
-def drift(old: Iterable[dict], new: Iterable[dict]) -> list[str]:
-    """What is measured now and was not when the page was written, or the other way round; figures may differ."""
-
-    def names(rows):
-        found = figures_of(rows)
-        return {f"{claim}: {f.what}, must be {f.must}" for claim, figures in found.items() for f in figures}
-
-    before, now = names(old), names(new)
-    return [f"new: {one}" for one in sorted(now - before)] + [f"gone: {one}" for one in sorted(before - now)]

@@ -1,18 +1,25 @@
 """The rules that every chapter keeps, each as a function of a notebook that says what breaks it.
 
-    python -m flowlib.authoring.rules chapters/*.ipynb
-
-Tests run all of them over all chapters. What a rule says is meant for the author: what must hold, what came.
+`flowlib notebooks` says it after a run; tests run all of them over all chapters. What a rule says is meant for the
+author: what must hold, what came.
 """
 
-import ast
 import re
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from flowlib.authoring.execute import is_question, read
-from flowlib.authoring.links import is_setup
+import nbformat
+
+from flowlib.authoring.notebooks import (
+    STATEMENT,
+    code_cells,
+    is_question,
+    is_setup,
+    number_in_title,
+    objectives,
+    prose,
+    question_ids,
+)
 from flowlib.notebook.show import MINIMUM_ALT
 
 CELLS = (30, 60)
@@ -22,9 +29,6 @@ CODE_WIDTH = 110  # characters
 SECONDS, ALL_SECONDS, PEAK_MB, SIZE_MB = 60, 300, 1200, 1.5
 OPENING = ("objectives", "prerequisites", "reading time")
 CLOSING = ("summary", "exercise", "references")
-CLAIM = re.compile(r"\bC(\d+)\.(\d+)\b")
-STATED = re.compile(r"\*\*Claim (C\d+\.\d+)")
-EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
 QUESTIONS = 5  # at least, in a chapter
 ABSOLUTE = re.compile(r"(?<![\w./:-])(?:/(?:home|root|tmp|work|Users|usr|opt|mnt|content|var)/\w|[A-Z]:\\\w)")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
@@ -32,36 +36,8 @@ MARKED = "NBVAL_CHECK_OUTPUT"
 RAISES = "raises-exception"
 
 
-def violations(notebook, path: Path | str = "") -> list[str]:
-    """Everything that breaks a rule in this notebook; an empty list where all is well."""
-    found = [
-        *form(notebook),
-        *executed(notebook),
-        *shape(notebook),
-        *code(notebook),
-        *header(notebook),
-        *ending(notebook),
-        *questions(notebook),
-        *objectives(notebook),
-    ]
-    found += [*pictures(notebook), *paths(notebook), *checked_outputs(notebook), *budget(notebook)]
-    if path and Path(path).stat().st_size > SIZE_MB * 1e6:
-        found.append(f"the file must have at most {SIZE_MB} MB, it has {Path(path).stat().st_size / 1e6:.2f}")
-    return found
-
-
-def code_cells(notebook) -> list:
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def prose(notebook) -> list[str]:
-    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-
-
-def form(notebook) -> Iterator[str]:
+def check_form(notebook) -> Iterator[str]:
     """Valid nbformat 4.5, for the kernel python3."""
-    import nbformat
-
     try:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
@@ -73,11 +49,11 @@ def form(notebook) -> Iterator[str]:
         yield f"the kernel must be python3, or a dialog asks the reader for one; it is {name!r}"
 
 
-def executed(notebook) -> Iterator[str]:
+def check_runs(notebook) -> Iterator[str]:
     """Run in order from 1, without errors and without anything on stderr."""
     counts = [cell.execution_count for cell in code_cells(notebook)]
     if counts != list(range(1, len(counts) + 1)):
-        yield f"cells must be run in order 1, 2, ..., the counts are {counts}: use flowlib.authoring.execute"
+        yield f"cells must be run in order 1, 2, ..., the counts are {counts}: use flowlib notebooks"
     for i, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "error" and RAISES not in cell.metadata.get("tags", []):
@@ -86,18 +62,18 @@ def executed(notebook) -> Iterator[str]:
                 yield f"cell {i} wrote to stderr: {output.text.strip()[:80]!r}"
 
 
-def shape(notebook) -> Iterator[str]:
+def check_proportions(notebook) -> Iterator[str]:
     """30-60 cells, about two of prose to one of code; questions count as neither, the set-up cell not at all."""
-    cells = sum(not is_setup(cell.source) for cell in notebook.cells)
+    cells = sum(not is_setup(cell) for cell in notebook.cells)
     if not CELLS[0] <= cells <= CELLS[1]:
         yield f"a chapter has {CELLS[0]} to {CELLS[1]} cells, this one {cells}"
-    running = [cell for cell in code_cells(notebook) if not (is_question(cell) or is_setup(cell.source))]
+    running = [cell for cell in code_cells(notebook) if not (is_question(cell) or is_setup(cell))]
     ratio = len(prose(notebook)) / max(len(running), 1)
     if not PROSE_PER_CODE[0] <= ratio <= PROSE_PER_CODE[1]:
         yield f"about two cells of prose to one of code: between {PROSE_PER_CODE}, here {ratio:.2f}"
 
 
-def code(notebook) -> Iterator[str]:
+def check_code(notebook) -> Iterator[str]:
     """Short code cells; a question's first line, which stays on the page when folded, tells no answer."""
     classes = 0
     for i, cell in enumerate(notebook.cells):
@@ -118,7 +94,7 @@ def code(notebook) -> Iterator[str]:
             yield f"cell {i} has {lines} lines of code: at most {CODE_LINES}, one class {CLASS_LINES}"
 
 
-def header(notebook) -> Iterator[str]:
+def check_header(notebook) -> Iterator[str]:
     """Title, objectives, prerequisites, reading time and run time within the first three prose cells."""
     if not notebook.cells or not notebook.cells[0].source.lstrip().startswith("# "):
         yield "the first cell must open with the title, '# ...'"
@@ -130,7 +106,7 @@ def header(notebook) -> Iterator[str]:
         yield "the first cell must hold <!-- measured --><!-- /measured -->, which execute fills"
 
 
-def ending(notebook) -> Iterator[str]:
+def check_ending(notebook) -> Iterator[str]:
     """Summary, exercise and references as headings within the last ten cells."""
     closing = "\n".join(cell.source for cell in notebook.cells[-10:] if cell.cell_type == "markdown")
     headings = " ".join(re.findall(r"^#+ (.+)$", closing, re.MULTILINE)).lower()
@@ -139,25 +115,9 @@ def ending(notebook) -> Iterator[str]:
             yield f"a heading at the end must say {word!r}"
 
 
-def number_of(notebook) -> int:
-    """The chapter's number, from its title: 3 of '# 03 · Attention is an integral'; -1 where there is none."""
-    title = re.match(r"\s*# (\d+)", notebook.cells[0].source) if notebook.cells else None
-    return int(title[1]) if title else -1
-
-
-def asked_in(notebook) -> list[str]:
-    """The ids of the questions, Q3.1, Q3.2, ... in the order of the page; '' for a question without one."""
-    found = []
-    for cell in filter(is_question, notebook.cells):
-        call = ast.parse(cell.source).body[0].value
-        given = {word.arg: word.value for word in call.keywords}
-        found.append(ast.literal_eval(given["id"]) if "id" in given else "")
-    return found
-
-
-def questions(notebook) -> Iterator[str]:
+def check_questions(notebook) -> Iterator[str]:
     """At least five, each with an id of its own that names the chapter, which makes it the only one in the course."""
-    ids, number = asked_in(notebook), number_of(notebook)
+    ids, number = question_ids(notebook), number_in_title(notebook)
     if len(ids) < QUESTIONS:
         yield f"a chapter asks at least {QUESTIONS} questions, this one {len(ids)}"
     for name in sorted({name for name in ids if not re.fullmatch(rf"Q{number}\.\d+", name)}):
@@ -169,16 +129,10 @@ def questions(notebook) -> Iterator[str]:
         yield "the cell of the last question must end in 'progress()', which counts the answers"
 
 
-def objectives_in(notebook) -> dict[str, list[str]]:
-    """Each objective, a line '- ...' of the first cell, with the claims and questions that it names."""
-    lines = re.findall(r"^- (.+)$", notebook.cells[0].source, re.MULTILINE) if notebook.cells else []
-    return {line: EVIDENCE.findall(line) for line in lines}
-
-
-def objectives(notebook) -> Iterator[str]:
+def check_objectives(notebook) -> Iterator[str]:
     """Each names a claim that this chapter states or a question that it asks, and nothing that is missing."""
-    listed = objectives_in(notebook)
-    there = {name for text in prose(notebook) for name in STATED.findall(text)} | set(asked_in(notebook))
+    listed = objectives(notebook)
+    there = {name for text in prose(notebook) for name in STATEMENT.findall(text)} | set(question_ids(notebook))
     if len(listed) < 2:
         yield f"the first cell lists the objectives, one on each line '- ... (C3.2, Q3.4)'; it lists {len(listed)}"
     for line, evidence in listed.items():
@@ -188,7 +142,7 @@ def objectives(notebook) -> Iterator[str]:
             yield f"an objective names {', '.join(missing)}, which this chapter does not hold: {line!r}"
 
 
-def pictures(notebook) -> Iterator[str]:
+def check_pictures(notebook) -> Iterator[str]:
     """Every picture has an alternative text of its own, of at least 40 characters."""
     seen: dict[str, int] = {}
     for i, cell in enumerate(notebook.cells):
@@ -220,7 +174,7 @@ def texts(notebook) -> Iterator[tuple[int, str]]:
                     yield i, value
 
 
-def paths(notebook) -> Iterator[str]:
+def check_paths(notebook) -> Iterator[str]:
     """No path of a machine, no memory address."""
     for i, text in texts(notebook):
         for pattern, what in ((ABSOLUTE, "an absolute path"), (ADDRESS, "a memory address")):
@@ -229,7 +183,7 @@ def paths(notebook) -> Iterator[str]:
                 yield f"cell {i} shows {what}: {text[found.start() : found.start() + 40]!r}"
 
 
-def checked_outputs(notebook) -> Iterator[str]:
+def check_marked_outputs(notebook) -> Iterator[str]:
     """Some output is compared by nbval, and it is text: pictures differ from machine to machine."""
     marked = [(i, c) for i, c in enumerate(notebook.cells) if c.cell_type == "code" and MARKED in c.source]
     if not marked:
@@ -240,11 +194,11 @@ def checked_outputs(notebook) -> Iterator[str]:
             yield f"cell {i} is marked {MARKED}: it must print text and nothing else, it has {sorted(kinds)}"
 
 
-def budget(notebook) -> Iterator[str]:
+def check_budget(notebook) -> Iterator[str]:
     """The measured run time and memory within what a small Binder gives."""
     measured = notebook.metadata.get("flowlib", {}).get("measured")
     if not measured:
-        yield "nothing was measured: run flowlib.authoring.execute"
+        yield "nothing was measured: run flowlib notebooks"
         return
     if measured["seconds"] > SECONDS:
         yield f"it must run in {SECONDS} s, it took {measured['seconds']}"
@@ -252,36 +206,25 @@ def budget(notebook) -> Iterator[str]:
         yield f"it must need at most {PEAK_MB} MB, it took {measured['peak_mb']}"
 
 
-def claims_in(notebook, chapter: int) -> set[str]:
-    """The claims that a chapter states: C3.1, C3.2, ... in the prose of chapter 3."""
-    return {m[0] for text in prose(notebook) for m in CLAIM.finditer(text) if int(m[1]) == chapter}
+RULES = (
+    check_form,
+    check_runs,
+    check_proportions,
+    check_code,
+    check_header,
+    check_ending,
+    check_questions,
+    check_objectives,
+    check_pictures,
+    check_paths,
+    check_marked_outputs,
+    check_budget,
+)
 
 
-def claims_tested(files: Iterable[Path]) -> dict[str, list[str]]:
-    """claim -> the places that carry `pytest.mark.claim("C3.2")`, read from the tests, which are not run."""
-    found: dict[str, list[str]] = {}
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.claim")):
-                continue
-            for argument in node.args:
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    found.setdefault(argument.value, []).append(f"{file.name}:{node.lineno}")
+def find_violations(notebook, path: Path | str = "") -> list[str]:
+    """Everything that breaks a rule in this notebook; an empty list where all is well."""
+    found = [sentence for rule in RULES for sentence in rule(notebook)]
+    if path and (size := Path(path).stat().st_size / 1e6) > SIZE_MB:
+        found.append(f"the file must have at most {SIZE_MB} MB, it has {size:.2f}")
     return found
-
-
-def chapter_number(path: Path) -> int:
-    return int(re.match(r"\d+", path.name)[0])
-
-
-def main(arguments: list[str]) -> int:
-    broken = 0
-    for path in map(Path, arguments):
-        for sentence in violations(read(path), path):
-            print(f"{path}: {sentence}")
-            broken += 1
-    return min(broken, 1)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

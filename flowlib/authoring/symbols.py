@@ -12,6 +12,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from flowlib.authoring.notebooks import is_question, prose
+
 FORMULA = re.compile(r"(?<![\\$])(\$\$?)(?!\$)(.+?)(?<!\\)\1", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|(`+)(?!`).+?\1", re.DOTALL | re.MULTILINE)
 TEXT = re.compile(r"\\(?:text|mathrm|operatorname\*?|begin|end)\s*(?:\{[^{}]*\}|[A-Za-z])")
@@ -41,12 +43,12 @@ def formulas(markdown: str) -> list[str]:
 
 
 def symbols(tex: str, listed: Iterable[str] = ()) -> set[str]:
-    """The symbols of one formula, each in the spelling of `spelled`."""
+    """The symbols of one formula, each in the spelling of `spell`."""
     listed = set(listed)
-    return set(_used(TOKEN.findall(TEXT.sub(" ", tex)), listed))
+    return set(_collect(TOKEN.findall(TEXT.sub(" ", tex)), listed))
 
 
-def spelled(tex: str) -> str:
+def spell(tex: str) -> str:
     r"""One symbol in the spelling that `symbols` uses: "W^{O}" -> "W^O", r"\langle\cdot,\cdot\rangle" -> r"\langle".
 
     Raises: ValueError where it is not one symbol.
@@ -58,14 +60,14 @@ def spelled(tex: str) -> str:
     return names.pop()
 
 
-def _used(tokens: list[str], listed: set[str]) -> Iterator[str]:
+def _collect(tokens: list[str], listed: set[str]) -> Iterator[str]:
     for base, below, above, inside in _atoms(tokens):
         name = next((name for name in _names(base, below, above) if name in listed), base)
         if name:
             yield name
         scripts = [below if "_" not in name else [], above if "^" not in name else [], inside]
         for script in scripts:
-            yield from _used(script, listed)
+            yield from _collect(script, listed)
 
 
 def _names(base: str, below: list[str], above: list[str]) -> list[str]:
@@ -133,11 +135,9 @@ def _argument(tokens: list[str], i: int) -> tuple[list[str], int]:
     return tokens[i + 1 : end - 1], end
 
 
-def of_notebook(notebook, listed: Iterable[str] = ()) -> set[str]:
+def notebook_symbols(notebook, listed: Iterable[str] = ()) -> set[str]:
     """The symbols of a notebook: of its prose, and of the questions in its code."""
-    from flowlib.authoring.execute import is_question
-
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    texts = prose(notebook)
     for cell in filter(is_question, notebook.cells):
         constants = (node.value for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Constant))
         texts += [value for value in constants if isinstance(value, str)]

@@ -9,6 +9,7 @@ from html import escape
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from traitlets.config import Config
 
+from flowlib.classroom.cells import mark, worth
 from flowlib.pages.page import TEMPLATES, MathRenderer, PageExporter, without_scripts
 
 PICTURES = ["image/png", "image/jpeg", "image/svg+xml", "text/plain"]  # no HTML of a student's program
@@ -61,23 +62,21 @@ class FeedbackExporter(PageExporter):
 
     def _preprocess(self, nb, resources):
         nb, resources = super()._preprocess(nb, resources)  # nbgrader's steps, which fetch the grades
-        resources["grades"] = grades(nb, resources)
+        resources["grades"] = collect_grades(nb, resources)
         return nb, resources
 
 
-def grades(nb, resources) -> dict:
+def collect_grades(nb, resources) -> dict:
     """What the page says on top; and, in the metadata of each graded cell, what it says below that cell."""
     known, tasks, heading = resources.get("nbgrader", {}), [], ""
     for cell in nb.cells:
-        mark = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "markdown" and not mark.get("grade"):
-            found = re.findall(r"^#+ +(.+?) *$", cell.source, re.MULTILINE)
-            heading = re.sub(r" *\([\d.]+ points?\)", "", found[-1]) if found else heading
-        if not (mark.get("grade") or mark.get("task")):
-            continue
-        task = row(cell, mark, heading)
-        tasks.append(task)
-        cell.metadata["flowlib_feedback"] = {"text": said_below(task, mark), "kind": task["kind"]}
+        if mark(cell).get("grade") or mark(cell).get("task"):
+            tasks.append(make_task(cell, heading))
+            text = describe_points(tasks[-1], mark(cell).get("comment") or "")
+            cell.metadata["flowlib_feedback"] = {"text": text, "kind": tasks[-1]["kind"]}
+        elif cell.cell_type == "markdown":
+            headings = re.findall(r"^#+ +(.+?) *$", cell.source, re.MULTILINE)
+            heading = re.sub(r" *\([\d.]+ points?\)", "", headings[-1]) if headings else heading
     return {
         "student": known.get("student", ""),
         "tasks": tasks,
@@ -88,23 +87,23 @@ def grades(nb, resources) -> dict:
     }
 
 
-def row(cell, mark: dict, heading: str) -> dict:
+def make_task(cell, heading: str) -> dict:
     """One graded cell: its task, points, and the words of the check that failed or of the person who graded."""
-    score, most = float(mark.get("score") or 0), float(mark.get("points") or 0)
+    given, most = mark(cell), worth(cell)
+    score, waiting = float(given.get("score") or 0), bool(given.get("waiting"))
     errors = [o for o in cell.get("outputs", []) if o.output_type == "error"]
     first = (errors[0].traceback or [errors[0].evalue])[0] if errors else ""
-    waiting = bool(mark.get("waiting"))
-    kind = "waiting" if waiting else "full" if score >= most else "part" if score else "none"
     return {
         "name": heading,
         "anchor": cell.get("id", ""),
         "points": f"{score:g} of {most:g}",
         "waiting": waiting,
-        "said": " ".join((mark.get("comment") or first or "").split())[:300],
-        "kind": kind,
+        "said": " ".join((given.get("comment") or first or "").split())[:300],
+        "kind": "waiting" if waiting else "full" if score >= most else "part" if score else "none",
     }
 
 
-def said_below(task: dict, mark: dict) -> str:
+def describe_points(task: dict, comment: str) -> str:
+    """What stands below the cell: its points, and the words of the person who graded."""
     points = "A person grades this." if task["waiting"] else f"{task['points']} points."
-    return f"{points} {mark.get('comment') or ''}".strip()
+    return f"{points} {comment}".strip()

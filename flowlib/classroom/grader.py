@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowlib.classroom.cells import grade_id, is_given, is_test, worth
 from flowlib.classroom.room.room import Died, Room
 from flowlib.classroom.room.sandbox import Limits
 from flowlib.classroom.room.wire import Raised
@@ -29,18 +30,6 @@ class Graded:
     points: dict[str, float] = field(default_factory=dict)
     most: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-
-def is_test(cell) -> bool:
-    """A cell that gives points automatically: it is graded, and not written by the student."""
-    mark = cell.metadata.get("nbgrader", {})
-    return cell.cell_type == "code" and bool(mark.get("grade")) and not mark.get("solution")
-
-
-def is_given(cell) -> bool:
-    """Code that the assignment gives and the student must not change."""
-    mark = cell.metadata.get("nbgrader", {})
-    return cell.cell_type == "code" and bool(mark.get("locked")) and not mark.get("grade")
 
 
 def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool = True, seed: int = 0) -> Graded:
@@ -58,16 +47,15 @@ def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool 
         for number, cell in enumerate(notebook.cells, start=1):
             if cell.cell_type != "code":
                 continue
-            name = cell.metadata.get("nbgrader", {}).get("grade_id") or str(number)
+            name = grade_id(cell) or str(number)
             if is_test(cell):
                 outputs, passed = test(cell.source, name, given, room)
-                points = float(cell.metadata.nbgrader.get("points", 0))
-                graded.points[name], graded.most[name] = points if passed else 0.0, points
+                graded.points[name], graded.most[name] = worth(cell) if passed else 0.0, worth(cell)
             else:
                 if is_given(cell):
                     provide(cell.source, name, given, seed)
                 outputs = room.run(cell.source, name)
-                graded.notes += ended_in(outputs, name)
+                graded.notes += report_errors(outputs, name)
             count += 1
             cell.outputs = [from_dict(output) for output in outputs]
             cell.execution_count = count
@@ -75,7 +63,7 @@ def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool 
     return graded
 
 
-def ended_in(outputs: list[dict], name: str) -> list[str]:
+def report_errors(outputs: list[dict], name: str) -> list[str]:
     """A sentence where a cell ended in an error of its own; one that is not written yet is no news."""
     kinds = [str(o.get("ename"))[:60] for o in outputs if o.get("output_type") == "error"]
     return [f"cell {name} ended in {kind}" for kind in kinds if kind not in ("NotImplementedError", "Stopped")]
@@ -83,13 +71,13 @@ def ended_in(outputs: list[dict], name: str) -> list[str]:
 
 def provide(source: str, name: str, given: dict[str, Any], seed: int) -> None:
     """Run what a given cell needs nothing of the student's for, in the grader's own namespace."""
-    tree = ast.parse(without_magics(source))
+    tree = ast.parse(drop_magics(source))
     for statement in tree.body:
-        missing = [n for n in loaded(statement) if n not in given and not hasattr(builtins, n)]
+        missing = [n for n in find_names(statement) if n not in given and not hasattr(builtins, n)]
         if missing:  # it shows what the student made: nothing that a test would need
             continue
         with redirect_stdout(io.StringIO()):  # the student's own run of the cell shows it
-            exec(_compiled(ast.Module([statement], []), name, source), given)
+            exec(_compile(ast.Module([statement], []), name, source), given)
     given["SEED"] = seed
 
 
@@ -98,23 +86,23 @@ def test(source: str, name: str, given: dict[str, Any], room: Room) -> tuple[lis
     out = io.StringIO()
     names = dict(given)
     try:
-        tree = ast.parse(without_magics(source))
-        for wanted in loaded(tree):
+        tree = ast.parse(drop_magics(source))
+        for wanted in find_names(tree):
             if wanted not in names and not hasattr(builtins, wanted):
                 try:
                     names[wanted] = room.get(wanted)
                 except KeyError:
                     pass  # a name of the test's own, or one that is missing: Python will say which
         with redirect_stdout(out):
-            exec(_compiled(tree, name, source), names)
+            exec(_compile(tree, name, source), names)
         said = None
     except Exception as error:
-        said = explained(error)
+        said = explain(error)
     outputs = [{"output_type": "stream", "name": "stdout", "text": out.getvalue()}] if out.getvalue() else []
     return (outputs, True) if said is None else ([*outputs, said], False)
 
 
-def explained(error: Exception) -> dict:
+def explain(error: Exception) -> dict:
     """An error as a notebook keeps it, in the words that help a student."""
     kind, text = type(error).__name__, str(error)
     if isinstance(error, Raised):
@@ -130,7 +118,7 @@ def explained(error: Exception) -> dict:
     return {"output_type": "error", "ename": kind, "evalue": text[:2000], "traceback": [x.rstrip() for x in lines]}
 
 
-def loaded(tree: ast.AST) -> list[str]:
+def find_names(tree: ast.AST) -> list[str]:
     """The names that code asks for, in order, each once."""
     found = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
     return list(dict.fromkeys(found))
@@ -139,12 +127,12 @@ def loaded(tree: ast.AST) -> list[str]:
 MAGIC = re.compile(r"\s*[%!?]|\s*[\w.]+\?{1,2}\s*$")  # %matplotlib inline, !ls, ?x, x?
 
 
-def without_magics(source: str) -> str:
+def drop_magics(source: str) -> str:
     """The code without IPython's own lines."""
     return "\n".join("" if MAGIC.match(line) else line for line in source.splitlines())
 
 
-def _compiled(tree: ast.Module, name: str, source: str):
+def _compile(tree: ast.Module, name: str, source: str):
     file = f"<test {name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     return compile(tree, file, "exec")

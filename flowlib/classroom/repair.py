@@ -12,6 +12,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from flowlib.classroom.cells import grade_id, is_answer, mark
+
 MOST_BYTES = 500 << 20
 ALIKE = 0.6  # the least likeness of two texts that may be one cell, before and after a student's work
 
@@ -45,57 +47,78 @@ def read(file: Path):
         raise Unreadable("the file is JSON, but no notebook") from None
 
 
-def blank(release):
-    """The notebook of a student who handed in nothing that can be read."""
-    return deepcopy(release)
-
-
 def repair(submitted, source, release) -> tuple[Any, list[str]]:
     """The assignment with the student's answers, and a sentence for each thing that had to be mended.
 
     source: the teacher's notebook, release: the same as it was handed out; their cells correspond one to one.
     """
-    cells = [c for c in submitted.cells if isinstance(c.get("source"), str | list)]
+    cells = [cell for cell in submitted.cells if isinstance(cell.get("source"), str | list)]
     for cell in cells:
         cell.source = cell.source if isinstance(cell.source, str) else "".join(map(str, cell.source))
-    matches, notes = match(cells, release.cells), []
-    owner = {id(cells[j]): i for i, js in matches.items() for j in js}
-    book, after = deepcopy(source), -1
-    extras: dict[int, list] = {}
-    for cell in cells:
-        if id(cell) in owner:
-            after = owner[id(cell)]
-        elif cell.source.strip():
-            extras.setdefault(after, []).append(own(cell))
-    result, restored, lost = [], 0, []
-    result += extras.get(-1, [])
+    matches = match(cells, release.cells)
+    extras = find_extras(cells, matches)
+    book = deepcopy(source)
+    book.cells = extras.get(-1, [])
     for i, (theirs, given) in enumerate(zip(source.cells, release.cells, strict=True)):
-        cell, found = deepcopy(theirs), [cells[j] for j in matches.get(i, [])]
-        if is_answer(theirs):
-            changed = [c for c in found if c.source.strip() != given.source.strip()]
-            cell.source = (changed or found or [given])[-1].source
-            if len(found) > 1:
-                notes.append(f"cell {grade_id(theirs)} was there {len(found)} times: the last one worked on counts")
-        elif found and mark(theirs).get("locked") and not same(found[-1], given, theirs):
-            restored += 1
-        if not found and mark(theirs):
-            lost.append(grade_id(theirs))
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-        result.append(cell)
-        result += extras.get(i, [])
-    book.cells = result
-    if restored:
-        notes.append(f"{restored} cells that must not be changed were changed: put back as they were")
-    if lost:
-        notes.append(f"cells that were missing were put back: {', '.join(lost)}")
-    stripped = sum(1 for i, js in matches.items() for j in js if mark(release.cells[i]) and not mark(cells[j]))
-    if stripped:
-        notes.append(f"{stripped} cells had lost their metadata: recognised by their text")
+        found = [cells[j] for j in matches.get(i, [])]
+        book.cells += [put_answer(theirs, given, found), *extras.get(i, [])]
+    return book, [*note_repairs(cells, matches, source, release), *note_kernel(submitted)]
+
+
+def find_extras(cells: list, matches: dict[int, list[int]]) -> dict[int, list]:
+    """The cells of the student's own, by the cell of the assignment that they followed; -1: they came before all."""
+    owner = {j: i for i, js in matches.items() for j in js}
+    after, extras = -1, {}
+    for j, cell in enumerate(cells):
+        if j in owner:
+            after = owner[j]
+        elif cell.source.strip():
+            extras.setdefault(after, []).append(adopt(cell))
+    return extras
+
+
+def put_answer(theirs, given, found: list):
+    """The teacher's cell; with the student's text, the last one worked on, where it is for the student to write."""
+    cell = deepcopy(theirs)
+    if is_answer(theirs):
+        changed = [one for one in found if one.source.strip() != given.source.strip()]
+        cell.source = (changed or found or [given])[-1].source
+    if cell.cell_type == "code":
+        cell.outputs, cell.execution_count = [], None
+    return cell
+
+
+def note_repairs(cells: list, matches: dict[int, list[int]], source, release) -> list[str]:
+    """What was copied, changed, lost, or stripped of its metadata, in a sentence each."""
+    pairs = [
+        (theirs, given, [cells[j] for j in matches.get(i, [])])
+        for i, (theirs, given) in enumerate(zip(source.cells, release.cells, strict=True))
+    ]
+    notes = [
+        f"cell {grade_id(theirs)} was there {len(found)} times: the last one worked on counts"
+        for theirs, _, found in pairs
+        if is_answer(theirs) and len(found) > 1
+    ]
+    changed = sum(
+        bool(
+            found and mark(theirs).get("locked") and not is_answer(theirs) and not has_text_of(found[-1], given, theirs)
+        )
+        for theirs, given, found in pairs
+    )
+    lost = [grade_id(theirs) for theirs, _, found in pairs if not found and mark(theirs)]
+    stripped = sum(not mark(one) for _, given, found in pairs if mark(given) for one in found)
+    notes += [f"{changed} cells that must not be changed were changed: put back as they were"] if changed else []
+    notes += [f"cells that were missing were put back: {', '.join(lost)}"] if lost else []
+    notes += [f"{stripped} cells had lost their metadata: recognised by their text"] if stripped else []
+    return notes
+
+
+def note_kernel(submitted) -> list[str]:
+    """A sentence where the notebook asks for another language."""
     kernel = submitted.metadata.get("kernelspec", {})
     if isinstance(kernel, dict) and (kernel.get("language") or "python").lower() != "python":
-        notes.append(f"the notebook named the kernel {kernel.get('name')!r}: run with Python")
-    return book, notes
+        return [f"the notebook named the kernel {kernel.get('name')!r}: run with Python"]
+    return []
 
 
 def match(cells: list, wanted: list) -> dict[int, list[int]]:
@@ -110,7 +133,7 @@ def match(cells: list, wanted: list) -> dict[int, list[int]]:
     for alike in (
         lambda a, b: grade_id(a) and grade_id(a) == grade_id(b),
         lambda a, b: a.get("id") and a.get("id") == b.get("id"),
-        lambda a, b: a.source.strip() and same(a, b),
+        lambda a, b: a.source.strip() and has_text_of(a, b),
     ):
         for j in sorted(free):
             found = [i for i, w in enumerate(wanted) if w.cell_type == cells[j].cell_type and alike(w, cells[j])]
@@ -126,7 +149,7 @@ def match(cells: list, wanted: list) -> dict[int, list[int]]:
     return {i: sorted(js) for i, js in matches.items()}
 
 
-def same(cell, *others) -> bool:
+def has_text_of(cell, *others) -> bool:
     """Whether the text is that of one of the others."""
     return cell.source.strip() in {other.source.strip() for other in others}
 
@@ -139,25 +162,10 @@ def likeness(a, b) -> float:
     return difflib.SequenceMatcher(None, a.source, b.source, autojunk=False).ratio()
 
 
-def own(cell):
+def adopt(cell):
     """A cell of the student's own, without any claim to be one of the assignment's."""
     cell = deepcopy(cell)
     cell.metadata = type(cell.metadata)({k: v for k, v in cell.metadata.items() if k != "nbgrader"})
     if cell.cell_type == "code":
         cell.outputs, cell.execution_count = [], None
     return cell
-
-
-def mark(cell) -> dict:
-    """nbgrader's metadata of a cell, {} where it has none."""
-    found = cell.metadata.get("nbgrader", {}) if hasattr(cell.get("metadata"), "get") else {}
-    return found if isinstance(found, dict) else {}
-
-
-def grade_id(cell) -> str:
-    return str(mark(cell).get("grade_id", ""))
-
-
-def is_answer(cell) -> bool:
-    """A cell that the student writes: a solution, or a task."""
-    return bool(mark(cell).get("solution") or mark(cell).get("task"))

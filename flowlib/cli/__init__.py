@@ -2,15 +2,19 @@
 release, grade, feedback, otter.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
-command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C.
+command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C,
+141 where who read the output has gone (flowlib doctor | head -1), as a shell has it.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
-from flowlib.cli import classroom, course, doctor, models
-from flowlib.cli.parsing import MISTAKES
+import flowlib
+from flowlib.cli import classroom, course, doctor, models, studies
+from flowlib.cli.parsing import MISTAKES, install, run
 
+PREPARED = {models.train, studies.bench, studies.compare}
 COMMANDS = {
     command.__name__: command
     for command in (
@@ -18,8 +22,8 @@ COMMANDS = {
         models.sample,
         models.tokenize,
         course.claims,
-        models.bench,
-        models.compare,
+        studies.bench,
+        studies.compare,
         doctor.doctor,
         course.notebooks,
         course.links,
@@ -30,28 +34,59 @@ COMMANDS = {
         classroom.otter,
     )
 }
+ABOUT = (
+    "A Transformer as a continuous flow: train it, look inside, teach it. Flags of a command: flowlib COMMAND --help"
+)
+EXTRAS = {  # what brings the packages that the course's commands need
+    "claims": "lab,test",
+    "notebooks": "lab",
+    "links": "lab",
+    **dict.fromkeys(("release", "grade", "feedback", "otter"), "classroom"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name in ("-h", "--help"):
-        print("usage: flowlib COMMAND ...\n")
-        for known, command in COMMANDS.items():
-            print(f"  {known:10} {command.__doc__}")
-        print("\nFlags of a command: flowlib COMMAND --help")
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    name = words[0]
+    if name == "--version":
+        print(f"flowlib {flowlib.__version__}")
         return 0
-    if name not in COMMANDS:
+    if not name.startswith("-") and name not in COMMANDS:
         print(f"flowlib: unknown command {name!r}; known are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a notebook's has none
-            stream.reconfigure(errors="replace")  # a console that lacks a character shows a ? for it
+    show_every_character()
     try:
-        return COMMANDS[name](rest)
+        return run_and_flush(words)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed goes nowhere
+        return 141
     except MISTAKES as error:
-        print(f"flowlib {name}: {error}", file=sys.stderr)
+        print(f"flowlib {name}: {explain(error, name)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nflowlib {name}: interrupted", file=sys.stderr)
         return 130
+
+
+def run_and_flush(words: Sequence[str]) -> int:
+    """The command; a pipe that was closed is met here, and not when Python ends."""
+    try:
+        return run(words, COMMANDS.values(), PREPARED, ABOUT)
+    finally:
+        sys.stdout.flush()
+
+
+def explain(error: BaseException, command: str) -> str:
+    """What went wrong; where a package is missing, how to get it."""
+    if isinstance(error, ModuleNotFoundError) and error.name and command in EXTRAS:
+        package = error.name.partition(".")[0]
+        return f"it needs the package {package}, which is not installed: {install(EXTRAS[command])}"
+    return str(error)
+
+
+def show_every_character() -> None:
+    """A console that lacks a character shows a ? for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's has none
+            stream.reconfigure(errors="replace")

@@ -1,86 +1,138 @@
 """Commands for the course: notebooks, claims, links."""
 
+import sys
 from pathlib import Path
 
-from flowlib.cli.parsing import parse
+from flowlib.authoring.course import Stamp, read_stamp, root_of
 
 
-def notebooks(arguments: list[str]) -> int:
-    """Run notebooks in place and measure them, all chapters by default: flowlib notebooks [PATH ...] [--dry]."""
-    from flowlib.authoring import execute
+def notebooks(paths: tuple[Path, ...] = (), /, dry: bool = False) -> int:
+    """Run notebooks in place and measure them.
 
-    return 1 if execute.main(arguments) else 0
+    Each runs from top to bottom in a fresh kernel. Exit code 1 if a cell raised; that notebook stays as it was.
 
-
-def claims(arguments: list[str]) -> int:
-    """Measure every claim of the course, and show the ledger: flowlib claims [--recorded] [--write]."""
-
-    def claims(recorded: bool = False, write: bool = False) -> int:
-        """Measure every claim of the course and show the ledger: statement, section, figures, bounds, tests.
-
-        Exit code 1 if a claim fails, a chapter states one that no test measures, a test measures one that no chapter
-        states, or the page chapters/claims.md no longer lists what is measured.
-
-        Args:
-            recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
-            write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
-        """
-        from flowlib.authoring import claims as book
-
-        if recorded and write:
-            raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
-        root = book.root_of(Path.cwd())
-        rows = book.recorded(root)[0] if recorded else book.measure(root)
-        found = book.ledger(root, rows)
-        print(f"{book.table(found)}\n\n{found.verdict()}")
-        if write:
-            book.write(root, rows)
-        changed = book.drift(book.recorded(root)[0], rows)
-        if changed:
-            print("\n".join([*changed, "chapters/claims.md is out of date; write it with: flowlib claims --write"]))
-        return 0 if found.sound and not changed else 1
-
-    return parse(claims, arguments, "flowlib claims")
-
-
-def links(arguments: list[str]) -> int:
-    """Write the course's address into README and notebooks: flowlib links [OWNER/NAME] [--ref REF] [--check]."""
-    import tyro
-
-    def links(
-        repository: tyro.conf.Positional[str] = "", ref: str = "", check: bool = False, dirty: bool = False
-    ) -> int:
-        """Write where the course lies on GitHub into README, every notebook and its set-up cell.
-
-        Links to the course map, Binder and Colab come under the titles, and Colab installs flowlib from there. Where a
-        notebook has no links or no set-up cell, it gets them. All files are written, or none.
-
-        Args:
-            repository: OWNER/NAME; without it, the one that was stamped last.
-            ref: A branch, a tag or a commit; without it, the one that was stamped last, at first main.
-            check: Write nothing; exit code 1 if a file says something else.
-            dirty: Write over changes that are not committed, too.
-        """
-        from flowlib.authoring import links as course
-
-        root = course.root_of(Path.cwd())
-        last = course.recorded(root)
-        stamp = course.Stamp(repository or last.repository, ref or last.ref)
-        texts = course.plan(root, stamp)
-        names = [path.relative_to(root).as_posix() for path in texts]
-        where = f"{stamp.repository} at {stamp.ref}" if stamp.repository else "no address yet"
-        if check:
-            again = " ".join(["flowlib links", *([repository] if repository else []), *(["--ref", ref] if ref else [])])
-            print("\n".join([*names, f"out of date; write anew with: {again}"] if names else [f"all agree: {where}"]))
-            return 1 if names else 0
-        unsaved = [] if dirty else course.unsaved(root, list(texts))
-        if unsaved:
+    Args:
+        paths: Paths of .ipynb files; without one, all chapters.
+        dry: Run, measure and look, write nothing.
+    """
+    found = list(paths) or find_chapters()
+    for path in found:
+        if path.suffix != ".ipynb" or not path.is_file():
             raise ValueError(
-                f"these files have changes that are not committed, and would be written over; commit them first, or "
-                f"add --dirty; nothing was written: {', '.join(unsaved)}"
+                f"{path} is no notebook; give the path of an .ipynb file, such as chapters/00_the_river.ipynb"
             )
-        course.save_all(texts)
-        print("\n".join([*names, f"{len(names)} files written: {where}"]))
-        return 0
+    good = [run_notebook(path, write=not dry) for path in found]
+    return 0 if all(good) else 1
 
-    return parse(links, arguments, "flowlib links")
+
+def find_chapters() -> list[Path]:
+    """The chapters in this folder. Raises: FileNotFoundError where there are none."""
+    found = sorted(Path("chapters").glob("*.ipynb"))
+    if not found:
+        root = root_of(Path.cwd())
+        raise FileNotFoundError(f"there are no chapters here; go to {root}, or give the path of an .ipynb file")
+    return found
+
+
+def run_notebook(path: Path, *, write: bool) -> bool:
+    """Run one notebook and say what was measured, and which rules it breaks; False where a cell raised."""
+    from flowlib.authoring import execute
+    from flowlib.authoring.notebooks import is_assignment
+    from flowlib.authoring.rules import check_budget, find_violations
+
+    try:
+        measured, notebook = execute.execute_one(path, write=write)
+    except execute.NotebookFailed as error:
+        print(error, file=sys.stderr)
+        return False
+    print(f"{path}: {measured}, {path.stat().st_size / execute.MEGABYTE:.2f} MB")
+    for sentence in check_budget(notebook) if is_assignment(notebook) else find_violations(notebook, path):
+        print(f"  rule: {sentence}")
+    if is_assignment(notebook) and write:
+        print(f"  its copy for students, anew: flowlib release {path.stem}")
+    return True
+
+
+def claims(recorded: bool = False, write: bool = False) -> int:
+    """Measure every claim of the course, and show the ledger.
+
+    Statement, section, figures, bounds, tests. Exit code 1 if a claim fails, a chapter states one that no test
+    measures, a test measures one that no chapter states, or the page chapters/claims.md no longer lists what is
+    measured.
+
+    Args:
+        recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
+        write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
+    """
+    if recorded and write:
+        raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
+    root = root_of(Path.cwd())
+    from flowlib.authoring import ledger
+    from flowlib.authoring.claims import make_ledger, measure
+
+    rows = ledger.read_record(root)[0] if recorded else measure(root)
+    found = make_ledger(root, rows)
+    print(f"{ledger.render_text(found)}\n\n{found.verdict()}")
+    if write:
+        ledger.write_ledger(root, rows)
+    changed = ledger.find_drift(ledger.read_record(root)[0], rows)
+    if changed:
+        print("\n".join([*changed, "chapters/claims.md is out of date; write it with: flowlib claims --write"]))
+    return 0 if found.sound and not changed else 1
+
+
+def links(repository: str = "", /, ref: str = "", check: bool = False, dirty: bool = False) -> int:
+    """Write the course's address into README and notebooks.
+
+    Links to the course map, Binder and Colab come under the titles, and Colab installs flowlib from there. Where a
+    notebook has no links or no set-up cell, it gets them. All files are written, or none.
+
+    Args:
+        repository: OWNER/NAME; without it, the one that was stamped last.
+        ref: A branch, a tag or a commit; without it, the one that was stamped last, at first main.
+        check: Write nothing; exit code 1 if a file says something else.
+        dirty: Write over changes that are not committed, too.
+    """
+    root = root_of(Path.cwd())
+    last = read_stamp(root)
+    stamp = Stamp(repository or last.repository, ref or last.ref)
+    from flowlib.authoring.links import plan
+
+    texts = plan(root, stamp)
+    if check:
+        again = " ".join(["flowlib links", *([repository] if repository else []), *(["--ref", ref] if ref else [])])
+        return say_what_disagrees(root, texts, stamp, again)
+    write_links(root, texts, stamp, dirty=dirty)
+    return 0
+
+
+def say_what_disagrees(root: Path, texts: dict[Path, str], stamp: Stamp, again: str) -> int:
+    """The files that say something else than the stamp, and the command that mends them; 1 if there are any."""
+    if not texts:
+        print(f"all agree: {describe(stamp)}")
+        return 0
+    print("\n".join([*list_names(root, texts), f"out of date; write anew with: {again}"]))
+    return 1
+
+
+def write_links(root: Path, texts: dict[Path, str], stamp: Stamp, *, dirty: bool) -> None:
+    """Raises: ValueError where changes that are not committed would be written over."""
+    from flowlib.authoring.links import find_uncommitted, save_all
+
+    lost = [] if dirty else find_uncommitted(root, list(texts))
+    if lost:
+        raise ValueError(
+            f"these files have changes that are not committed, and would be written over; commit them first, or "
+            f"add --dirty; nothing was written: {', '.join(lost)}"
+        )
+    save_all(root, texts)
+    print("\n".join([*list_names(root, texts), f"{len(texts)} files written: {describe(stamp)}"]))
+
+
+def list_names(root: Path, paths) -> list[str]:
+    """The paths from the root of the course."""
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def describe(stamp: Stamp) -> str:
+    return f"{stamp.repository} at {stamp.ref}" if stamp.repository else "no address yet"

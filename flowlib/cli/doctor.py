@@ -14,7 +14,8 @@ from importlib.metadata import PackageNotFoundError, distribution, requires, ver
 from importlib.util import find_spec
 from pathlib import Path
 
-from flowlib.cli.parsing import MISTAKES, parse
+from flowlib.authoring.course import DISTRIBUTION
+from flowlib.cli.parsing import MISTAKES, install
 
 PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch", "jaxtyping")
 EXTRAS = {
@@ -35,33 +36,29 @@ class Missing(Exception):
     """Something that not every reader needs is not here: what it is for, and how to get it."""
 
 
-def doctor(arguments: list[str]) -> int:
-    """Say what flowlib finds on this machine; exit code 1 if something it needs does not work."""
+def doctor() -> int:
+    """Say what flowlib finds on this machine.
 
-    def doctor() -> int:
-        """Say what flowlib finds on this machine, and what to do about what it does not find.
-
-        ok: it works. note: it is not here, and not everybody needs it. FAILED: the course needs it; exit code 1.
-        """
-        checks: dict[str, Callable[[], str]] = {
-            "Python": lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-            **{name: partial(version, name) for name in PACKAGES},
-            "device": device,
-            "memory": memory,
-            "shipped checkpoint": shipped,
-            "data folder": data,
-            "answers": answers,
-            "widgets": widgets,
-            "kernel": kernel,
-            **{f"extra {name}": partial(extra, name) for name in EXTRAS},
-            "sandbox": sandbox,
-        }
-        states = [report(name, check) for name, check in checks.items()]
-        failed = states.count("FAILED")
-        print(f"{failed} of {len(checks)} checks failed" if failed else "all is well")
-        return 1 if failed else 0
-
-    return parse(doctor, arguments, "flowlib doctor")
+    And what to do about what it does not find. ok: it works. note: it is not here, and not everybody needs it.
+    FAILED: the course needs it; exit code 1.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "Python": lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        **{name: partial(version, name) for name in PACKAGES},
+        "device": find_device,
+        "memory": measure_memory,
+        "shipped checkpoint": try_shipped,
+        "data folder": find_data,
+        "answers": find_answers,
+        "widgets": find_widgets,
+        "kernel": find_kernel,
+        **{f"extra {name}": partial(find_extra, name) for name in EXTRAS},
+        "sandbox": try_sandbox,
+    }
+    states = [report(name, check) for name, check in checks.items()]
+    failed = states.count("FAILED")
+    print(f"{failed} of {len(checks)} checks failed" if failed else "all is well")
+    return 1 if failed else 0
 
 
 def report(name: str, check: Callable[[], str]) -> str:
@@ -80,7 +77,7 @@ def report(name: str, check: Callable[[], str]) -> str:
     return state
 
 
-def device() -> str:
+def find_device() -> str:
     import torch
 
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
@@ -91,7 +88,7 @@ def device() -> str:
     return f"{kind}, {threads}; without a GPU only chapter 07's long training is slow"
 
 
-def memory() -> str:
+def measure_memory() -> str:
     """Free and total, within the limit of a container where there is one."""
     try:
         import psutil
@@ -110,7 +107,7 @@ def memory() -> str:
     return said
 
 
-def shipped() -> str:
+def try_shipped() -> str:
     from flowlib.models.language import FlowLM, shipped
 
     model = FlowLM.load(shipped("tiny"))
@@ -118,7 +115,7 @@ def shipped() -> str:
     return f"tiny, {sum(p.numel() for p in model.parameters()):,} parameters, says {text!r}"
 
 
-def data() -> str:
+def find_data() -> str:
     folder = os.environ.get("FLOWLIB_DATA")
     if not folder:
         import pooch
@@ -134,17 +131,17 @@ def data() -> str:
     return f"{folder}, {shakespeare_file().name} is the original"
 
 
-def answers() -> str:
+def find_answers() -> str:
     """Where the course keeps what a reader has answered."""
-    if not find_spec("platformdirs") or not find_spec("IPython"):
-        raise Missing(f"the notebooks' libraries are not here: {install('notebook')}")
-    from flowlib.notebook.progress import place
-
+    try:
+        from flowlib.notebook.progress import place
+    except ImportError:
+        raise Missing(f"kept where the notebook tools are installed: {install('notebook')}") from None
     file = place()
     return f"your answers are kept in {file}" if file else "your answers are not kept (FLOWLIB_PROGRESS=off)"
 
 
-def widgets() -> str:
+def find_widgets() -> str:
     """ipywidgets, and its half that runs in the browser."""
     if not find_spec("ipywidgets"):
         raise Missing(f"no ipywidgets: explorers and questions show, and do not move; {install('notebook')}")
@@ -160,7 +157,7 @@ def widgets() -> str:
     return f"{found}, in JupyterLab {version('jupyterlab')}"
 
 
-def kernel() -> str:
+def find_kernel() -> str:
     """The kernel that a notebook of the course asks for is this Python."""
     if not find_spec("ipykernel"):
         raise Missing(f"no ipykernel, so no notebook can run here; {install('lab')}")
@@ -175,16 +172,16 @@ def kernel() -> str:
     return f"python3, ipykernel {version('ipykernel')}, this Python"
 
 
-def extra(name: str) -> str:
+def find_extra(name: str) -> str:
     """Are all packages of an extra of flowlib here?"""
     try:
-        lines = requires("flowlib") or []
+        lines = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         raise Missing("flowlib is used from its folder and not installed; pip install -e .") from None
     asked = [line for line in lines if re.search(rf"""extra == ['"]{name}['"]""", line)]
     packages = [re.match(r"[\w.-]+", line)[0] for line in asked]
     beside, command = AS_WELL.get(name, (None, ""))
-    missing = [package for package in packages if package != "flowlib" and not is_here(package)]
+    missing = [package for package in packages if package != DISTRIBUTION and not is_here(package)]
     commands = [install(name)] if missing or not asked else []
     if beside and not is_here(beside):
         missing, commands = [*missing, beside], [*commands, command]
@@ -200,14 +197,10 @@ def is_here(package: str) -> bool:
         return False
 
 
-def install(extra: str) -> str:
-    return f"pip install -e '.[{extra}]'"
-
-
-def sandbox() -> str:
+def try_sandbox() -> str:
     """What `flowlib grade` runs students' programs in."""
-    from flowlib.classroom.room.sandbox import available
+    from flowlib.classroom.room.sandbox import find_obstacle
 
-    if why := available():
+    if why := find_obstacle():
         raise Missing(f"to grade students' programs: {why}; or grade in a container, with --sandbox none")
     return "bubblewrap, for the programs of students"

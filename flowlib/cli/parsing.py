@@ -1,13 +1,73 @@
-"""How every command reads its flags: tyro, from the dataclass or function that uses them."""
+"""How commands are read: one tyro app that lists them all, and reads the flags of the one that was asked for.
 
-from collections.abc import Sequence
+A command is a function: its signature gives the flags, its docstring the help. Where flags come from a dataclass that
+takes seconds to import, the command is prepared when it is asked for: the function takes the words after the command's
+name and returns the command.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from flowlib.authoring.course import DISTRIBUTION, find_root
+
 MISTAKES = (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError)
+Command = Callable[..., int | None]
 
 
-def to_write(file: Path | None, flag: str, such_as: str) -> None:
+def run(words: Sequence[str], commands: Iterable[Callable], prepared: Collection[Callable], about: str) -> int:
+    """Run the command that the words begin with; its exit code. Raises: SystemExit after help and wrong flags."""
+    import tyro
+    from tyro.extras import SubcommandApp
+
+    app = SubcommandApp()
+    for command in commands:
+        name, asked = command.__name__, command.__name__ == words[0]
+        if not asked:
+            command = list_only(command)
+        elif command in prepared:
+            command = command(words[1:])
+        app.command(command, name=name)
+    plain_flags = (tyro.conf.FlagCreatePairsOff,)  # --resume, without a --no-resume
+    with vocabulary_rule():
+        return app.cli(prog="flowlib", description=about, args=words, config=plain_flags) or 0
+
+
+def list_only(command: Callable) -> Command:
+    """A command that is listed, by the first line of its docstring, and not read."""
+
+    def stand_in() -> None: ...
+
+    stand_in.__doc__ = command.__doc__.splitlines()[0]
+    return stand_in
+
+
+def vocabulary_rule() -> Any:
+    """A model's vocabulary is no flag: it comes from the corpus."""
+    from tyro.constructors import ConstructorRegistry, StructConstructorSpec
+
+    registry = ConstructorRegistry()
+
+    @registry.struct_rule
+    def hide(info: Any) -> StructConstructorSpec | None:
+        if getattr(info.type, "__name__", "") != "Vocabulary":
+            return None
+        return StructConstructorSpec(instantiate=info.type.bytes, fields=())
+
+    return registry
+
+
+def split_words(words: Sequence[str], most: int) -> list[str]:
+    """What stands before the first flag, at most so many words of it."""
+    found = []
+    for word in words[:most]:
+        if word.startswith("-"):
+            break
+        found.append(word)
+    return found
+
+
+def check_target(file: Path | None, flag: str, such_as: str) -> None:
     """Look at the file that a long work is going to write before the work is done; None and - are no files.
 
     Raises: ValueError where it is a folder, or its folder is a file.
@@ -21,20 +81,7 @@ def to_write(file: Path | None, flag: str, such_as: str) -> None:
         raise ValueError(f"{flag} {file} cannot be written: {folder} is a file, no folder")
 
 
-def parse(target: Any, arguments: Sequence[str], program: str, description: str | None = None) -> Any:
-    """tyro's reading of the flags, without the vocabulary's own: it comes from the corpus."""
-    import tyro
-    from tyro.constructors import ConstructorRegistry, StructConstructorSpec
-
-    registry = ConstructorRegistry()
-
-    @registry.struct_rule
-    def hide_vocabulary(info: Any) -> StructConstructorSpec | None:
-        if getattr(info.type, "__name__", "") != "Vocabulary":
-            return None
-        return StructConstructorSpec(instantiate=info.type.bytes, fields=())
-
-    plain_flags = (tyro.conf.FlagCreatePairsOff,)  # --resume, without a --no-resume
-    return tyro.cli(
-        target, args=arguments, prog=program, description=description, config=plain_flags, registry=registry
-    )
+def install(extra: str) -> str:
+    """The command that installs an extra of flowlib, in a copy of the course or beside a wheel."""
+    own = find_root(Path(__file__).resolve())
+    return f"pip install -e '.[{extra}]'" if own else f"pip install '{DISTRIBUTION}[{extra}]'"

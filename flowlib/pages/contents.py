@@ -11,7 +11,8 @@ from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.execute import KERNEL, WIDGET, read
+from flowlib.authoring.notebooks import read
+from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
 

@@ -11,19 +11,14 @@ from html import unescape
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
-from flowlib.authoring.links import RECORD, recorded
+from flowlib.authoring.course import RECORD, find_root, read_stamp
 
 LINK = re.compile(r'<a\b[^>]*?\bhref="([^"#:]+)(#[^"]*)?"[^>]*>(.*?)</a>', re.DOTALL)  # no "https:", no "#here"
 
 
 def repository(root: Path | None) -> str:
     """The address that the files of this copy of the course have on the web, or "" where none was stamped."""
-    return recorded(root).files if root and (root / RECORD).is_file() else ""
-
-
-def root_of(path: Path) -> Path | None:
-    """The folder of the course that this file lies in."""
-    return next((folder for folder in path.resolve().parents if (folder / "chapters").is_dir()), None)
+    return read_stamp(root).files if root and (root / RECORD).is_file() else ""
 
 
 def rewrite_links(html: str, file: str, pages: Mapping[str, str], address: str = "", otherwise: str = "text") -> str:
@@ -46,7 +41,7 @@ def rewrite_links(html: str, file: str, pages: Mapping[str, str], address: str =
 
 def rewrite_links_of_page(html: str, path: Path | None) -> str:
     """A page that `jupyter nbconvert --to flowlib` makes: chapters beside it become pages beside it."""
-    root = root_of(path) if path else None
+    root = find_root(path.resolve()) if path else None
     if not root:
         return re.sub(r'(<a\b[^>]*?\bhref="[^"/#:]+)\.ipynb(#[^"]*)?"', r'\1.html\2"', html)
     file = path.resolve().relative_to(root.resolve())

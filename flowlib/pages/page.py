@@ -107,6 +107,6 @@ def page(path: Path | str) -> str:
 
     Raises: FileNotFoundError; ValueError where a formula cannot become MathML.
     """
-    from flowlib.authoring.execute import read
+    from flowlib.authoring.notebooks import read
 
     return PageExporter().from_notebook_node(read(Path(path)))[0]

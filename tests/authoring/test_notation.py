@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flowlib.authoring.execute import read
-from flowlib.authoring.symbols import formulas, of_notebook, spelled, symbols
+from flowlib.authoring.notebooks import read
+from flowlib.authoring.symbols import formulas, notebook_symbols, spell, symbols
 
 CHAPTERS = sorted((Path(__file__).resolve().parents[2] / "chapters").glob("*.ipynb"))
 PAGE = CHAPTERS[0].with_name("notation.md")
@@ -56,7 +56,7 @@ def rows(page: str) -> list[Row]:
             assert len(cells) == (3 if local else 4), f"a row has too many cells or too few: {line}"
             where = chapter if local else re.fullmatch(r"\[(\d\d)\]\((\1_\w+)\.ipynb\)", cells[3])[2]
             names = tuple(re.findall(r"`([^`]+)`", cells[2]))
-            found.append(Row(tuple(map(spelled, formulas(cells[0]))), names, where, local))
+            found.append(Row(tuple(map(spell, formulas(cells[0]))), names, where, local))
     return found
 
 
@@ -65,7 +65,7 @@ def used(chapters: dict[str, str | object], listed: set[str]) -> dict[str, set[s
     return {
         name: {s for tex in formulas(text) for s in symbols(tex, listed)}
         if isinstance(text, str)
-        else of_notebook(text, listed)
+        else notebook_symbols(text, listed)
         for name, text in chapters.items()
     }
 
@@ -268,8 +268,8 @@ def test_an_invented_name_is_found(name, there):
     ],
 )
 def test_symbols_of_a_formula(tex, found):
-    listed = {"u_t", "W^O", "S_1", r"\Omega_x", spelled("N_{S_1}")}
-    expected = {spelled(one) for one in found.replace(r"\gamma x", r"\gamma;x").split(";")}
+    listed = {"u_t", "W^O", "S_1", r"\Omega_x", spell("N_{S_1}")}
+    expected = {spell(one) for one in found.replace(r"\gamma x", r"\gamma;x").split(";")}
     assert symbols(tex, listed) == expected
 
 
@@ -281,4 +281,4 @@ def test_formulas_of_a_text():
 @pytest.mark.parametrize("tex", ["x+y", "12", r"\text{mean}"])
 def test_an_entry_must_be_one_symbol(tex):
     with pytest.raises(ValueError, match="one symbol must stand here"):
-        spelled(tex)
+        spell(tex)

@@ -7,7 +7,11 @@ import nbformat
 import pytest
 
 from flowlib.authoring import rules
-from flowlib.authoring.execute import NotebookFailed, execute, main, read, tidy
+from flowlib.authoring.claims import find_marks
+from flowlib.authoring.execute import NotebookFailed, execute
+from flowlib.authoring.notebooks import claim_ids, code_cells, read
+from flowlib.authoring.tidy import merge_streams, tidy
+from flowlib.cli import main
 from flowlib.notebook import figures, setup
 from flowlib.notebook.show import bundle, png
 
@@ -51,7 +55,7 @@ def test_execute_leaves_one_clean_form(executed):
     nbformat.validate(notebook)
     assert set(notebook.metadata) == {"kernelspec", "language_info", "flowlib"}
     assert notebook.metadata.kernelspec.name == "python3" and notebook.nbformat_minor == 5
-    assert [cell.execution_count for cell in rules.code_cells(notebook)] == [1, 2, 3, 4]
+    assert [cell.execution_count for cell in code_cells(notebook)] == [1, 2, 3, 4]
     assert all("execution" not in cell.metadata for cell in notebook.cells)
     [stream] = notebook.cells[2].outputs
     assert stream.text == "one\nTrue\n"  # merged, and run in the notebook's own folder
@@ -74,6 +78,40 @@ def test_executing_again_changes_nothing_but_the_figures(executed):
     for one in (before, after):
         del one.metadata["flowlib"], one.cells[0]["source"]
     assert before == after
+
+
+def stream(text, name="stdout"):
+    return nbformat.from_dict({"output_type": "stream", "name": name, "text": text})
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (["one\n", "two\n"], "one\ntwo\n"),
+        (["10 %\r", "20 %\r", "30 %"], "30 %"),
+        (["10 %\r20 %\r\n", "a\nb\rc\n"], "20 %\r\na\nc\n"),
+        (["all\r"], ""),
+        (["\n\r\n\r", "x"], "\n\r\nx"),
+    ],
+)
+def test_neighbours_are_merged_and_what_was_overwritten_is_left_out(texts, shown):
+    [merged] = merge_streams([stream(text) for text in texts])
+    assert merged.text == shown
+
+
+def test_streams_of_two_kinds_stay_two():
+    outputs = [stream("a"), stream("b", "stderr"), stream("c", "stderr"), stream("d")]
+    assert [output.text for output in merge_streams(outputs)] == ["a", "bc", "d"]
+
+
+@pytest.mark.timeout(20)
+def test_one_long_line_takes_no_longer_than_many_short_ones():
+    """A second, for 20 million characters; what is quadratic in a line takes days."""
+    long = "x" * 10_000_000
+    [merged] = merge_streams([stream(long), stream(long)])
+    assert merged.text == long + long
+    [merged] = merge_streams([stream("x\r") for _ in range(100_000)] + [stream("done")])
+    assert merged.text == "done"
 
 
 def test_an_assignment_is_measured_and_keeps_its_form(tmp_path):
@@ -105,7 +143,7 @@ def test_a_dry_run_looks_at_what_ran_and_writes_nothing(tmp_path, capsys):
     loud = tmp_path / "01_loud.ipynb"
     nbformat.write(notebook("import warnings", "warnings.warn('old')"), loud)
     before = loud.read_bytes()
-    assert main(["--dry", str(loud)]) == 0 and loud.read_bytes() == before
+    assert main(["notebooks", "--dry", str(loud)]) == 0 and loud.read_bytes() == before
     assert re.search(r"rule: cell 1 wrote to stderr: .*UserWarning: old", capsys.readouterr().out)
 
 
@@ -150,13 +188,13 @@ def sound():
 
 def test_a_sound_notebook_breaks_no_rule(tmp_path):
     nbformat.write(sound(), tmp_path / "04.ipynb")
-    assert rules.violations(read(tmp_path / "04.ipynb"), tmp_path / "04.ipynb") == []
+    assert rules.find_violations(read(tmp_path / "04.ipynb"), tmp_path / "04.ipynb") == []
 
 
 def spoil(change):
     made = sound()
     change(made.cells, made)
-    return rules.violations(made)
+    return rules.find_violations(made)
 
 
 def error_output(cells, _):
@@ -262,7 +300,7 @@ def test_a_large_file_is_found(tmp_path):
     big = sound()
     big.cells[1].source = "x" * 1_600_000
     nbformat.write(big, tmp_path / "big.ipynb")
-    assert any("at most 1.5 MB" in s for s in rules.violations(big, tmp_path / "big.ipynb"))
+    assert any("at most 1.5 MB" in s for s in rules.find_violations(big, tmp_path / "big.ipynb"))
 
 
 def test_a_web_address_is_no_absolute_path():
@@ -271,15 +309,15 @@ def test_a_web_address_is_no_absolute_path():
 
 
 def test_claims_are_found_on_both_sides(tmp_path):
-    assert rules.claims_in(sound(), 4) == {f"C4.{i}" for i in range(1, 11)}
-    assert rules.claims_in(sound(), 3) == set()
+    assert claim_ids(sound(), 4) == {f"C4.{i}" for i in range(1, 11)}
+    assert claim_ids(sound(), 3) == set()
     file = tmp_path / "test_x.py"
     file.write_text(
         "import pytest\n@pytest.mark.claim('C4.1', 'C4.2')\ndef test_a(): ...\n"
         "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.claim('C4.3'))])\n"
         "def test_b(x): ...\n# pytest.mark.claim('C9.9')\n"
     )
-    assert rules.claims_tested([file]) == {
+    assert find_marks([file]) == {
         "C4.1": ["test_x.py:2"],
         "C4.2": ["test_x.py:2"],
         "C4.3": ["test_x.py:4"],

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from flowlib.authoring import rules
-from flowlib.authoring.execute import read
+from flowlib.authoring.claims import find_marks
+from flowlib.authoring.notebooks import CLAIM, claim_ids, number_in_name, prose, read
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -19,39 +20,39 @@ def chapter(request):
 
 def test_the_course_opens_with_chapter_00():
     assert CHAPTERS, "there is no notebook in chapters/"
-    assert rules.chapter_number(CHAPTERS[0]) == 0
+    assert number_in_name(CHAPTERS[0]) == 0
 
 
 def test_no_two_chapters_share_a_number():
-    numbers = [rules.chapter_number(path) for path in CHAPTERS]
+    numbers = [number_in_name(path) for path in CHAPTERS]
     assert len(set(numbers)) == len(numbers), numbers
 
 
 def test_a_chapter_keeps_the_rules(chapter):
-    broken = rules.violations(read(chapter), chapter)
+    broken = rules.find_violations(read(chapter), chapter)
     assert not broken, "\n".join(broken)
 
 
 def test_every_claim_of_a_chapter_has_a_test(chapter):
-    stated = rules.claims_in(read(chapter), rules.chapter_number(chapter))
-    untested = stated - set(rules.claims_tested(TESTS))
+    stated = claim_ids(read(chapter), number_in_name(chapter))
+    untested = stated - set(find_marks(TESTS))
     assert stated, "a chapter states at least one claim, such as C3.1"
     assert not untested, f"no test is marked with pytest.mark.claim for {sorted(untested)}"
 
 
 def test_every_marked_test_has_its_claim_in_a_chapter():
-    stated = set().union(*(rules.claims_in(read(path), rules.chapter_number(path)) for path in CHAPTERS))
-    unstated = {claim: places for claim, places in rules.claims_tested(TESTS).items() if claim not in stated}
+    stated = set().union(*(claim_ids(read(path), number_in_name(path)) for path in CHAPTERS))
+    unstated = {claim: places for claim, places in find_marks(TESTS).items() if claim not in stated}
     assert not unstated, f"no chapter states {unstated}"
 
 
 def test_a_chapter_refers_only_to_claims_that_are_stated(chapter):
-    stated = {rules.chapter_number(path): read(path) for path in CHAPTERS}
-    for text in rules.prose(read(chapter)):
-        for match in rules.CLAIM.finditer(text):
+    stated = {number_in_name(path): read(path) for path in CHAPTERS}
+    for text in prose(read(chapter)):
+        for match in CLAIM.finditer(text):
             number = int(match[1])
             if number in stated:
-                assert match[0] in rules.claims_in(stated[number], number)
+                assert match[0] in claim_ids(stated[number], number)
 
 
 def test_all_chapters_together_stay_within_five_minutes():

@@ -17,8 +17,9 @@ pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classr
 import nbformat
 
 from flowlib.checks.exercises import Exercise
+from flowlib.classroom.cells import is_test
 from flowlib.classroom.course import Course
-from flowlib.classroom.grader import grade, is_test
+from flowlib.classroom.grader import grade
 from flowlib.classroom.room.sandbox import Limits
 
 ROOT = Path(__file__).parents[2]

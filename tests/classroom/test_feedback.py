@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
-from flowlib.classroom.course import Course, grade_all
+from flowlib.classroom.course import Course
+from flowlib.classroom.grading import grade_all
 from flowlib.cli import main
 
 ROOT = Path(__file__).parents[2]

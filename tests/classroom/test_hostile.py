@@ -14,8 +14,9 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
-from flowlib.classroom.course import Course, grade_all
-from flowlib.classroom.room.sandbox import Limits, available
+from flowlib.classroom.course import Course
+from flowlib.classroom.grading import grade_all
+from flowlib.classroom.room.sandbox import Limits, find_obstacle
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(1800)]  # several of them run into the time that they are given
 RIGHT = """
@@ -225,7 +226,7 @@ LIMITS = Limits(seconds=90, call_seconds=10)
 
 
 def test_there_is_a_sandbox():
-    if why := available():
+    if why := find_obstacle():
         assert "CI" not in os.environ, f"{why}: where CI runs, there must be a sandbox"
         pytest.skip(why)
 
@@ -233,7 +234,7 @@ def test_there_is_a_sandbox():
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """Every hostile submission and three honest ones, graded together."""
-    if why := available():
+    if why := find_obstacle():
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("class")
     course = Course(copy_of_course(folder))

@@ -14,7 +14,7 @@ import nbformat
 import yaml
 
 from flowlib.classroom.course import Course
-from flowlib.classroom.otter import master
+from flowlib.classroom.otter import make_master
 from flowlib.cli import main
 
 COURSE = Course(Path(__file__).parents[2] / "exercises")
@@ -22,7 +22,7 @@ COURSE = Course(Path(__file__).parents[2] / "exercises")
 
 def made(name: str):
     source = nbformat.read(COURSE.notebook("source", name), as_version=4)
-    return source, master(source, ["flowlib"])
+    return source, make_master(source, ["flowlib"])
 
 
 def blocks(book) -> list[tuple[str, list]]:
@@ -103,5 +103,5 @@ def test_the_image_installs_this_course_and_not_pypis_flowlib(tmp_path, capsys, 
         assert "flowlib links OWNER/NAME" in capsys.readouterr().err
         return
     config = nbformat.read(tmp_path / "out" / f"{name}.ipynb", as_version=4).cells[0].source
-    wanted = ["flowlib[notebook] @ https://github.com/school/river/archive/v1.zip"]
+    wanted = ["transformer-river[notebook] @ https://github.com/school/river/archive/v1.zip"]
     assert yaml.safe_load(config)["requirements"] == wanted

@@ -7,7 +7,10 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
-from flowlib.classroom.course import Course, Limits, run, strays, submissions
+from flowlib.classroom.course import Course
+from flowlib.classroom.grading import grade_submission
+from flowlib.classroom.room.sandbox import Limits
+from flowlib.classroom.submissions import find_strays, find_submissions
 from flowlib.cli import main
 
 COURSE = Course(Path(__file__).parents[2] / "exercises")
@@ -22,22 +25,22 @@ def handed_in(folder: Path, *files: str) -> None:
 
 def test_of_several_notebooks_one_is_graded_and_the_table_says_which(tmp_path):
     handed_in(tmp_path, f"ada/{NAME}/a_draft.ipynb", f"ada/{NAME}/final.ipynb")
-    (one,) = submissions(tmp_path, [NAME])
+    (one,) = find_submissions(tmp_path, [NAME])
     assert one.notebook.name == "a_draft.ipynb" and one.others == ("final.ipynb",)
-    result, _ = run(COURSE, one, Limits(), isolate=False, seed=0)
+    result, _ = grade_submission(COURSE, one, Limits(), isolate=False, seed=0)
     assert "of several notebooks a_draft.ipynb was graded, and not final.ipynb" in result.notes[0]
 
 
 def test_the_assignments_own_name_wins(tmp_path):
     handed_in(tmp_path, f"ada/{NAME}/a_draft.ipynb", f"ada/{NAME}/{NAME}.ipynb")
-    (one,) = submissions(tmp_path, [NAME])
+    (one,) = find_submissions(tmp_path, [NAME])
     assert one.notebook.name == f"{NAME}.ipynb" and not one.others
 
 
 def test_a_misspelt_folder_is_found(tmp_path):
     handed_in(tmp_path, f"ada/{NAME}/x.ipynb", "bob/3_another_kernel/x.ipynb", "cyd/.hidden/x.ipynb")
     (tmp_path / "dan" / "notes").mkdir(parents=True)
-    assert strays(tmp_path, COURSE.assignments()) == [tmp_path / "bob" / "3_another_kernel"]
+    assert find_strays(tmp_path, COURSE.assignments()) == [tmp_path / "bob" / "3_another_kernel"]
 
 
 def test_the_command_refuses_a_folder_for_the_table_before_it_grades(tmp_path, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowlib.authoring import rules
-from flowlib.authoring.execute import is_question, read
+from flowlib.authoring.notebooks import is_question, objectives, question_ids, read
 from flowlib.notebook.questions import ChoiceQuestion, NumberQuestion, OrderQuestion
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
@@ -138,16 +138,16 @@ def test_an_order_meets_its_own_misconception_wherever_two_neighbours_are_swappe
 
 
 def test_every_objective_of_the_course_has_its_evidence():
-    """`rules.objectives` says what is missing; here: there are objectives, and both kinds of evidence are used."""
+    """`rules.check_objectives` says which one is missing; here: there are some, with both kinds of evidence."""
     for path in CHAPTERS:
         notebook = read(path)
-        assert list(rules.objectives(notebook)) == [] and list(rules.questions(notebook)) == [], path.name
-        named = {name[0] for evidence in rules.objectives_in(notebook).values() for name in evidence}
+        assert list(rules.check_objectives(notebook)) == [] and list(rules.check_questions(notebook)) == [], path.name
+        named = {name[0] for evidence in objectives(notebook).values() for name in evidence}
         assert named == {"C", "Q"}, path.name
 
 
 def test_every_question_of_a_chapter_serves_an_objective():
     for path in CHAPTERS:
         notebook = read(path)
-        named = {name for evidence in rules.objectives_in(notebook).values() for name in evidence}
-        assert set(rules.asked_in(notebook)) <= named, path.name
+        named = {name for evidence in objectives(notebook).values() for name in evidence}
+        assert set(question_ids(notebook)) <= named, path.name

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from flowlib.authoring.execute import read
+from flowlib.authoring.notebooks import read
 from flowlib.authoring.symbols import formulas
 from flowlib.pages.book import build
 from flowlib.pages.library import ROOMS

@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from flowlib.authoring.execute import WIDGET, read
+from flowlib.authoring.notebooks import read
+from flowlib.authoring.tidy import WIDGET
 from flowlib.pages.book import build, main
 from flowlib.pages.contents import code_of_equation, contents, front, name_module, pictures, prepare
 

@@ -15,7 +15,7 @@ import pytest
 from fontTools.ttLib import TTFont
 from nbconvert.exporters import ExporterDisabledError, get_export_names, get_exporter
 
-from flowlib.authoring.execute import is_question, read
+from flowlib.authoring.notebooks import is_question, read
 from flowlib.authoring.symbols import formulas
 from flowlib.pages.font import ITALIC, font, form, letters, plain_letter
 from flowlib.pages.mathml import converter, mathml

@@ -10,7 +10,7 @@ pytest.importorskip("repo2docker", reason="needs repo2docker: pip install -e '.[
 from repo2docker.app import Repo2Docker
 from repo2docker.buildpacks.conda import CondaBuildPack
 
-from flowlib.authoring import links
+from flowlib.authoring import course
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,6 +61,6 @@ def test_without_our_python_the_plan_takes_another(plan):
 
 
 def test_the_link_opens_jupyterlab_on_chapter_00():
-    line = links.Stamp("school/course", "v1/summer").line("README.md")
+    line = course.Stamp("school/course", "v1/summer").line("README.md")
     assert "https://mybinder.org/v2/gh/school/course/v1%2Fsummer?urlpath=lab/tree/chapters/00_the_river.ipynb" in line
-    assert (ROOT / links.FIRST).is_file()
+    assert (ROOT / course.FIRST).is_file()

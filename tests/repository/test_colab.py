@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from flowlib.authoring import links
+from flowlib.authoring import course
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -22,7 +22,7 @@ def shipped() -> dict[str, str]:
 
 
 def asked() -> list[Requirement]:
-    """What `flowlib[notebook]` asks for."""
+    """What `transformer-river[notebook]` asks for."""
     return [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebook"]]
 
 
@@ -62,9 +62,15 @@ def test_a_bound_above_what_colab_ships_is_found():
 
 
 def test_what_the_set_up_cell_pins_is_shipped():
-    [names] = re.findall(r"for name in (\(.*?\))\]", links.SETUP)
+    [names] = re.findall(r"for name in (\(.*?\))\]", course.SETUP)
     pinned = set(re.findall(r'"(\w+)"', names))
     assert {"torch", "numpy"} <= pinned <= set(shipped())
+
+
+def test_the_set_up_cell_asks_for_our_distribution():
+    """pip refuses an archive that holds another name than the one that was asked for."""
+    assert course.DISTRIBUTION == PROJECT["name"]
+    assert f'f"{PROJECT["name"]}[notebook] @ {{COURSE}}"' in course.Stamp().setup()
 
 
 def test_the_wheel_is_pure_python():

@@ -56,14 +56,14 @@ class Room:
 
     def call(self, name: str, args: tuple, kwargs: dict):
         """Call a function of the student's by its name. Raises: Raised, Died."""
-        return self._guarded(lambda line: line.ask({"do": "get", "name": name})(*args, **kwargs), name)
+        return self._guard(lambda line: line.ask({"do": "get", "name": name})(*args, **kwargs), name)
 
     def _ask(self, request: dict, what: str):
-        return self._guarded(lambda line: line.ask(request), what)
+        return self._guard(lambda line: line.ask(request), what)
 
-    def _guarded(self, work, what: str):
+    def _guard(self, work, what: str):
         """Let `work` use the line, started if need be; turn every way in which a program can end into Died."""
-        line = self._started(what)
+        line = self._start(what)
         line.seconds = max(0.0, min(self.limits.call_seconds, self.until - time.monotonic()))
         try:
             return work(line)
@@ -74,13 +74,13 @@ class Room:
                 if over
                 else f"it did not end within {self.limits.call_seconds:g} s: is there a loop without an end?"
             )
-            self._died(f"{what}: {limit}")
+            self._give_up(f"{what}: {limit}")
         except TookTooMuch as error:
-            self._died(f"{what}: {error}")
+            self._give_up(f"{what}: {error}")
         except LineClosed as error:
-            self._died(f"{what}: the program ended there ({error})")
+            self._give_up(f"{what}: the program ended there ({error})")
 
-    def _started(self, what: str) -> Line:
+    def _start(self, what: str) -> Line:
         if self.line is not None:
             return self.line
         if self.starts >= MOST_STARTS or time.monotonic() >= self.until:
@@ -88,7 +88,7 @@ class Room:
         self.starts += 1
         self.box = Sandbox(self.limits, self.files, isolate=self.isolate)
         read, write = self.box.process.stdout.fileno(), self.box.process.stdin.fileno()
-        self.line = Line(read, write, _nothing, watch=self.box.watch, seconds=START_SECONDS)
+        self.line = Line(read, write, _refuse, watch=self.box.watch, seconds=START_SECONDS)
         began = time.monotonic()
         self.line.ask({"do": "has", "name": "ready"})
         self.until += time.monotonic() - began
@@ -97,10 +97,10 @@ class Room:
             try:
                 self.line.ask({"do": "run", "source": source})
             except (TookTooLong, TookTooMuch, LineClosed) as error:
-                self._died(f"{what}: the program did not come back after a new start ({error})")
+                self._give_up(f"{what}: the program did not come back after a new start ({error})")
         return self.line
 
-    def _died(self, how: str) -> None:
+    def _give_up(self, how: str) -> None:
         self._stop()
         if how not in self.notes:
             self.notes.append(how)
@@ -125,7 +125,7 @@ class Again:
         raise TypeError(f"{self.__name__} is a function, neither true nor false")
 
 
-def _nothing(request: dict):
+def _refuse(request: dict):
     raise PermissionError(f"the grader does not answer {request['do']!r}")
 
 

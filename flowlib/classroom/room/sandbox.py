@@ -15,11 +15,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowlib.classroom.room import student
+
 CONTAINER = (
     'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
     "--sandbox none"
 )
 ROOM = "/room"  # the working folder, in the sandbox
+SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives")
+NAMESPACES = (
+    *("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
+    *("--hostname", "classroom"),
+)
 
 
 class NoSandbox(RuntimeError):
@@ -56,9 +63,9 @@ class Sandbox:
     def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
         self.limits, self.checked = limits, 0.0
         most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
-        command = [sys.executable, "-P", "-s", "-m", "flowlib.classroom.room.student", *map(str, most)]
+        command = [sys.executable, "-P", "-s", "-m", student.__name__, *map(str, most)]
         self.process = subprocess.Popen(
-            [*(wrapped(files) if isolate else ()), *command],
+            [*(bubblewrap(files) if isolate else ()), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -126,60 +133,26 @@ def share(process) -> int:
         return 0
 
 
-def available() -> str | None:
+def find_obstacle() -> str | None:
     """Why there is no sandbox here, or None where there is one."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (the command bwrap) is not installed; on Debian and Ubuntu: apt-get install bubblewrap"
-    tried = subprocess.run(
-        [*wrapped(None), "/bin/true"] if Path("/bin/true").exists() else [*wrapped(None), "true"],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
+    nothing = "/bin/true" if Path("/bin/true").exists() else "true"
+    tried = subprocess.run([*bubblewrap(None), nothing], capture_output=True, text=True, env=environment())
     return None if tried.returncode == 0 else f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()}"
 
 
 def require() -> None:
     """Raises: NoSandbox, which says why, and what to do instead."""
-    if why := available():
+    if why := find_obstacle():
         raise NoSandbox(f"{why}. Or grade in a container, which is then the sandbox:\n  {CONTAINER}")
 
 
-def wrapped(files: Path | None) -> list[str]:
+def bubblewrap(files: Path | None) -> list[str]:
     """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
-    see = [
-        "/usr",
-        "/bin",
-        "/lib",
-        "/lib64",
-        "/sbin",
-        "/etc/ld.so.cache",
-        "/etc/fonts",
-        "/etc/alternatives",
-        sys.prefix,
-        sys.base_prefix,
-        *site.getsitepackages(),
-        *map(str, package_folders()),
-    ]
-    options = [
-        "bwrap",
-        "--unshare-all",
-        "--unshare-user",
-        "--disable-userns",
-        "--die-with-parent",
-        "--new-session",
-        "--hostname",
-        "classroom",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--tmpfs",
-        "/tmp",
-        "--tmpfs",
-        ROOM,
-    ]
-    for path in dict.fromkeys(see):
+    packages = [sys.prefix, sys.base_prefix, *site.getsitepackages(), *map(str, package_folders())]
+    options = [*NAMESPACES, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", ROOM]
+    for path in dict.fromkeys([*SYSTEM, *packages]):
         options += ["--ro-bind-try", path, path]
     for file in sorted(files.iterdir()) if files else ():
         if file.is_file() and not file.is_symlink():

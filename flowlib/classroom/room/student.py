@@ -87,13 +87,13 @@ class Student:
             if text.getvalue()
         ]
         outputs += [
-            {"output_type": "display_data", "data": plain(shown["data"]), "metadata": {}}
+            {"output_type": "display_data", "data": keep_small(shown["data"]), "metadata": {}}
             for shown in self.shell.display_pub.outputs
         ]
         return outputs + self.shell.raised
 
 
-def plain(data: dict) -> dict:
+def keep_small(data: dict) -> dict:
     """A display's texts and pictures, those that are not too large."""
     kept = {}
     for kind, content in data.items():

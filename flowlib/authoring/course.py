@@ -1,0 +1,135 @@
+"""A copy of the course: where it begins, its notebooks, where it lies on the web, and what its notebooks say of that.
+
+The address stands in etc/links.json; `flowlib links OWNER/NAME` writes it there, and from there into the notebooks.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import quote
+
+DISTRIBUTION = "transformer-river"  # the name by which pip knows flowlib
+RECORD = "etc/links.json"
+NOTEBOOKS = ("chapters/*.ipynb", "exercises/source/*/*.ipynb", "exercises/release/*/*.ipynb")
+FIRST = "chapters/00_the_river.ipynb"
+OWNER = r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}"
+NAME = r"(?!\.{1,2}$)(?![^/]*\.git$)[A-Za-z0-9._-]{1,100}"
+SETUP_TITLE = "# @title Set-up: nothing to do where flowlib is installed. On Colab, this cell installs it."
+SETUP = (
+    SETUP_TITLE
+    + """
+from importlib.util import find_spec
+
+COURSE = "{address}"  # written here by: flowlib links OWNER/NAME
+if not find_spec("flowlib"):
+    import subprocess
+    import sys
+    from importlib.metadata import version
+
+    if not (COURSE and find_spec("google") and find_spec("google.colab")):
+        raise ModuleNotFoundError(
+            "flowlib is not here: run `make lab` in your copy of the course, or pip install -e '.[lab]'; "
+            "for Colab, let flowlib links OWNER/NAME write the copy's address into its notebooks first"
+        )
+    kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
+    subprocess.run([*pip, f"{distribution}[notebook] @ {{COURSE}}", *kept], check=True)"""
+)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The repository on GitHub, as OWNER/NAME, and the branch, tag or commit; an empty one is not known yet.
+
+    Raises: ValueError where it is no name that GitHub gives.
+    """
+
+    repository: str = ""
+    ref: str = "main"
+
+    def __post_init__(self):
+        if self.repository and not re.fullmatch(f"{OWNER}/{NAME}", self.repository):
+            raise ValueError(
+                f"the repository must be OWNER/NAME, as in the address https://github.com/OWNER/NAME, without .git; "
+                f"got {self.repository!r}"
+            )
+        if not re.fullmatch(r"[A-Za-z0-9][\w./-]*", self.ref, re.ASCII) or re.search(r"\.\.|//|[/.]$", self.ref):
+            raise ValueError(f"--ref must be a branch, a tag or a commit, such as main or v1.0; got {self.ref!r}")
+
+    @property
+    def address(self) -> str:
+        """What pip installs on Colab: one archive of the files, without their history."""
+        return f"https://github.com/{self.repository}/archive/{self.ref}.zip" if self.repository else ""
+
+    @property
+    def files(self) -> str:
+        """Where the files of the course stand on the web."""
+        return f"https://github.com/{self.repository}/blob/{self.ref}/" if self.repository else ""
+
+    def setup(self) -> str:
+        """The source of the set-up cell."""
+        return SETUP.format(address=self.address, distribution=DISTRIBUTION)
+
+    def line(self, path: str) -> str:
+        """The links of the file at this path in the repository; what to run, where the address is not known."""
+        if not self.repository:
+            chapters = os.path.relpath(FIRST, os.path.dirname(path)).replace(os.sep, "/")
+            near = {"README.md": "[course map](#chapters)", FIRST: "course map: at the end of this chapter"}
+            todo = "Binder, Colab: after `flowlib links OWNER/NAME`, run once in your copy of the course"
+            return f"{near.get(path, f'[course map]({chapters})')} · {todo}"
+        page = FIRST if path == "README.md" else path.replace("exercises/source/", "exercises/release/")
+        where, ref = self.repository, quote(self.ref, safe="")
+        links = {
+            "course map": f"{self.files}README.md#chapters",
+            "in Binder": f"https://mybinder.org/v2/gh/{where}/{ref}?urlpath=lab/tree/{page}",
+            "in Colab": f"https://colab.research.google.com/github/{where}/blob/{self.ref}/{page}",
+        }
+        return " · ".join(f"[{name}]({link})" for name, link in links.items())
+
+
+def read_stamp(root: Path) -> Stamp:
+    """The address that was stamped last. Raises: ValueError where the record is damaged; FileNotFoundError."""
+    try:
+        return Stamp(**json.loads((root / RECORD).read_text("utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{RECORD} must hold a repository and a ref, and nothing else: {error}") from None
+
+
+def find_notebooks(root: Path) -> list[Path]:
+    """Every notebook of the course, in order: chapters, assignments with solutions, assignments as handed out."""
+    return [path for pattern in NOTEBOOKS for path in sorted(root.glob(pattern))]
+
+
+def find_root(folder: Path) -> Path | None:
+    """The copy of the course that a file or folder lies in, or None."""
+    candidates = (folder, *folder.parents)
+    return next((root for root in candidates if (root / "chapters").is_dir() and (root / RECORD).is_file()), None)
+
+
+def root_of(folder: Path) -> Path:
+    """The same. Raises: FileNotFoundError where it lies in none, which says where one is had."""
+    if root := find_root(folder):
+        return root
+    raise FileNotFoundError(f"{folder} lies in no copy of the course (chapters/ and {RECORD}); {say_where()}")
+
+
+def say_where() -> str:
+    """Where the course is had: the copy that flowlib runs from, or the repository that it was installed from."""
+    if own := find_root(Path(__file__).resolve()):
+        return f"change to your copy of the course, {own}"
+    if repository := find_repository():
+        return f"get a copy of the course from {repository}, and change to it"
+    return "change to a copy of the course, the folder that flowlib was built from"
+
+
+def find_repository() -> str:
+    """The repository on GitHub that pip installed flowlib from, as it wrote down; "" where it came from elsewhere."""
+    try:
+        noted = distribution(DISTRIBUTION).read_text("direct_url.json") or "{}"
+    except PackageNotFoundError:
+        return ""
+    address = re.match(rf"https://github\.com/{OWNER}/[A-Za-z0-9._-]+", json.loads(noted).get("url", ""))
+    return address[0].removesuffix(".git") if address else ""

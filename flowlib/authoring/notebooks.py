@@ -1,0 +1,87 @@
+"""What a notebook of the course is: how it is read and written, what kinds of cells it has, what its prose names."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+
+from flowlib.authoring.course import SETUP_TITLE
+from flowlib.files import save_text
+
+MEASURED = re.compile(r"(<!-- measured -->).*?(<!-- /measured -->)", re.DOTALL)
+LINKS = re.compile(r"(<!-- links -->).*?(<!-- /links -->)", re.DOTALL)
+CLAIM = re.compile(r"\bC(\d+)\.(\d+)\b")
+STATEMENT = re.compile(r"\*\*Claim (C\d+\.\d+)")
+EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
+QUESTIONS = ("predict(", "predict_number(", "predict_order(")
+SETUP_ID = "setup-cell"
+
+
+def read(path: Path):
+    """The notebook in a file. Raises: FileNotFoundError, ValueError where it is none."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no notebook {path}; give the path of an .ipynb file")
+    return nbformat.read(path, as_version=4)
+
+
+def save(notebook, path: Path) -> None:
+    """The file is whole at every moment."""
+    nbformat.validate(notebook)
+    save_text(nbformat.writes(notebook), path)
+
+
+def is_setup(cell) -> bool:
+    """The set-up cell: the first code cell of every notebook, the same in all of them."""
+    return cell.cell_type == "code" and cell.source.startswith(SETUP_TITLE[: SETUP_TITLE.index(":")])
+
+
+def is_question(cell) -> bool:
+    """A code cell that asks and does nothing else: its input is folded away."""
+    return cell.cell_type == "code" and cell.source.lstrip().startswith(QUESTIONS)
+
+
+def is_assignment(notebook) -> bool:
+    """A notebook with nbgrader's marks; any other is a chapter."""
+    return any("nbgrader" in cell.metadata for cell in notebook.cells)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook) -> list[str]:
+    """The Markdown of the notebook, cell by cell."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def number_in_name(path: Path) -> int:
+    """3 of chapters/03_attention_is_an_integral.ipynb."""
+    return int(re.match(r"\d+", path.name)[0])
+
+
+def number_in_title(notebook) -> int:
+    """The chapter's number, from its title: 3 of '# 03 · Attention is an integral'; -1 where there is none."""
+    title = re.match(r"\s*# (\d+)", notebook.cells[0].source) if notebook.cells else None
+    return int(title[1]) if title else -1
+
+
+def question_ids(notebook) -> list[str]:
+    """The ids of the questions, Q3.1, Q3.2, ... in the order of the page; '' for a question without one."""
+    found = []
+    for cell in filter(is_question, notebook.cells):
+        call = ast.parse(cell.source).body[0].value
+        given = {word.arg: word.value for word in call.keywords}
+        found.append(ast.literal_eval(given["id"]) if "id" in given else "")
+    return found
+
+
+def claim_ids(notebook, chapter: int) -> set[str]:
+    """The claims that a chapter names: C3.1, C3.2, ... in the prose of chapter 3."""
+    return {m[0] for text in prose(notebook) for m in CLAIM.finditer(text) if int(m[1]) == chapter}
+
+
+def objectives(notebook) -> dict[str, list[str]]:
+    """Each objective, a line '- ...' of the first cell, with the claims and questions that it names."""
+    lines = re.findall(r"^- (.+)$", notebook.cells[0].source, re.MULTILINE) if notebook.cells else []
+    return {line: EVIDENCE.findall(line) for line in lines}

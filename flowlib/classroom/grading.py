@@ -1,0 +1,144 @@
+"""A grading run: every submission repaired and graded, each in a process of its own, then handed to nbgrader."""
+
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from flowlib.classroom.cells import is_test, worth
+from flowlib.classroom.course import GRADED, Course, hush_log, last_line
+from flowlib.classroom.grader import grade
+from flowlib.classroom.repair import Unreadable, read, repair
+from flowlib.classroom.room.sandbox import Limits, require
+from flowlib.classroom.submissions import Submission, find_submissions
+
+
+@dataclass
+class Result:
+    """What a submission got: points of the automatic tests, what a person still has to grade, and what happened."""
+
+    student: str
+    assignment: str
+    points: dict[str, float] = field(default_factory=dict)
+    most: dict[str, float] = field(default_factory=dict)
+    by_hand: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        return sum(self.points.values())
+
+
+Outcome = tuple[Result, str]  # and the graded notebook as text; "" where there is none
+
+
+def grade_all(
+    course: Course,
+    folder: Path,
+    *,
+    names: list[str] | None = None,
+    limits: Limits | None = None,
+    isolate: bool = True,
+    seed: int = 0,
+    workers: int | None = None,
+    feedback: bool = True,
+    progress: Callable[[], object] = lambda: None,
+) -> list[Result]:
+    """Grade every submission in `folder`, a worker for each core; then hand all to nbgrader, one by one.
+
+    Raises: NoSandbox, FileNotFoundError, ValueError (an assignment that is not released).
+    """
+    if isolate:
+        require()
+    names = names or course.assignments()
+    for name in names:
+        if not course.notebook("release", name).is_file():
+            raise ValueError(f"{name} has not been released; make it with: flowlib release {name}")
+    waiting = find_submissions(folder, names)
+    outcomes: dict[Submission, Outcome] = {}
+    for cores in (workers or os.cpu_count(), 1):  # where a worker dies, all that were in hand are taken up once more
+        todo = [one for one in waiting if one not in outcomes or not outcomes[one][1]]
+        grade_side_by_side(course, todo, (limits or Limits(), isolate, seed), cores, outcomes, progress)
+    hand_over_all(course, {one: outcomes[one] for one in waiting}, feedback=feedback)
+    return [outcomes[one][0] for one in waiting]
+
+
+def grade_side_by_side(
+    course: Course,
+    todo: list[Submission],
+    settings: tuple[Limits, bool, int],
+    cores: int | None,
+    outcomes: dict[Submission, Outcome],
+    progress: Callable[[], object],
+) -> None:
+    """Fill in the outcomes of some submissions, so many at a time."""
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        tasks = {pool.submit(grade_submission, course, one, *settings): one for one in todo}
+        for task in as_completed(tasks):
+            one = tasks[task]
+            try:
+                outcomes[one] = task.result()
+                progress()
+            except Exception as error:  # of ours: no student may be lost through it, and the teacher must know
+                outcomes[one] = Result(one.student, one.assignment, notes=[f"NOT GRADED: {error!r}"]), ""
+
+
+def grade_submission(course: Course, one: Submission, limits: Limits, isolate: bool, seed: int) -> Outcome:
+    """Repair and grade one submission. It writes nothing."""
+    import nbformat
+
+    source = nbformat.read(course.notebook("source", one.assignment), as_version=4)
+    release = nbformat.read(course.notebook("release", one.assignment), as_version=4)
+    book, notes = repair_submission(one, source, release)
+    files = one.folder if one.notebook is not None and one.folder.name == one.assignment else None
+    graded = grade(book, limits, files, isolate=isolate, seed=seed)
+    by_hand = sum(worth(cell) for cell in source.cells if not is_test(cell))
+    result = Result(one.student, one.assignment, graded.points, graded.most, by_hand, notes + graded.notes)
+    return result, nbformat.writes(graded.notebook)
+
+
+def repair_submission(one: Submission, source, release):
+    """The notebook to grade, a blank one where there is none that can be read; and a sentence on all that was odd."""
+    notes = []
+    if one.others:
+        notes.append(
+            f"of several notebooks {one.notebook.name} was graded, and not {', '.join(one.others)}: "
+            f"none is named {one.assignment}.ipynb"
+        )
+    try:
+        if one.notebook is None:
+            raise Unreadable("there is no notebook in the folder")
+        book, mended = repair(read(one.notebook), source, release)
+    except Unreadable as error:
+        book, mended = repair(release, source, release)[0], [f"graded as blank: {error}"]
+    return book, notes + mended
+
+
+def hand_over_all(course: Course, outcomes: dict[Submission, Outcome], *, feedback: bool) -> None:
+    """Give what was graded to nbgrader; what goes wrong there is noted in the results."""
+    with hush_log():
+        for name in sorted({one.assignment for one in outcomes}):
+            course.register(name)
+        for one, (result, text) in outcomes.items():
+            if text:
+                hand_over(course, one, result, text, feedback=feedback)
+
+
+def hand_over(course: Course, one: Submission, result: Result, text: str, *, feedback: bool) -> None:
+    """Give a graded notebook to nbgrader: gradebook, autograded copy, feedback page."""
+    place = course.root / GRADED / one.student / one.assignment
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    (place / f"{one.assignment}.ipynb").write_text(text, "utf-8")
+    stamp = one.folder / "timestamp.txt"
+    if stamp.is_file():
+        shutil.copyfile(stamp, place / "timestamp.txt")
+    api = course.api()
+    done = api.autograde(one.assignment, one.student, force=True, create=True)
+    if done["success"] and feedback:
+        done = api.generate_feedback(one.assignment, one.student, force=True)
+    if not done["success"]:
+        result.notes.append(f"nbgrader: {last_line(done)}")
