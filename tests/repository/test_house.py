@@ -65,6 +65,7 @@ PLANTS = [  # a contract, a file, what breaks the contract there
     ("layers", "unplaced", "import math"),
     ("circles", "authoring/notebooks", "from flowlib.authoring import rules"),
     ("leaves", "flow/splitting", "from flowlib import fields"),
+    ("siblings", "operators/local", "from flowlib.operators import attention"),
     ("plots", "training/loop", "import matplotlib.pyplot"),
     ("plots", "checks/compare", "import IPython"),
     ("checks", "checks/compare", "from flowlib.measure import convergence"),
