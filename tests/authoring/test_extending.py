@@ -46,7 +46,7 @@ def test_every_block_prints_what_stands_below_it(as_it_was):
             assert said == (expected if below == "text" else ""), code
             compared += bool(said)
     assert compared == 6
-    assert set(SCHEMES) > {"lie", "strang from behind"} and "distilbert" in READERS
+    assert set(SCHEMES) > {"lie", "reversed strang"} and "distilbert" in READERS
 
 
 def test_the_page_adds_one_of_each_and_says_where_it_belongs():
