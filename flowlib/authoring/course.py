@@ -24,7 +24,8 @@ SETUP = (
 from importlib.util import find_spec
 
 COURSE = "{address}"  # written here by: flowlib links OWNER/NAME
-if not find_spec("flowlib"):
+found = find_spec("flowlib")
+if not (found and found.origin):  # without an origin it is a folder of that name, and no package
     import subprocess
     import sys
     from importlib.metadata import version

@@ -17,9 +17,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flowlib.authoring.memory import PeakMemory, count_cores
+from flowlib.authoring.memory import PeakMemory
 from flowlib.authoring.notebooks import MEASURED, is_assignment, read, save
 from flowlib.authoring.tidy import KERNEL, tidy
+from flowlib.cores import count_cores
 
 MEGABYTE = 1e6
 SOLVED = "**With its solution:** <!-- measured --><!-- /measured -->."  # an assignment's mark, where it has none

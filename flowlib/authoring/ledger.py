@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 
 from flowlib.authoring.claims import HEADING, Claim, Ledger, collect_figures, make_ledger
-from flowlib.authoring.memory import count_cores
 from flowlib.authoring.notebooks import read
+from flowlib.cores import count_cores
 from flowlib.files import save_text
 
 RECORD, PAGE = "tests/claims.json", "chapters/claims.md"

@@ -1,6 +1,5 @@
 """A grading run: every submission repaired and graded, each in a process of its own, then handed to nbgrader."""
 
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,6 +13,7 @@ from flowlib.classroom.grader import grade
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room.sandbox import Limits, require
 from flowlib.classroom.submissions import Submission, find_submissions
+from flowlib.cores import count_cores
 
 
 @dataclass
@@ -59,7 +59,7 @@ def grade_all(
             raise ValueError(f"{name} has not been released; make it with: flowlib release {name}")
     waiting = find_submissions(folder, names)
     outcomes: dict[Submission, Outcome] = {}
-    for cores in (workers or os.cpu_count(), 1):  # where a worker dies, all that were in hand are taken up once more
+    for cores in (workers or count_cores(), 1):  # where a worker dies, all that were in hand are taken up once more
         todo = [one for one in waiting if one not in outcomes or not outcomes[one][1]]
         grade_side_by_side(course, todo, (limits or Limits(), isolate, seed), cores, outcomes, progress)
     hand_over_all(course, {one: outcomes[one] for one in waiting}, feedback=feedback)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flowlib.authoring.course import DISTRIBUTION
 from flowlib.cli.parsing import MISTAKES, install
+from flowlib.cores import count_cores
 
 PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch", "jaxtyping")
 EXTRAS = {
@@ -80,7 +81,7 @@ def report(name: str, check: Callable[[], str]) -> str:
 def find_device() -> str:
     import torch
 
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
+    threads = f"{torch.get_num_threads()} threads of {count_cores()} CPU cores"
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         return f"{torch.cuda.get_device_name()}, {free / GB:.1f} of {total / GB:.1f} GB free; {threads}"
