@@ -336,6 +336,12 @@ def test_on_colab_it_installs_flowlib_and_keeps_what_is_there(tmp_path):
     assert {"torch==1.2", "numpy==1.2"} < set(asked)
 
 
+def test_a_folder_of_its_name_is_not_taken_for_flowlib(tmp_path):
+    """As after git clone ADDRESS flowlib, in the folder above it."""
+    (tmp_path / "flowlib" / "chapters").mkdir(parents=True)
+    assert "transformer-river" in run_set_up(SCHOOL, tmp_path, colab=True).stdout
+
+
 @pytest.mark.parametrize(("stamp", "colab"), [(SCHOOL, False), (Stamp(), True)])
 def test_elsewhere_it_says_what_to_do(tmp_path, stamp, colab):
     done = run_set_up(stamp, tmp_path, colab=colab)
