@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def count_cores() -> int:
-    """The least of the machine's cores, the process's affinity and the quota of its control group (Linux, version 2)."""
+    """The least of the machine's cores, the process's affinity and the quota of its control group (version 2)."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(here, read_quota())))
 

@@ -9,7 +9,6 @@ of it, or nothing.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 import nbformat
 
 from flowlib.authoring.course import RECORD, Stamp, find_notebooks
+from flowlib.authoring.moving import move
 from flowlib.authoring.notebooks import LINKS, SETUP_ID, code_cells, is_setup
 
 OPEN, CLOSE = "<!-- links -->", "<!-- /links -->"
@@ -77,12 +77,20 @@ def save_all(root: Path, texts: dict[Path, str]) -> None:
     stage = root / STAGE
     stage.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="links-", dir=stage) as folder:
-        new = {path: Path(folder, f"{i}-{path.name}") for i, path in enumerate(texts)}
+        new, old = {path: Path(folder, f"{i}-{path.name}") for i, path in enumerate(texts)}, {}
         for path, text in texts.items():
             new[path].write_bytes(text.encode("utf-8"))
             shutil.copymode(path, new[path])
-        for path in texts:
-            os.replace(new[path], path)
+            old[path] = Path(folder, f"{new[path].name}.old")
+            shutil.copy2(path, old[path])
+        try:
+            for path in texts:
+                move(new[path], path)
+        except OSError:
+            for path in texts:
+                if not new[path].exists():
+                    move(old[path], path)
+            raise
 
 
 # ------------------------------------------------------------------------------------------------ one file
