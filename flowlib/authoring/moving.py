@@ -23,13 +23,12 @@ def move(old: Path, new: Path) -> None:
 def find_obstacle(place: Path, files: list[Path]) -> Path | None:
     """What stands where `files`, paths below `place`, must go, and is not what they may replace; None if nothing does.
 
-    A file replaces a file and lies in folders; it replaces no link and no folder, and goes through no link.
+    A file replaces a file and lies in folders. Below `place` it replaces no link and no folder, and goes through none.
     """
     for file in files:
-        target = place / file
-        folders = [place, *[place / parent for parent in reversed(file.parents[:-1])]]
-        for path, right in [*((folder, Path.is_dir) for folder in folders), (target, Path.is_file)]:
-            if path.is_symlink() or (path.exists() and not right(path)):
+        folders = [place / parent for parent in file.parents]
+        for path, right in [*((folder, Path.is_dir) for folder in reversed(folders)), (place / file, Path.is_file)]:
+            if (path.is_symlink() and path != place) or (path.exists() and not right(path)):
                 return path
     return None
 

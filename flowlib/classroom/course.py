@@ -69,7 +69,7 @@ class Course:
         """Make release/NAME from source/NAME. Raises: ValueError with what nbgrader says."""
         made = self.find("release", name)
         with self._generate(name) as folder:
-            put_in_place(folder, made.parent)
+            put_in_place(folder, self.root / "release")
         return made
 
     def find_foreign(self, name: str) -> list[Path]:
@@ -92,8 +92,7 @@ class Course:
             api = self.api()
             api.coursedir.feedback_directory = str(folder.relative_to(self.root))
             done = api.generate_feedback(name, student, force=True)
-            for made in sorted(folder.glob(f"*/{name}")):
-                put_in_place(made, self.root / "feedback" / made.parent.name / name)
+            put_in_place(folder, self.root / "feedback")
         if not done["success"]:
             raise ValueError(f"nbgrader cannot write feedback for {name}; has it been graded? {find_reason(done)}")
         return sorted((self.root / "feedback").glob(f"*/{name}/*.html"))
@@ -108,7 +107,7 @@ class Course:
                 done = api.generate_assignment(name, force=True, create=True)
             if not done["success"]:
                 raise ValueError(f"nbgrader cannot release {name}, and nothing was written: {find_reason(done)}")
-            yield folder / name
+            yield folder
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
@@ -161,12 +160,19 @@ def find_reason(done: dict) -> str:
 
 @contextmanager
 def hush_log() -> Iterator[None]:
-    """nbgrader reports every step on the log; what matters comes back as a result."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """nbgrader reports every step on the log; what matters comes back as a result, which is made from the log."""
+    from traitlets.log import get_logger
+
+    loggers = [logging.root, get_logger()]
+    before, last = [logger.handlers for logger in loggers], logging.lastResort
+    for logger in loggers:
+        logger.handlers = [logging.NullHandler()]
+    logging.lastResort = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of SQLAlchemy's, on nbgrader's way with sessions
             yield
     finally:
-        logging.disable(before)
+        logging.lastResort = last
+        for logger, handlers in zip(loggers, before, strict=True):
+            logger.handlers = handlers

@@ -60,6 +60,9 @@ def grade_all(
         if not course.notebook("release", name).is_file():
             raise ValueError(f"{name} has not been released; make it with: flowlib release {name}")
     waiting = find_submissions(folder, names)
+    with hush_log():
+        for name in sorted({one.assignment for one in waiting}):  # first, for it may fail, and grading takes long
+            course.register(name)
     outcomes: dict[Submission, Outcome] = {}
     for cores in (workers or count_cores(), 1):  # where a worker dies, all that were in hand are taken up once more
         todo = [one for one in waiting if one not in outcomes or not outcomes[one][1]]
@@ -122,11 +125,15 @@ def repair_submission(one: Submission, source, release):
 def hand_over_all(course: Course, outcomes: dict[Submission, Outcome], *, feedback: bool) -> None:
     """Give what was graded to nbgrader; what goes wrong there is noted in the results."""
     with hush_log():
-        for name in sorted({one.assignment for one in outcomes}):
-            course.register(name)
         for one, (result, text) in outcomes.items():
             if text:
-                hand_over(course, one, result, text, feedback=feedback)
+                try:
+                    hand_over(course, one, result, text, feedback=feedback)
+                except (
+                    ValueError,
+                    OSError,
+                ) as error:  # one student's files; the others' grades are not lost through it
+                    result.notes.append(f"NOT IN THE GRADEBOOK: {error}")
 
 
 def hand_over(course: Course, one: Submission, result: Result, text: str, *, feedback: bool) -> None:

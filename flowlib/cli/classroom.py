@@ -73,7 +73,7 @@ def grade(
     require_system()
     check_tables(out)
     book = open_course(course)
-    names = [assignment] if assignment else book.assignments()
+    names = [book.find("source", assignment).stem] if assignment else book.assignments()
     limits = Limits(seconds, call_seconds, megabytes)
     results = grade_with_bar(
         book, submissions, names, limits=limits, seed=seed, isolate=sandbox != "none", workers=workers or None
