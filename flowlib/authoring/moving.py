@@ -23,7 +23,7 @@ def move(old: Path, new: Path) -> None:
 def find_obstacle(place: Path, files: list[Path]) -> Path | None:
     """What stands where `files`, paths below `place`, must go, and is not what they may replace; None if nothing does.
 
-    A file replaces a file and lies in folders. Below `place` it replaces no link and no folder, and goes through none.
+    A file replaces a file, and lies in folders. Below `place` no link is replaced, and none is followed.
     """
     for file in files:
         folders = [place / parent for parent in file.parents]

@@ -15,6 +15,7 @@ from flowlib.authoring import course as home
 from flowlib.authoring import links
 from flowlib.authoring.course import Stamp, find_notebooks, read_stamp
 from flowlib.authoring.links import plan, save_all
+from flowlib.authoring.moving import move
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHOOL = Stamp("school/course", "v1.0")
@@ -246,6 +247,22 @@ def test_where_one_file_cannot_be_written_none_is(course, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         save_all(course, texts)
     assert contents(course) == before
+
+
+def test_where_one_file_cannot_be_put_in_place_the_others_come_back(course, monkeypatch):
+    """As on Windows, where a program holds the third of them."""
+    before, moved = contents(course), []
+
+    def hold(old, new):
+        moved.append(new)
+        if len(moved) == 3:
+            raise PermissionError(13, "held", str(new))
+        move(old, new)
+
+    monkeypatch.setattr("flowlib.authoring.links.move", hold)
+    with pytest.raises(PermissionError, match="held"):
+        save_all(course, plan(course, SCHOOL))
+    assert len(moved) == 5 and contents(course) == before
 
 
 def test_a_file_that_has_nothing_to_change_stays_byte_for_byte(course):

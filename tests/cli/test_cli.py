@@ -262,6 +262,53 @@ def test_doctor_fails_where_a_package_or_the_browsers_half_of_the_widgets_is_mis
     assert "not installed; pip install pooch" in out and "JupyterLab lacks its half of them" in " ".join(out.split())
 
 
+GONE = '{"argv": ["/gone/env/bin/python", "-f", "{connection_file}"], "display_name": "x", "language": "python"}'
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"),
+    [
+        (GONE, "python3 names a Python that is gone, /gone/env/bin/python"),
+        (GONE.replace("/gone/env/bin/python", "/bin/sh"), "python3 is another Python, /bin/sh"),
+        (GONE.replace('"/gone/env/bin/python", "-f", "{connection_file}"', ""), "the kernel python3 is damaged"),
+        ("half a fi", "the kernel python3 is damaged"),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_a_kernel_and_how_to_mend_it(capsys, folder, monkeypatch, kernel, said):
+    pytest.importorskip("ipykernel")
+    (folder / "kernels" / "python3").mkdir(parents=True)
+    (folder / "kernels" / "python3" / "kernel.json").write_text(kernel)
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(folder))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    _, out, _ = run(capsys, "doctor")
+    assert said in " ".join(out.split()) and "python -m ipykernel install --sys-prefix" in out  # on one line
+    assert states(out)["kernel"] == ("note" if "another" in said else "FAILED")
+
+
+def test_doctor_says_that_an_account_has_no_home(capsys, monkeypatch):
+    progress = pytest.importorskip("flowlib.notebook.progress")
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("PYTEST_VERSION", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as without a line in /etc/passwd
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: Path("~/.local/share/flowlib"))
+    progress._troubles.clear()
+    _, out, _ = run(capsys, "doctor")
+    words = " ".join(out.split())
+    assert states(out)["answers"] == "note" and "since this account has no home" in words
+    assert "FLOWLIB_PROGRESS=off" not in words
+
+
+def test_no_check_of_doctor_hides_the_others(capsys, monkeypatch):
+    def fails():
+        raise KeyError("what nobody foresaw")
+
+    monkeypatch.setattr("flowlib.cli.doctor.find_device", fails)
+    code, out, _ = run(capsys, "doctor")
+    assert code == 1 and states(out)["device"] == "FAILED" and states(out)["sandbox"]
+    assert "KeyError: 'what nobody foresaw'" in out
+
+
 def test_doctor_says_when_memory_is_short(capsys, monkeypatch):
     import psutil
 
@@ -293,6 +340,26 @@ def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
 
     monkeypatch.setattr(execute, "execute_one", fails)
     assert run(capsys, "notebooks")[0] == 1
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--quick"], ["compare", "schemes", "tiny"]])
+def test_figures_are_written_over_nothing_else(capsys, folder, arguments):
+    (folder / "link.json").symlink_to("text.txt")
+    text = Path("text.txt").read_text()
+    for file, said in (("text.txt", "is there already"), ("link.json", "is a link"), ("/dev/null", "a device")):
+        code, _, err = run(capsys, *arguments, "--json", file)
+        assert code == 2 and said in err and err.count("\n") == 1
+    assert Path("text.txt").read_text() == text and not Path("/dev/null").is_file()
+
+
+def test_an_older_file_of_figures_is_written_over(folder):
+    from flowlib.cli.parsing import check_target
+
+    for text in ("", " \n", '{"ratios": []}'):
+        Path("old.json").write_text(text)
+        check_target(Path("old.json"), "--json", "x.json", '"ratios": ')
+    check_target(Path("deep/er/new.json"), "--json", "x.json", '"ratios": ')
+    check_target(Path("-"), "--json", "x.json", '"ratios": ')
 
 
 @pytest.mark.parametrize("arguments", [["bench", "--quick"], ["compare", "schemes", "tiny"]])
