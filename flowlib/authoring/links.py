@@ -19,6 +19,7 @@ from pathlib import Path
 
 import nbformat
 
+from flowlib.authoring import notebooks
 from flowlib.authoring.course import RECORD, Stamp, find_notebooks
 from flowlib.authoring.moving import move
 from flowlib.authoring.notebooks import LINKS, SETUP_ID, code_cells, is_setup
@@ -56,6 +57,8 @@ def plan(root: Path, stamp: Stamp) -> dict[Path, str]:
         put = put_line if path.suffix == ".md" else stamp_notebook
         try:
             texts[path] = put(path.read_bytes().decode("utf-8"), name, stamp)
+        except UnicodeDecodeError:
+            troubles.append(f"{name}: it is no text in UTF-8; save it as UTF-8, or restore it")
         except (ValueError, OSError) as error:
             troubles.append(f"{name}: {error}")
     if troubles:
@@ -129,11 +132,8 @@ def stamp_notebook(text: str, name: str, stamp: Stamp) -> str:
 
 def parse(text: str):
     """The notebook that stands in a text. Raises: ValueError where it is none, or an empty one."""
-    try:
-        book = nbformat.reads(text, as_version=4)
-    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError):
-        book = None
-    if not book or not book.cells:
+    book = notebooks.parse(text.encode("utf-8"))
+    if not book.cells:
         raise ValueError("it is no notebook in JSON with a first cell; open it in JupyterLab, or restore it")
     return book
 

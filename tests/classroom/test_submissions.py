@@ -1,14 +1,18 @@
 """What lies in a folder of submissions: which notebook is graded, and what is no submission."""
 
+import json
 import shutil
+from codecs import BOM_UTF8
 from pathlib import Path
 
+import nbformat
 import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
 from flowlib.classroom.course import Course
 from flowlib.classroom.grading import Result, grade_all, grade_submission, hand_over
+from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room import sandbox
 from flowlib.classroom.room.sandbox import Limits
 from flowlib.classroom.submissions import Submission, find_refused, find_strays, find_submissions
@@ -195,3 +199,59 @@ def test_a_package_that_the_sandbox_does_not_see_is_named(monkeypatch):
         pytest.skip("no sandbox here")
     monkeypatch.setattr(sandbox, "NEEDED", ("torch", "no_such_package"))
     assert sandbox.find_obstacle().startswith("in the sandbox Python does not find no_such_package: ")
+
+
+# ------------------------------------------------------------------------------------------------ honest students
+
+DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        \xff\xfe"
+
+
+def test_what_an_archive_of_macos_brings_along_is_nobodys(tmp_path):
+    handed_in(tmp_path, f"in/ada/{NAME}/final.ipynb", "flat/ada.ipynb")
+    for file in (f"in/ada/{NAME}/._final.ipynb", f"in/__MACOSX/{NAME}/._final.ipynb", "flat/._ada.ipynb"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(DOUBLE)
+    for folder in ("in", "flat"):
+        (one,) = find_submissions(tmp_path / folder, [NAME])
+        assert one.student == "ada" and one.notebook.name in ("final.ipynb", "ada.ipynb") and not one.others
+        assert not find_refused(tmp_path / folder, [NAME]) and not find_strays(tmp_path / folder, [NAME])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_notebook_is_read_whatever_windows_made_of_it(tmp_path, encoding):
+    text = COURSE.notebook("release", NAME).read_text("utf-8")
+    (tmp_path / "x.ipynb").write_text(text, encoding)
+    assert read(tmp_path / "x.ipynb") == read(COURSE.notebook("release", NAME))
+
+
+@pytest.mark.parametrize("data", [b"", BOM_UTF8, b"\xff\xfe\x00", b"\xff", b"[1]", b'{"cells": 3}'])
+def test_what_is_no_notebook_is_unreadable(tmp_path, data):
+    (tmp_path / "x.ipynb").write_bytes(data)
+    with pytest.raises(Unreadable):
+        read(tmp_path / "x.ipynb")
+
+
+def with_pictures(tmp_path, pasted):
+    """The answer in words, and a cell of the student's own, with pictures, after repair."""
+    given = json.loads(COURSE.notebook("release", NAME).read_text("utf-8"))
+    answer = next(
+        c for c in given["cells"] if c["cell_type"] == "markdown" and c["metadata"].get("nbgrader", {}).get("solution")
+    )
+    answer |= {"source": "![photo](attachment:photo.png)", "attachments": pasted}
+    own = {"cell_type": "markdown", "metadata": {}, "source": "mine", "attachments": pasted}
+    given["cells"].append(own)
+    (tmp_path / "x.ipynb").write_text(json.dumps(given))
+    source, release = (nbformat.read(COURSE.notebook(kind, NAME), 4) for kind in ("source", "release"))
+    book, _ = repair(read(tmp_path / "x.ipynb"), source, release)
+    nbformat.validate(book)
+    return [cell.get("attachments") for cell in book.cells if cell.source in (answer["source"], "mine")]
+
+
+def test_a_picture_that_was_pasted_stays(tmp_path):
+    pasted = {"photo.png": {"image/png": "iVBORw0KGgo="}}
+    assert with_pictures(tmp_path, pasted) == [pasted, pasted]
+
+
+@pytest.mark.parametrize("pasted", [3, [], {"photo.png": 3}, {"photo.png": {"image/png": 3}}, {"photo.png": {}}])
+def test_what_is_no_picture_is_left_out(tmp_path, pasted):
+    assert with_pictures(tmp_path, pasted) == [None, None]
