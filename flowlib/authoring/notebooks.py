@@ -33,12 +33,9 @@ def parse(data: bytes):
     try:
         book = nbformat.reads(data.decode("utf-8-sig"), as_version=4)
         for cell in book.cells:
-            if not (isinstance(cell.source, str) and cell.cell_type in ("code", "markdown", "raw")):
+            sound = isinstance(cell.source, str) and isinstance(cell.metadata, dict)
+            if not sound or cell.cell_type not in ("code", "markdown", "raw"):
                 raise ValueError
-            cell.setdefault("metadata", nbformat.from_dict({}))
-            if cell.cell_type == "code":
-                cell.setdefault("outputs", [])
-                cell.setdefault("execution_count", None)
         return book
     except UnicodeDecodeError:
         raise ValueError("it is no text in UTF-8; save it as UTF-8, or restore it") from None

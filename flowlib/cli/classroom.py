@@ -71,10 +71,12 @@ def grade(
     from flowlib.classroom.room.sandbox import Limits, require_system
 
     require_system()
+    if workers < 0:
+        raise ValueError(f"--workers must be 0, for as many as there are cores, or more; got {workers}")
+    limits = Limits(seconds, call_seconds, megabytes)
     check_tables(out)
     book = open_course(course)
     names = [book.find("source", assignment).stem] if assignment else book.assignments()
-    limits = Limits(seconds, call_seconds, megabytes)
     results = grade_with_bar(
         book, submissions, names, limits=limits, seed=seed, isolate=sandbox != "none", workers=workers or None
     )
@@ -145,7 +147,10 @@ def feedback(names: tuple[str, ...] = (), /, course: Path = EXERCISES) -> None:
     graded = {folder.name for folder in (book.root / "autograded").glob("*/*")}
     for name in names:
         book.find("source", name)
-    for name in names or sorted(graded & set(book.assignments())):
+    asked = names or sorted(graded & set(book.assignments()))
+    if not asked:
+        raise ValueError(f"nothing has been graded in {book.root}; first: flowlib grade SUBMISSIONS --out grades.csv")
+    for name in asked:
         pages = book.feedback(name)
         print(f"{name}: {len(pages)} pages in {book.root / 'feedback'}")
 
@@ -168,15 +173,16 @@ def otter(
         requirements: What the grading image installs; without it, your copy, from the address that links stamped.
     """
     source = open_course(course).find("source", name)
-    from nbformat import read, writes
+    from nbformat import writes
 
+    from flowlib.authoring.notebooks import read
     from flowlib.classroom.otter import make_master
     from flowlib.files import save_text
 
     asked = list(requirements) or [find_requirement(course)]
     made = out / f"{name}.ipynb"
     check_target(made, "--out", f"{name}.ipynb", "# ASSIGNMENT CONFIG")
-    save_text(writes(make_master(read(source, as_version=4), asked)) + "\n", made)
+    save_text(writes(make_master(read(source), asked)) + "\n", made)
     print(f"{made}\nthen, with otter-grader: otter assign {made} {out / 'dist'}")
 
 

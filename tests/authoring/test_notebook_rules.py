@@ -190,6 +190,7 @@ def test_a_dry_run_looks_at_what_ran_and_writes_nothing(tmp_path, capsys):
         (b"[1]", "it is no notebook in JSON"),
         (b'{"cells": 3}', "it is no notebook in JSON"),
         (b'{"cells": [{"cell_type": "x"}], "nbformat": 4, "nbformat_minor": 5}', "it is no notebook in JSON"),
+        (b'{"cells": [{"cell_type": "code", "source": "1"}], "nbformat": 4}', "it is no notebook in JSON"),
         (b'{"cells": [], "nbformat": 9, "nbformat_minor": 0, "metadata": {}}', "it is no notebook in JSON"),
         ("{}".encode("utf-16"), "it is no text in UTF-8; save it as UTF-8"),
     ],
@@ -202,10 +203,9 @@ def test_what_is_no_notebook_is_one_message(tmp_path, capsys, data, said):
     assert (tmp_path / "x.ipynb").read_bytes() == data
 
 
-def test_a_byte_order_mark_and_missing_outputs_are_no_obstacle(tmp_path):
-    thin = b'{"cells": [{"cell_type": "code", "source": "1"}], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}'
-    (tmp_path / "x.ipynb").write_bytes(b"\xef\xbb\xbf" + thin)
-    assert code_cells(read(tmp_path / "x.ipynb"))[0].outputs == []
+def test_a_byte_order_mark_is_no_obstacle(tmp_path):
+    (tmp_path / "x.ipynb").write_text(nbformat.writes(notebook("1")), "utf-8-sig")
+    assert code_cells(read(tmp_path / "x.ipynb"))[0].source == "1"
 
 
 def test_execute_names_a_path_that_is_none(tmp_path):

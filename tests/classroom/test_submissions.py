@@ -176,6 +176,20 @@ def test_grading_on_windows_says_at_once_what_it_needs(tmp_path, monkeypatch, ca
         assert "WSL2" in said and "container" in said and said.count("\n") == 1
 
 
+@pytest.mark.parametrize("flag", ["--workers=-1", "--seconds=0", "--call-seconds=nan", "--megabytes=-5"])
+def test_a_limit_that_is_none_is_refused_before_anything_is_graded(tmp_path, capsys, flag):
+    handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
+    course = copy_of_course(tmp_path)
+    asked = ["grade", str(tmp_path / "in"), "--out", str(tmp_path / "x.csv"), "--course", str(course.root), flag]
+    assert main(asked) == 2 and capsys.readouterr().err.count("\n") == 1
+    assert sorted(file.name for file in course.root.iterdir()) == ["release", "source"]
+
+
+def test_feedback_before_anything_was_graded_says_what_comes_first(tmp_path, capsys):
+    assert main(["feedback", "--course", str(copy_of_course(tmp_path).root)]) == 2
+    assert "nothing has been graded" in capsys.readouterr().err
+
+
 def test_without_a_sandbox_one_message_says_so(tmp_path, monkeypatch, capsys):
     handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
     monkeypatch.setattr(sandbox, "find_obstacle", lambda: "there is no bubblewrap")

@@ -59,6 +59,11 @@ class Limits:
     file_megabytes: int = 50
     """The largest file."""
 
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be above 0, and finite; got {value}")
+
 
 class Sandbox:
     """A running student's side; `stdin` and `stdout` are the line to it. A context manager: it ends with the block.
