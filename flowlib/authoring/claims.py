@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowlib.authoring.memory import count_cores
 from flowlib.authoring.notebooks import prose, read
+from flowlib.cores import count_cores
 
 STATEMENT = re.compile(r"^> \*\*Claim (C\d+\.\d+)\.\*\* (.+(?:\n>.+)*)", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

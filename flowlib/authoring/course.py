@@ -24,7 +24,7 @@ SETUP = (
 from importlib.util import find_spec
 
 COURSE = "{address}"  # written here by: flowlib links OWNER/NAME
-if not find_spec("flowlib"):
+if not getattr(find_spec("flowlib"), "origin", None):  # a mere folder of that name has none
     import subprocess
     import sys
     from importlib.metadata import version

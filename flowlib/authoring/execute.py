@@ -17,9 +17,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flowlib.authoring.memory import PeakMemory, count_cores
+from flowlib.authoring.memory import PeakMemory
 from flowlib.authoring.notebooks import MEASURED, is_assignment, read, save
 from flowlib.authoring.tidy import KERNEL, tidy
+from flowlib.cores import count_cores
 
 MEGABYTE = 1e6
 SOLVED = "**With its solution:** <!-- measured --><!-- /measured -->."  # an assignment's mark, where it has none
@@ -61,6 +62,7 @@ def execute(paths: Iterable[str | Path], write: bool = True, timeout: float = 60
 
 def execute_one(path: Path, write: bool = True, timeout: float = 600):
     """The same for one notebook; returns the measurement, and the notebook as stored, or with `write` would be."""
+    path, before = path.resolve(), path.read_bytes() if path.is_file() else b""
     notebook = read(path)
     try:
         measured = run(notebook, path.resolve().parent, timeout)
@@ -73,6 +75,8 @@ def execute_one(path: Path, write: bool = True, timeout: float = 600):
         write_measurement(notebook, measured)
         tidy(notebook)
     if write:
+        if path.read_bytes() != before:
+            raise NotebookFailed(f"{path}: it was changed while it ran, and stays as it is now; run it again")
         save(notebook, path)
     return measured, notebook
 

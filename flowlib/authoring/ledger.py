@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 
 from flowlib.authoring.claims import HEADING, Claim, Ledger, collect_figures, make_ledger
-from flowlib.authoring.memory import count_cores
 from flowlib.authoring.notebooks import read
+from flowlib.cores import count_cores
 from flowlib.files import save_text
 
 RECORD, PAGE = "tests/claims.json", "chapters/claims.md"
@@ -97,11 +97,18 @@ def read_record(root: Path) -> tuple[list[dict], dict[str, str]]:
 
 
 def write_ledger(root: Path, rows: list[dict]) -> None:
-    """Put the record and the page in place of the old ones, each of them whole."""
+    """Put the record and the page in place of the old ones, each of them whole.
+
+    Raises: ValueError where the page is another one than the ledger's.
+    """
+    page = root / PAGE
+    if page.exists() and not page.read_text("utf-8").startswith(INTRODUCTION.splitlines()[0]):
+        raise ValueError(f"{page} is no claims ledger, and would be written over; move it away, and try again")
     with_what = describe_setting()
     record = json.dumps({"with": with_what, "measured": rows}, indent=1, ensure_ascii=False) + "\n"
+    text = render_page(make_ledger(root, rows), with_what)
     save_text(record, root / RECORD)
-    save_text(render_page(make_ledger(root, rows), with_what), root / PAGE)
+    save_text(text, page)
 
 
 def find_drift(old: Iterable[dict], new: Iterable[dict]) -> list[str]:

@@ -9,7 +9,6 @@ of it, or nothing.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,9 @@ from pathlib import Path
 
 import nbformat
 
+from flowlib.authoring import notebooks
 from flowlib.authoring.course import RECORD, Stamp, find_notebooks
+from flowlib.authoring.moving import move
 from flowlib.authoring.notebooks import LINKS, SETUP_ID, code_cells, is_setup
 
 OPEN, CLOSE = "<!-- links -->", "<!-- /links -->"
@@ -56,6 +57,8 @@ def plan(root: Path, stamp: Stamp) -> dict[Path, str]:
         put = put_line if path.suffix == ".md" else stamp_notebook
         try:
             texts[path] = put(path.read_bytes().decode("utf-8"), name, stamp)
+        except UnicodeDecodeError:
+            troubles.append(f"{name}: it is no text in UTF-8; save it as UTF-8, or restore it")
         except (ValueError, OSError) as error:
             troubles.append(f"{name}: {error}")
     if troubles:
@@ -77,12 +80,20 @@ def save_all(root: Path, texts: dict[Path, str]) -> None:
     stage = root / STAGE
     stage.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="links-", dir=stage) as folder:
-        new = {path: Path(folder, f"{i}-{path.name}") for i, path in enumerate(texts)}
+        new, old = {path: Path(folder, f"{i}-{path.name}") for i, path in enumerate(texts)}, {}
         for path, text in texts.items():
             new[path].write_bytes(text.encode("utf-8"))
             shutil.copymode(path, new[path])
-        for path in texts:
-            os.replace(new[path], path)
+            old[path] = Path(folder, f"{new[path].name}.old")
+            shutil.copy2(path, old[path])
+        try:
+            for path in texts:
+                move(new[path], path)
+        except OSError:
+            for path in texts:
+                if not new[path].exists():
+                    move(old[path], path)
+            raise
 
 
 # ------------------------------------------------------------------------------------------------ one file
@@ -121,11 +132,8 @@ def stamp_notebook(text: str, name: str, stamp: Stamp) -> str:
 
 def parse(text: str):
     """The notebook that stands in a text. Raises: ValueError where it is none, or an empty one."""
-    try:
-        book = nbformat.reads(text, as_version=4)
-    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError):
-        book = None
-    if not book or not book.cells:
+    book = notebooks.parse(text.encode("utf-8"))
+    if not book.cells:
         raise ValueError("it is no notebook in JSON with a first cell; open it in JupyterLab, or restore it")
     return book
 

@@ -1,6 +1,5 @@
-"""What a program takes: its peak memory while a block runs, and the CPU cores that it may use."""
+"""What a program takes: its peak memory while a block runs."""
 
-import os
 import re
 import threading
 from pathlib import Path
@@ -52,7 +51,3 @@ def read_high_water(pid: int) -> int:
     status = Path(f"/proc/{pid}/status")
     line = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(line[1]) * 1024 if line else 0
-
-
-def count_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

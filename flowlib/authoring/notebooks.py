@@ -22,7 +22,25 @@ def read(path: Path):
     """The notebook in a file. Raises: FileNotFoundError, ValueError where it is none."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no notebook {path}; give the path of an .ipynb file")
-    return nbformat.read(path, as_version=4)
+    try:
+        return parse(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def parse(data: bytes):
+    """The notebook that stands in these bytes, of today's format. Raises: ValueError where it is none."""
+    try:
+        book = nbformat.reads(data.decode("utf-8-sig"), as_version=4)
+        for cell in book.cells:
+            sound = isinstance(cell.source, str) and isinstance(cell.metadata, dict)
+            if not sound or cell.cell_type not in ("code", "markdown", "raw"):
+                raise ValueError
+        return book
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8; save it as UTF-8, or restore it") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, nbformat.ValidationError):
+        raise ValueError("it is no notebook in JSON with a first cell; open it in JupyterLab, or restore it") from None
 
 
 def save(notebook, path: Path) -> None:

@@ -10,16 +10,19 @@ nbgrader generates releases, keeps the gradebook, and writes feedback. Only the 
 
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowlib.authoring.moving import put_in_place
+
 GRADED = ".graded"  # repaired and executed notebooks, as nbgrader is given them
-REGISTERED = ".registered"
+ASIDE = ".registered"  # what nbgrader makes lies here until it is whole
 SKIP = ("Execute", "ClearOutput", "DeduplicateIds", "OverwriteKernelspec", "IgnorePattern", "ClearMetadataPreprocessor")
 
 
@@ -45,6 +48,16 @@ class Course:
             raise ValueError(f"unknown assignment {name!r}; known: {', '.join(self.assignments()) or 'none'}")
         return self.notebook(kind, name)
 
+    def check_apart(self, folder: Path) -> None:
+        """Raises: ValueError where the folder, of submissions, is the course's own or one that the course writes."""
+        here, root = folder.resolve(), self.root.resolve()
+        own = [root / kind for kind in ("source", "release", "autograded", "feedback", GRADED, ASIDE)]
+        if here == root or any(kind == here or kind in here.parents for kind in own):
+            raise ValueError(
+                f"{folder} is the course's own and holds no submissions; give the folder with what students handed in, "
+                f"such as {self.root / 'submitted'}"
+            )
+
     def api(self):
         """nbgrader's interface to this course, without the steps that we have done."""
         from nbgrader.apps import NbGraderAPI
@@ -55,31 +68,58 @@ class Course:
     def release(self, name: str) -> Path:
         """Make release/NAME from source/NAME. Raises: ValueError with what nbgrader says."""
         made = self.find("release", name)
-        self._generate(self.api(), name)
+        with self._generate(name) as folder:
+            put_in_place(folder, self.root / "release")
         return made
+
+    def find_foreign(self, name: str) -> list[Path]:
+        """What lies in release/NAME and is not made from source/NAME; checkpoints of Jupyter aside."""
+        given, source = self.root / "release" / name, self.root / "source" / name
+        files = (file.relative_to(given) for file in sorted(given.rglob("*")) if file.is_file())
+        return [file for file in files if not (source / file).exists() and ".ipynb_checkpoints" not in file.parts]
 
     def register(self, name: str) -> None:
         """Tell the gradebook of an assignment, its tasks and points, and leave release/ as it is."""
-        api = self.api()
-        api.coursedir.release_directory = REGISTERED
-        self._generate(api, name)
-        shutil.rmtree(self.root / REGISTERED)
+        with self._generate(name):
+            pass
 
-    def feedback(self, name: str) -> list[Path]:
-        """Write the pages for all students of an assignment, with what the gradebook says by now; where they lie.
+    def feedback(self, name: str, student: str | None = None) -> list[Path]:
+        """Write the pages for one or all students, with what the gradebook says by now; where all pages lie.
 
         Raises: ValueError with what nbgrader says.
         """
-        with hush_log():
-            done = self.api().generate_feedback(name, force=True)
+        with hush_log(), self._aside() as folder:
+            api = self.api()
+            api.coursedir.feedback_directory = str(folder.relative_to(self.root))
+            done = api.generate_feedback(name, student, force=True)
+            put_in_place(folder, self.root / "feedback")
         if not done["success"]:
-            raise ValueError(f"nbgrader cannot write feedback for {name}; has it been graded?\n{last_line(done)}")
+            raise ValueError(f"nbgrader cannot write feedback for {name}; has it been graded? {find_reason(done)}")
         return sorted((self.root / "feedback").glob(f"*/{name}/*.html"))
 
-    def _generate(self, api, name: str) -> None:
-        done = api.generate_assignment(name, force=True, create=True)
-        if not done["success"]:
-            raise ValueError(f"nbgrader cannot release {name}:\n{done.get('log') or done.get('error')}")
+    @contextmanager
+    def _generate(self, name: str) -> Iterator[Path]:
+        """What students get of an assignment, in a folder aside until the block ends; the gradebook is told of it."""
+        with self._aside() as folder:
+            api = self.api()
+            api.coursedir.release_directory = str(folder.relative_to(self.root))
+            with hush_log():
+                done = api.generate_assignment(name, force=True, create=True)
+            if not done["success"]:
+                raise ValueError(f"nbgrader cannot release {name}, and nothing was written: {find_reason(done)}")
+            yield folder
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """A folder of this process's own, which is gone after the block."""
+        folder = self.root / ASIDE / str(os.getpid())
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # another process's lies there
+                folder.parent.rmdir()
 
 
 def make_config(root: Path):
@@ -111,19 +151,28 @@ def put_scripts_on_path() -> None:
         os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
 
 
-def last_line(done: dict) -> str:
-    """The last line of what nbgrader reports."""
-    return ((done.get("error") or done.get("log") or "").strip().splitlines() or ["no reason given"])[-1]
+def find_reason(done: dict) -> str:
+    """The error in what nbgrader reports, on one line: the last one that does not only point at those above."""
+    lines = [line.strip() for part in ("error", "log") for line in (done.get(part) or "").splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line) and "Please see the" not in line]
+    return [*(lines[-1:] or ["no reason given"]), *errors][-1]
 
 
 @contextmanager
 def hush_log() -> Iterator[None]:
-    """nbgrader reports every step on the log; what matters comes back as a result."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """nbgrader reports every step on the log; what matters comes back as a result, which is made from the log."""
+    from traitlets.log import get_logger
+
+    loggers = [logging.root, get_logger()]
+    before, last = [logger.handlers for logger in loggers], logging.lastResort
+    for logger in loggers:
+        logger.handlers = [logging.NullHandler()]
+    logging.lastResort = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of SQLAlchemy's, on nbgrader's way with sessions
             yield
     finally:
-        logging.disable(before)
+        logging.lastResort = last
+        for logger, handlers in zip(loggers, before, strict=True):
+            logger.handlers = handlers

@@ -6,11 +6,12 @@ nbgrader gives it to `FeedbackExporter` with the grades in its cells' metadata (
 import re
 from html import escape
 
+from jinja2 import pass_context
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from traitlets.config import Config
 
 from flowlib.classroom.cells import mark, worth
-from flowlib.pages.page import TEMPLATES, MathRenderer, PageExporter, without_scripts
+from flowlib.pages.page import TEMPLATES, MathRenderer, PageExporter, list_pictures, without_scripts
 
 PICTURES = ["image/png", "image/jpeg", "image/svg+xml", "text/plain"]  # no HTML of a student's program
 
@@ -56,8 +57,10 @@ class FeedbackExporter(PageExporter):
         config.NbConvertBase.display_data_priority = PICTURES
         return config
 
-    def markdown2html(self, source: str) -> str:
-        renderer = WhateverTheyWrote(escape=False, exclude_anchor_links=True)
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        pasted = list_pictures(context.get("cell", {}))
+        renderer = WhateverTheyWrote(escape=False, exclude_anchor_links=True, attachments=pasted)
         return without_scripts(MarkdownWithMath(renderer=renderer).render(source))
 
     def _preprocess(self, nb, resources):

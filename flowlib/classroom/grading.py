@@ -1,6 +1,5 @@
 """A grading run: every submission repaired and graded, each in a process of its own, then handed to nbgrader."""
 
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -9,11 +8,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from flowlib.classroom.cells import is_test, worth
-from flowlib.classroom.course import GRADED, Course, hush_log, last_line
+from flowlib.classroom.course import GRADED, Course, find_reason, hush_log
 from flowlib.classroom.grader import grade
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room.sandbox import Limits, require
 from flowlib.classroom.submissions import Submission, find_submissions
+from flowlib.cores import count_cores
+from flowlib.files import save_text
 
 
 @dataclass
@@ -49,8 +50,9 @@ def grade_all(
 ) -> list[Result]:
     """Grade every submission in `folder`, a worker for each core; then hand all to nbgrader, one by one.
 
-    Raises: NoSandbox, FileNotFoundError, ValueError (an assignment that is not released).
+    Raises: NoSandbox, FileNotFoundError, ValueError (an assignment that is not released, a folder of the course's own).
     """
+    course.check_apart(folder)
     if isolate:
         require()
     names = names or course.assignments()
@@ -58,8 +60,11 @@ def grade_all(
         if not course.notebook("release", name).is_file():
             raise ValueError(f"{name} has not been released; make it with: flowlib release {name}")
     waiting = find_submissions(folder, names)
+    with hush_log():
+        for name in sorted({one.assignment for one in waiting}):  # first, for it may fail, and grading takes long
+            course.register(name)
     outcomes: dict[Submission, Outcome] = {}
-    for cores in (workers or os.cpu_count(), 1):  # where a worker dies, all that were in hand are taken up once more
+    for cores in (workers or count_cores(), 1):  # where a worker dies, all that were in hand are taken up once more
         todo = [one for one in waiting if one not in outcomes or not outcomes[one][1]]
         grade_side_by_side(course, todo, (limits or Limits(), isolate, seed), cores, outcomes, progress)
     hand_over_all(course, {one: outcomes[one] for one in waiting}, feedback=feedback)
@@ -120,25 +125,32 @@ def repair_submission(one: Submission, source, release):
 def hand_over_all(course: Course, outcomes: dict[Submission, Outcome], *, feedback: bool) -> None:
     """Give what was graded to nbgrader; what goes wrong there is noted in the results."""
     with hush_log():
-        for name in sorted({one.assignment for one in outcomes}):
-            course.register(name)
         for one, (result, text) in outcomes.items():
             if text:
-                hand_over(course, one, result, text, feedback=feedback)
+                try:
+                    hand_over(course, one, result, text, feedback=feedback)
+                except (
+                    ValueError,
+                    OSError,
+                ) as error:  # one student's files; the others' grades are not lost through it
+                    result.notes.append(f"NOT IN THE GRADEBOOK: {error}")
 
 
 def hand_over(course: Course, one: Submission, result: Result, text: str, *, feedback: bool) -> None:
     """Give a graded notebook to nbgrader: gradebook, autograded copy, feedback page."""
     place = course.root / GRADED / one.student / one.assignment
+    if place.resolve() != course.root.resolve() / GRADED / one.student / one.assignment:
+        raise ValueError(f"a link leads from {place} to {place.resolve()}; take it away, and grade again")
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    (place / f"{one.assignment}.ipynb").write_text(text, "utf-8")
+    save_text(text, place / f"{one.assignment}.ipynb")
     stamp = one.folder / "timestamp.txt"
-    if stamp.is_file():
+    if stamp.is_file() and not stamp.is_symlink():
         shutil.copyfile(stamp, place / "timestamp.txt")
-    api = course.api()
-    done = api.autograde(one.assignment, one.student, force=True, create=True)
-    if done["success"] and feedback:
-        done = api.generate_feedback(one.assignment, one.student, force=True)
+    done = course.api().autograde(one.assignment, one.student, force=True, create=True)
     if not done["success"]:
-        result.notes.append(f"nbgrader: {last_line(done)}")
+        result.notes.append(f"nbgrader: {find_reason(done)}")
+    elif feedback:
+        try:
+            course.feedback(one.assignment, one.student)
+        except ValueError as error:
+            result.notes.append(str(error))

@@ -8,6 +8,7 @@ student wrote them, and cells of the student's own after the one that they follo
 import difflib
 import json
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def read(file: Path):
     if file.stat().st_size > MOST_BYTES:
         raise Unreadable(f"the file has {file.stat().st_size >> 20} MB; most is {MOST_BYTES >> 20} MB")
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = json.loads(decode(file.read_bytes()))
         for cell in content["cells"]:
             if cell.get("cell_type") == "code":
                 cell.update(outputs=[], execution_count=None)
@@ -45,6 +46,11 @@ def read(file: Path):
         raise Unreadable(f"the file is no notebook, or only a part of one ({error})") from None
     except (KeyError, TypeError, AttributeError, RecursionError):
         raise Unreadable("the file is JSON, but no notebook") from None
+
+
+def decode(data: bytes) -> str:
+    """The text in a file, whichever byte order mark an editor of Windows put before it."""
+    return data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
 
 
 def repair(submitted, source, release) -> tuple[Any, list[str]]:
@@ -82,10 +88,27 @@ def put_answer(theirs, given, found: list):
     cell = deepcopy(theirs)
     if is_answer(theirs):
         changed = [one for one in found if one.source.strip() != given.source.strip()]
-        cell.source = (changed or found or [given])[-1].source
+        answer = (changed or found or [given])[-1]
+        cell.source = answer.source
+        put_pictures(cell, answer)
     if cell.cell_type == "code":
         cell.outputs, cell.execution_count = [], None
     return cell
+
+
+def put_pictures(cell, answer) -> None:
+    """Give the cell the pictures that were pasted into the answer's text, where they are what nbformat allows."""
+    cell.pop("attachments", None)
+    pasted = answer.get("attachments")
+    if cell.cell_type == "code" or not isinstance(pasted, dict):
+        return
+    sound = {
+        name: dict(made)
+        for name, made in pasted.items()
+        if isinstance(made, dict) and made and all(isinstance(text, str) for text in made.values())
+    }
+    if sound:
+        cell.attachments = sound
 
 
 def note_repairs(cells: list, matches: dict[int, list[int]], source, release) -> list[str]:
@@ -165,6 +188,7 @@ def likeness(a, b) -> float:
 def adopt(cell):
     """A cell of the student's own, without any claim to be one of the assignment's."""
     cell = deepcopy(cell)
+    put_pictures(cell, deepcopy(cell))
     cell.metadata = type(cell.metadata)({k: v for k, v in cell.metadata.items() if k != "nbgrader"})
     if cell.cell_type == "code":
         cell.outputs, cell.execution_count = [], None

@@ -1,7 +1,17 @@
-"""What lies in a folder of submissions: which notebook of a student is for which assignment."""
+"""What lies in a folder of submissions: which notebook of a student is for which assignment, and what is refused.
 
+A student is named by a folder or a file. That name becomes a folder of the gradebook's, so it must be a plain one.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
+
+FORBIDDEN = "/\\*?[]"  # a path, or a pattern of nbgrader's
+UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # line ends, other control characters, bytes that are no text
+DOUBLE = "._"  # macOS's second half of a file, in its archives
+NO_STUDENTS = ("__MACOSX",)  # where those archives keep them
 
 
 @dataclass(frozen=True)
@@ -9,6 +19,7 @@ class Submission:
     """What one student handed in for one assignment; `notebook` is None where the file is missing.
 
     others: notebooks that lie beside it, where none has the assignment's name.
+    Raises: ValueError where the student's name cannot be the name of a folder.
     """
 
     student: str
@@ -17,23 +28,81 @@ class Submission:
     notebook: Path | None
     others: tuple[str, ...] = ()
 
+    def __post_init__(self):
+        check_name(self.student)
+
+
+def check_name(name: str) -> None:
+    """Raises: ValueError where a student cannot be called so."""
+    odd = sorted({letter for letter in name if letter in FORBIDDEN or category(letter) in UNSEEN})
+    why = (
+        "is empty" if not name
+        else "begins with a dot" if name.startswith(".")
+        else "begins or ends with a blank" if name != name.strip()
+        else f"has {', '.join(map(ascii, odd))} in it" if odd
+        else ""
+    )  # fmt: skip
+    if why:
+        raise ValueError(f"a student's name must be a plain one, such as ada, and {name!a} {why}; rename the file")
+
 
 def find_submissions(folder: Path, names: list[str]) -> list[Submission]:
     """What lies in a folder: STUDENT/ASSIGNMENT/*.ipynb (nbgrader's layout), or STUDENT.ipynb for one assignment.
 
     Raises: FileNotFoundError where there is nothing; ValueError where a flat folder meets several assignments.
     """
+    found, refused = sort_submissions(folder, names)
+    if not found:
+        said = "".join(f"; {sentence}" for sentence in refused)
+        raise FileNotFoundError(
+            f"{folder} holds no submissions: neither STUDENT/ASSIGNMENT/*.ipynb nor STUDENT.ipynb{said}"
+        )
+    return found
+
+
+def find_refused(folder: Path, names: list[str]) -> list[str]:
+    """A sentence for each file or folder that looks like a submission, and is not graded."""
+    return sort_submissions(folder, names)[1]
+
+
+def sort_submissions(folder: Path, names: list[str]) -> tuple[list[Submission], list[str]]:
+    """The submissions in a folder, and a sentence for each thing in it that would be one and is refused.
+
+    Raises: FileNotFoundError where it is no folder; ValueError where a flat folder meets several assignments.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; give the one with the submissions")
-    places = (place for student in list_folders(folder) for place in list_folders(student))
-    found = [choose_notebook(place) for place in places if place.name in names]
-    flat = list_notebooks(folder)
+    flat = list_files(folder)
     if flat and len(names) != 1:
         raise ValueError(f"{folder} holds notebooks of students, but of which assignment? Give --assignment NAME")
-    found += [Submission(file.stem, names[0], file.parent, file) for file in flat]
-    if not found:
-        raise FileNotFoundError(f"{folder} holds no submissions: neither STUDENT/ASSIGNMENT/*.ipynb nor STUDENT.ipynb")
-    return found
+    found: dict[tuple[str, str], Submission] = {}
+    refused = []
+    for place in [*list_places(folder, names), *flat]:
+        try:
+            one = take(place, names)
+            if first := found.get((one.student, one.assignment)):
+                raise ValueError(
+                    f"{one.student} has handed in {first.notebook or first.folder} as well; keep one of them"
+                )
+            found[one.student, one.assignment] = one
+        except ValueError as error:
+            refused.append(f"{show(place)}: {error}")
+    return list(found.values()), refused
+
+
+def show(path: Path) -> str:
+    """The path on one line, whatever is in it."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def take(place: Path, names: list[str]) -> Submission:
+    """The submission in a folder STUDENT/ASSIGNMENT, or in a file STUDENT.ipynb. Raises: ValueError for a link."""
+    for path in (place.parent, place) if place.name in names else (place,):
+        if path.is_symlink():
+            raise ValueError(f"{path.name} is a link, and leads elsewhere; put there what was handed in")
+    if place.name in names:
+        return choose_notebook(place)
+    return Submission(place.name.removesuffix(".ipynb"), names[0], place.parent, place)
 
 
 def choose_notebook(place: Path) -> Submission:
@@ -44,17 +113,37 @@ def choose_notebook(place: Path) -> Submission:
     return Submission(place.parent.name, place.name, place, (exact or files or [None])[0], others)
 
 
+def list_places(folder: Path, names: list[str]) -> Iterator[Path]:
+    """The folders STUDENT/ASSIGNMENT; a link to a student's folder as well, which is refused later."""
+    for student in list_folders(folder):
+        yield from (place for place in list_folders(student) if place.name in names)
+
+
 def find_strays(folder: Path, names: list[str]) -> list[Path]:
     """Folders with notebooks in students' folders that are no assignment: a misspelt name."""
     places = (place for student in list_folders(folder) for place in list_folders(student))
-    return [place for place in places if place.name not in names and any(place.glob("*.ipynb"))]
+    return [
+        place
+        for place in places
+        if place.name not in names and not place.name.startswith(".") and any(list_notebooks(place))
+    ]
 
 
 def list_folders(folder: Path) -> list[Path]:
-    """The folders in this one, sorted, without hidden ones."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    """The folders in this one, sorted, without what an archive of macOS brings along."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in NO_STUDENTS)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The notebooks in a flat folder, sorted, hidden ones last, links too."""
+    files = (p for p in folder.iterdir() if p.name.endswith(".ipynb") and is_file_or_link(p))
+    return sorted(files, key=lambda p: (p.name.startswith("."), p.name))
 
 
 def list_notebooks(folder: Path) -> list[Path]:
     """The notebooks in this folder, sorted; a link leads elsewhere, and does not count."""
-    return sorted(p for p in folder.glob("*.ipynb") if p.is_file() and not p.is_symlink())
+    return [p for p in list_files(folder) if not p.is_symlink()]
+
+
+def is_file_or_link(path: Path) -> bool:
+    return (path.is_file() or path.is_symlink()) and not path.name.startswith(DOUBLE)

@@ -25,6 +25,8 @@ def release(names: tuple[str, ...] = (), /, course: Path = EXERCISES) -> None:
     book = open_course(course)
     for name in names or book.assignments():
         print(book.release(name))
+        if foreign := book.find_foreign(name):
+            print(f"  beside it, and not from source/{name}: {', '.join(file.as_posix() for file in foreign)}")
 
 
 def open_course(folder: Path) -> "Course":
@@ -66,16 +68,27 @@ def grade(
         workers: Students graded at a time; 0: as many as there are cores.
         sandbox: none runs students' programs as you: only in a container that is thrown away.
     """
-    check_target(out, "--out", "grades.csv")
-    book = open_course(course)
-    from flowlib.classroom.room.sandbox import Limits
+    from flowlib.classroom.room.sandbox import Limits, require_system
 
-    names = [assignment] if assignment else book.assignments()
+    require_system()
+    if workers < 0:
+        raise ValueError(f"--workers must be 0, for as many as there are cores, or more; got {workers}")
     limits = Limits(seconds, call_seconds, megabytes)
+    check_tables(out)
+    book = open_course(course)
+    names = [book.find("source", assignment).stem] if assignment else book.assignments()
     results = grade_with_bar(
         book, submissions, names, limits=limits, seed=seed, isolate=sandbox != "none", workers=workers or None
     )
-    return report(results, out, find_misspelt(submissions, book))
+    return report(results, out, [*find_misspelt(submissions, book), *find_refused(submissions, names)])
+
+
+def check_tables(out: Path) -> None:
+    """Raises: ValueError where grades would be written over something else, or each table over the other."""
+    if out.suffix in (".json", ".ipynb"):
+        raise ValueError(f"--out is the table of grades, such as grades.csv, and may not be called {out.name}")
+    check_target(out, "--out", "grades.csv", "student,assignment,score,")
+    check_target(out.with_suffix(".json"), "--out", "grades.csv", '"by_hand": ')
 
 
 def grade_with_bar(book: "Course", folder: Path, names: list[str], **settings) -> list["Result"]:
@@ -86,6 +99,13 @@ def grade_with_bar(book: "Course", folder: Path, names: list[str], **settings) -
 
     with tqdm(total=len(find_submissions(folder, names)), unit="submission", disable=None) as bar:
         return grade_all(book, folder, names=names, progress=bar.update, **settings)
+
+
+def find_refused(folder: Path, names: list[str]) -> list[str]:
+    """A sentence for each submission that is refused for its name, or as a link."""
+    from flowlib.classroom import submissions
+
+    return [f"NOT GRADED: {sentence}" for sentence in submissions.find_refused(folder, names)]
 
 
 def find_misspelt(folder: Path, book: "Course") -> list[str]:
@@ -127,7 +147,10 @@ def feedback(names: tuple[str, ...] = (), /, course: Path = EXERCISES) -> None:
     graded = {folder.name for folder in (book.root / "autograded").glob("*/*")}
     for name in names:
         book.find("source", name)
-    for name in names or sorted(graded & set(book.assignments())):
+    asked = names or sorted(graded & set(book.assignments()))
+    if not asked:
+        raise ValueError(f"nothing has been graded in {book.root}; first: flowlib grade SUBMISSIONS --out grades.csv")
+    for name in asked:
         pages = book.feedback(name)
         print(f"{name}: {len(pages)} pages in {book.root / 'feedback'}")
 
@@ -150,14 +173,16 @@ def otter(
         requirements: What the grading image installs; without it, your copy, from the address that links stamped.
     """
     source = open_course(course).find("source", name)
-    from nbformat import read, writes
+    from nbformat import writes
 
+    from flowlib.authoring.notebooks import read
     from flowlib.classroom.otter import make_master
     from flowlib.files import save_text
 
     asked = list(requirements) or [find_requirement(course)]
     made = out / f"{name}.ipynb"
-    save_text(writes(make_master(read(source, as_version=4), asked)) + "\n", made)
+    check_target(made, "--out", f"{name}.ipynb", "# ASSIGNMENT CONFIG")
+    save_text(writes(make_master(read(source), asked)) + "\n", made)
     print(f"{made}\nthen, with otter-grader: otter assign {made} {out / 'dist'}")
 
 

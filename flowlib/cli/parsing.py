@@ -5,6 +5,7 @@ takes seconds to import, the command is prepared when it is asked for: the funct
 name and returns the command.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,18 +68,32 @@ def split_words(words: Sequence[str], most: int) -> list[str]:
     return found
 
 
-def check_target(file: Path | None, flag: str, such_as: str) -> None:
+def check_target(file: Path | None, flag: str, such_as: str, sign: str) -> None:
     """Look at the file that a long work is going to write before the work is done; None and - are no files.
 
-    Raises: ValueError where it is a folder, or its folder is a file.
+    sign: what stands in a file that the command has written. Only such a one is written over.
+    Raises: ValueError where it is a folder, a link, a device or another file, or its folder cannot be written to.
     """
     if file is None or str(file) == "-":
         return
     if file.is_dir():
         raise ValueError(f"{flag} must be a file, such as {such_as}, and {file} is a folder; try {file / such_as}")
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise ValueError(f"{flag} must be a file, such as {such_as}, and {file} is a link or a device")
     folder = next(parent for parent in file.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise ValueError(f"{flag} {file} cannot be written: {folder} is a file, no folder")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{flag} {file} cannot be written: you may not write in {folder}")
+    if file.exists() and not has_sign(file, sign):
+        raise ValueError(f"{file} is there already, and no such file of this command's; give another one with {flag}")
+
+
+def has_sign(file: Path, sign: str) -> bool:
+    """Whether an empty file, or one with that text in its first megabyte."""
+    with open(file, encoding="utf-8", errors="replace") as opened:
+        text = opened.read(1 << 20)
+    return not text.strip() or sign in text
 
 
 def install(extra: str) -> str:

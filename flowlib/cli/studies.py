@@ -23,7 +23,7 @@ def bench(words: Sequence[str]) -> Command:
     from flowlib.studies.bench import Bench, bench, table
 
     def command(settings: Annotated[Bench, tyro.conf.arg(name="")]) -> None:
-        check_target(settings.json, "--json", "bench.json")
+        check_target(settings.json, "--json", "bench.json", '"ratios": ')
         result = bench(settings)
         report(result, settings.json, table(result))
 
@@ -58,7 +58,7 @@ def compare(words: Sequence[str]) -> Command:
         """
         if preset != chosen:
             raise ValueError(f"the preset stands before the flags: flowlib compare {what} {preset} ...")
-        check_target(json, "--json", "compare.json")
+        check_target(json, "--json", "compare.json", '"variants": ')
         _compare(what, config, runs, seeds, json, shlex.join(["flowlib", "compare", *words]))
 
     about = ABOUT.format(texts=", ".join(texts), chosen=chosen)

@@ -1,8 +1,8 @@
 """One call at the top of a notebook: the same seeds, the same figures, the same digits for every reader."""
 
-import os
 import random
 
+from flowlib.cores import count_cores
 from flowlib.notebook.figures import palette
 
 
@@ -23,7 +23,7 @@ def setup(seed: int = 0, threads: int = 2) -> None:
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)
-    torch.set_num_threads(min(threads, os.cpu_count() or 1))
+    torch.set_num_threads(min(threads, count_cores()))
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=100)
     numpy.set_printoptions(precision=4, suppress=True, linewidth=100)
     matplotlib.rcdefaults()  # a dark style or LaTeX, which the reader's own settings may ask for, is not ours

@@ -14,11 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import flowlib
+from flowlib.authoring.course import root_of
+from flowlib.authoring.moving import move
 from flowlib.files import save_text
 from flowlib.pages.crosslinks import repository
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
 
+MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing else is ever replaced
 NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat")
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
@@ -126,12 +129,44 @@ def finish(out: Path) -> None:
     save_text(add_dark_braces(MATH.read_text("utf-8")), out / "_static" / "math.css")
 
 
+def check_out(out: Path) -> None:
+    """Raises: ValueError where something lies there that is no book made earlier, or more than the book."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ValueError(f"the book needs a folder of its own, and {out} is a link or a file; try {out}-book")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / MARK).is_file():
+        raise ValueError(f"{out} is no book that was made here; give an empty folder, or {out / 'book'}")
+    foreign = sorted(set(list_files(out)) - {MARK, *(out / MARK).read_text("utf-8").splitlines()})
+    if foreign:
+        raise ValueError(f"{out} has more in it than the book: {', '.join(foreign[:5])}; move that away, and try again")
+
+
+def list_files(folder: Path) -> list[str]:
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir())
+
+
+def put_book(site: Path, out: Path, aside: Path) -> None:
+    """Put the site in place of the old one, which goes aside, and comes back if that fails."""
+    save_text("\n".join(list_files(site)) + "\n", site / MARK)
+    check_out(out)  # once more: the book took a minute
+    if out.exists():
+        move(out, aside)
+    try:
+        move(site, out)
+    except OSError:
+        if aside.exists():
+            move(aside, out)
+        raise
+
+
 def build(root: Path, out: Path) -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
 
-    Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns; FileNotFoundError for a
-    picture; ImportError where the extra [book] is not installed.
+    Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
+    RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
     """
+    check_out(out)
     check_extra()
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
@@ -139,20 +174,22 @@ def build(root: Path, out: Path) -> list[Path]:
         write_sources(root, source)
         run_sphinx(source, site, repository(root))
         finish(site)
-        shutil.rmtree(out, ignore_errors=True)
-        site.rename(out)
+        put_book(site, out, Path(folder, "old"))
     return sorted(out.rglob("*.html"))
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flowlib.pages.book", description=__doc__.splitlines()[0])
     parser.add_argument("out", nargs="?", default="build/book", type=Path, help="the folder to make it in")
-    out = parser.parse_args(arguments).out.resolve()
+    out = parser.parse_args(arguments).out.absolute()
     try:
-        pages = build(Path.cwd(), out)
-    except ImportError as error:
+        pages = build(root_of(Path.cwd()), out)
+    except (ImportError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
     print(f"{len(pages)} pages; open {out / 'index.html'}")
     return 0
 

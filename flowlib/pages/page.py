@@ -11,9 +11,11 @@ import re
 from base64 import b64encode
 from pathlib import Path
 
+from jinja2 import pass_context
+from mistune import HTMLRenderer
 from nbconvert.exporters import HTMLExporter
 from nbconvert.exporters.base import ExporterDisabledError
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from traitlets import default
 
 from flowlib.pages.crosslinks import rewrite_links_of_page
@@ -35,6 +37,20 @@ class MathRenderer(IPythonRenderer):
 
     def latex_environment(self, name: str, body: str) -> str:
         return self.block_math(f"\\begin{{{name}}}{body}\\end{{{name}}}")
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """A picture; one that was pasted into a cell, and is lost, leaves its words."""
+        try:
+            return super().image(text, url, title)
+        except InvalidNotebook:
+            return HTMLRenderer.image(self, text, url, title)
+
+
+def list_pictures(cell) -> dict[str, dict[str, str]]:
+    """The pictures that were pasted into a cell: name -> kind -> base64."""
+    pasted = cell.get("attachments") or {}
+    kinds = {name: {k: v for k, v in made.items() if k.startswith("image/")} for name, made in pasted.items()}
+    return {name: made for name, made in kinds.items() if made}
 
 
 def markdown(text: str, **options) -> str:
@@ -88,8 +104,11 @@ class PageExporter(HTMLExporter):
         yield "markdown2html", self.markdown2html
         yield "without_scripts", without_scripts
 
-    def markdown2html(self, source: str) -> str:
-        return markdown(source, anchor_link_text=self.anchor_link_text, exclude_anchor_links=self.exclude_anchor_links)
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        pasted = list_pictures(context.get("cell", {}))
+        anchors = {"anchor_link_text": self.anchor_link_text, "exclude_anchor_links": self.exclude_anchor_links}
+        return markdown(source, attachments=pasted, **anchors)
 
     def from_notebook_node(self, nb, resources=None, **options):
         resources = {**(resources or {}), "page": {"title": title(nb)}}

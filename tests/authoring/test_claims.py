@@ -75,6 +75,19 @@ def test_what_is_on_one_side_only_is_named(course):
     assert "C1.1: stated in a chapter, and on no test" in book.verdict()
 
 
+def test_another_page_and_half_a_ledger_are_never_written(course):
+    page, record = course / "chapters" / "claims.md", course / "tests" / "claims.json"
+    page.write_text("# My own claims")
+    with pytest.raises(ValueError, match="is no claims ledger, and would be written over"):
+        ledger.write_ledger(course, [ROW])
+    assert page.read_text() == "# My own claims" and not record.exists()
+    page.unlink()
+    (course / "chapters" / "01_steps.ipynb").write_text("damaged")
+    with pytest.raises(ValueError):
+        ledger.write_ledger(course, [ROW])
+    assert not record.exists()  # no new record beside an old page
+
+
 @pytest.mark.no_shape_check
 def test_the_command_measures_writes_and_fails(course, monkeypatch, capsys):
     monkeypatch.chdir(course / "chapters")  # anywhere in the course will do

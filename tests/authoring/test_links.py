@@ -15,6 +15,7 @@ from flowlib.authoring import course as home
 from flowlib.authoring import links
 from flowlib.authoring.course import Stamp, find_notebooks, read_stamp
 from flowlib.authoring.links import plan, save_all
+from flowlib.authoring.moving import move
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHOOL = Stamp("school/course", "v1.0")
@@ -248,6 +249,22 @@ def test_where_one_file_cannot_be_written_none_is(course, monkeypatch):
     assert contents(course) == before
 
 
+def test_where_one_file_cannot_be_put_in_place_the_others_come_back(course, monkeypatch):
+    """As on Windows, where a program holds the third of them."""
+    before, moved = contents(course), []
+
+    def hold(old, new):
+        moved.append(new)
+        if len(moved) == 3:
+            raise PermissionError(13, "held", str(new))
+        move(old, new)
+
+    monkeypatch.setattr("flowlib.authoring.links.move", hold)
+    with pytest.raises(PermissionError, match="held"):
+        save_all(course, plan(course, SCHOOL))
+    assert len(moved) == 5 and contents(course) == before
+
+
 def test_a_file_that_has_nothing_to_change_stays_byte_for_byte(course):
     """Another editor's JSON: it is not written anew for its form's sake."""
     save_all(course, plan(course, SCHOOL))
@@ -334,6 +351,12 @@ def test_on_colab_it_installs_flowlib_and_keeps_what_is_there(tmp_path):
     assert asked[0] == "install" and "--upgrade" not in asked
     assert "transformer-river[notebook] @ https://github.com/school/course/archive/v1.0.zip" in asked
     assert {"torch==1.2", "numpy==1.2"} < set(asked)
+
+
+def test_a_folder_of_its_name_is_not_taken_for_flowlib(tmp_path):
+    """As after git clone ADDRESS flowlib, in the folder above it."""
+    (tmp_path / "flowlib" / "chapters").mkdir(parents=True)
+    assert "transformer-river" in run_set_up(SCHOOL, tmp_path, colab=True).stdout
 
 
 @pytest.mark.parametrize(("stamp", "colab"), [(SCHOOL, False), (Stamp(), True)])

@@ -139,12 +139,73 @@ def test_a_notebook_that_raises_is_reported_and_left_alone(tmp_path):
     assert read(good).cells[0].execution_count == 1
 
 
+def test_what_was_changed_while_it_ran_is_not_written_over(tmp_path):
+    path = tmp_path / "edited.ipynb"
+    edit = "from pathlib import Path\nhere = Path('edited.ipynb')\nhere.write_text(here.read_text() + ' ')"
+    nbformat.write(notebook(edit), path)
+    before = path.read_text()
+    with pytest.raises(NotebookFailed, match="it was changed while it ran"):
+        execute([path])
+    assert path.read_text() == before + " "
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_run_that_ends_in_the_middle_leaves_the_old_notebook(tmp_path, monkeypatch, error):
+    path = tmp_path / "a.ipynb"
+    nbformat.write(notebook("1"), path)
+    before = path.read_bytes()
+
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr("flowlib.authoring.execute.run", stop)
+    with pytest.raises(error):
+        execute([path])
+    monkeypatch.undo()
+    monkeypatch.setattr("os.replace", stop)
+    with pytest.raises(error):
+        execute([path])
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+def test_a_link_to_a_notebook_stays_one(tmp_path):
+    nbformat.write(notebook("1"), tmp_path / "a.ipynb")
+    (tmp_path / "link.ipynb").symlink_to("a.ipynb")
+    execute([tmp_path / "link.ipynb"])
+    assert (tmp_path / "link.ipynb").is_symlink() and "flowlib" in read(tmp_path / "a.ipynb").metadata
+
+
 def test_a_dry_run_looks_at_what_ran_and_writes_nothing(tmp_path, capsys):
     loud = tmp_path / "01_loud.ipynb"
     nbformat.write(notebook("import warnings", "warnings.warn('old')"), loud)
     before = loud.read_bytes()
     assert main(["notebooks", "--dry", str(loud)]) == 0 and loud.read_bytes() == before
     assert re.search(r"rule: cell 1 wrote to stderr: .*UserWarning: old", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "it is no notebook in JSON"),
+        (b"[1]", "it is no notebook in JSON"),
+        (b'{"cells": 3}', "it is no notebook in JSON"),
+        (b'{"cells": [{"cell_type": "x"}], "nbformat": 4, "nbformat_minor": 5}', "it is no notebook in JSON"),
+        (b'{"cells": [{"cell_type": "code", "source": "1"}], "nbformat": 4}', "it is no notebook in JSON"),
+        (b'{"cells": [], "nbformat": 9, "nbformat_minor": 0, "metadata": {}}', "it is no notebook in JSON"),
+        ("{}".encode("utf-16"), "it is no text in UTF-8; save it as UTF-8"),
+    ],
+)
+def test_what_is_no_notebook_is_one_message(tmp_path, capsys, data, said):
+    (tmp_path / "x.ipynb").write_bytes(data)
+    assert main(["notebooks", str(tmp_path / "x.ipynb")]) == 2
+    err = capsys.readouterr().err
+    assert f"x.ipynb: {said}" in err and err.count("\n") == 1
+    assert (tmp_path / "x.ipynb").read_bytes() == data
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path):
+    (tmp_path / "x.ipynb").write_text(nbformat.writes(notebook("1")), "utf-8-sig")
+    assert code_cells(read(tmp_path / "x.ipynb"))[0].source == "1"
 
 
 def test_execute_names_a_path_that_is_none(tmp_path):

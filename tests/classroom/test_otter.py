@@ -91,6 +91,17 @@ def test_command(tmp_path, capsys):
     assert "known: " in capsys.readouterr().err
 
 
+def test_another_notebook_is_not_written_over(tmp_path, capsys):
+    name = COURSE.assignments()[0]
+    shutil.copytree(COURSE.root / "source" / name, tmp_path / "source" / name)
+    before = (tmp_path / "source" / name / f"{name}.ipynb").read_bytes()
+    asked = ["otter", name, "--course", str(tmp_path), "--requirements", "x", "--out"]
+    assert main([*asked, str(tmp_path / "source" / name)]) == 2 and "is there already" in capsys.readouterr().err
+    assert (tmp_path / "source" / name / f"{name}.ipynb").read_bytes() == before
+    for _ in range(2):  # its own is
+        assert main([*asked, str(tmp_path / "made")]) == 0
+
+
 @pytest.mark.parametrize(("stamped", "code"), [("", 2), ("school/river", 0)])
 def test_the_image_installs_this_course_and_not_pypis_flowlib(tmp_path, capsys, stamped, code):
     course, name = tmp_path / "exercises", COURSE.assignments()[0]

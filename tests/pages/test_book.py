@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from flowlib.authoring.moving import move
 from flowlib.authoring.notebooks import read
 from flowlib.authoring.symbols import formulas
-from flowlib.pages.book import build
+from flowlib.pages.book import build, main, put_book
 from flowlib.pages.library import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,84 @@ def book(tmp_path_factory):
     """page, named from the folder -> its HTML; and the folder."""
     folder = tmp_path_factory.mktemp("made") / "book"
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in build(ROOT, folder)}, folder
+
+
+def made_book(folder: Path) -> Path:
+    """A site such as Sphinx makes, put in its place."""
+    site = folder / "site"
+    (site / "chapters").mkdir(parents=True)
+    (site / "index.html").write_text("new")
+    (site / "chapters" / "a.html").write_text("new")
+    put_book(site, folder / "book", folder / "old")
+    return folder / "book"
+
+
+def test_a_book_replaces_a_book(tmp_path):
+    book = made_book(tmp_path)
+    (book / "index.html").write_text("old")
+    shutil.rmtree(tmp_path / "old", ignore_errors=True)
+    assert (made_book(tmp_path) / "index.html").read_text() == "new"
+
+
+def is_home(folder: Path) -> Path:
+    (folder / "book").mkdir()
+    (folder / "book" / "mine.txt").write_text("mine")
+    return folder / "book" / "mine.txt"
+
+
+def is_file(folder: Path) -> Path:
+    (folder / "book").write_text("mine")
+    return folder / "book"
+
+
+def is_link(folder: Path) -> Path:
+    (folder / "elsewhere").mkdir()
+    (folder / "book").symlink_to(folder / "elsewhere")
+    return folder / "book"
+
+
+def is_book_with_more(folder: Path) -> Path:
+    (made_book(folder) / "CNAME").write_text("mine")
+    return folder / "book" / "CNAME"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (is_home, "is no book that was made here"),
+        (is_file, "is a link or a file"),
+        (is_link, "is a link or a file"),
+        (is_book_with_more, "has more in it than the book: CNAME"),
+    ],
+)
+def test_a_book_replaces_nothing_else_and_says_so_before_the_work(tmp_path, monkeypatch, capsys, spoil, said):
+    mine = spoil(tmp_path)
+    monkeypatch.chdir(ROOT)
+    assert main([str(tmp_path / "book")]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+    assert mine.is_symlink() or mine.read_text() == "mine"
+    shutil.rmtree(tmp_path / "site", ignore_errors=True)
+    shutil.rmtree(tmp_path / "old", ignore_errors=True)
+    with pytest.raises(ValueError, match=re.escape(said)):  # nor what has come there while the book was made
+        made_book(tmp_path)
+    assert mine.is_symlink() or mine.read_text() == "mine"
+
+
+def test_where_the_new_book_cannot_be_put_the_old_one_comes_back(tmp_path, monkeypatch):
+    (made_book(tmp_path) / "index.html").write_text("old")
+    moved = []
+
+    def fail_at_second(old, new):
+        moved.append(new)
+        if len(moved) == 2:
+            raise OSError("no room")
+        move(old, new)
+
+    monkeypatch.setattr("flowlib.pages.book.move", fail_at_second)
+    with pytest.raises(OSError, match="no room"):
+        made_book(tmp_path)
+    assert (tmp_path / "book" / "index.html").read_text() == "old"
 
 
 THIRD = "chapters/03_attention_is_an_integral.html"

@@ -229,6 +229,13 @@ def test_formulas_in_tables_lists_and_folded_answers():
     assert [attributes.get("display") for attributes in found.all("math")] == [None, None, None, "block"]
 
 
+def test_a_pasted_picture_is_in_the_page_and_a_lost_one_leaves_its_words():
+    cell = nbformat.v4.new_markdown_cell("![shown](attachment:a.png) ![lost](attachment:b.png) ![odd](attachment:c)")
+    cell.attachments = {"a.png": {"image/png": "iVBORw0KGgo="}, "c": {"text/html": "PGI+"}}
+    html, _ = PageExporter().from_notebook_node(notebook_of(cell))
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in html and 'alt="lost"' in html and "PGI+" not in html
+
+
 def test_a_formula_that_is_none_is_named():
     with pytest.raises(ValueError, match=r"cannot become MathML: '\\\\frac\{1'"):
         mathml(r"\frac{1")

@@ -7,6 +7,7 @@ The kernel's limits bound memory, file sizes and the number of processes; the gr
 
 import importlib.util
 import os
+import platform
 import shutil
 import site
 import subprocess
@@ -21,6 +22,12 @@ CONTAINER = (
     'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
     "--sandbox none"
 )
+WINDOWS = (
+    "grading needs Linux: on Windows, install flowlib in WSL2 (wsl --install) and run it there, or in a Linux "
+    "container that is thrown away afterwards"
+)
+NEEDED = ("torch", "IPython", "matplotlib_inline", "flowlib")
+LOOK = "import sys; from importlib.util import find_spec; print(', '.join(n for n in sys.argv[1:] if not find_spec(n)))"
 ROOM = "/room"  # the working folder, in the sandbox
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives")
 NAMESPACES = (
@@ -29,7 +36,7 @@ NAMESPACES = (
 )
 
 
-class NoSandbox(RuntimeError):
+class NoSandbox(OSError):
     """This machine cannot keep a student's program away from the rest of it."""
 
 
@@ -51,6 +58,11 @@ class Limits:
     """Processes and threads at a time."""
     file_megabytes: int = 50
     """The largest file."""
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be above 0, and finite; got {value}")
 
 
 class Sandbox:
@@ -134,12 +146,29 @@ def share(process) -> int:
 
 
 def find_obstacle() -> str | None:
-    """Why there is no sandbox here, or None where there is one."""
+    """Why there is no sandbox here, or None where there is one, in which Python finds what it needs."""
+    if platform.system() == "Windows":
+        return WINDOWS
+    if platform.system() != "Linux":
+        return "bubblewrap, which keeps students' programs apart, is there on Linux only"
     if shutil.which("bwrap") is None:
         return "bubblewrap (the command bwrap) is not installed; on Debian and Ubuntu: apt-get install bubblewrap"
-    nothing = "/bin/true" if Path("/bin/true").exists() else "true"
-    tried = subprocess.run([*bubblewrap(None), nothing], capture_output=True, text=True, env=environment())
-    return None if tried.returncode == 0 else f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()}"
+    look = [*bubblewrap(None), sys.executable, "-P", "-s", "-c", LOOK, *NEEDED]
+    tried = subprocess.run(look, capture_output=True, text=True, env=environment())
+    if tried.returncode:
+        return f"bubblewrap cannot make a sandbox here: {' '.join(tried.stderr.split())[-300:]}"
+    if tried.stdout.strip():
+        return (
+            f"in the sandbox Python does not find {tried.stdout.strip()}: they lie outside of {sys.prefix}; install "
+            "flowlib into an environment of its own (python -m venv), and grade with that"
+        )
+    return None
+
+
+def require_system() -> None:
+    """Raises: NoSandbox on Windows, where grading runs in no way."""
+    if platform.system() == "Windows":
+        raise NoSandbox(WINDOWS)
 
 
 def require() -> None:
@@ -150,7 +179,7 @@ def require() -> None:
 
 def bubblewrap(files: Path | None) -> list[str]:
     """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
-    packages = [sys.prefix, sys.base_prefix, *site.getsitepackages(), *map(str, package_folders())]
+    packages = [sys.prefix, sys.base_prefix, *site.getsitepackages(), *find_sites(), *map(str, package_folders())]
     options = [*NAMESPACES, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", ROOM]
     for path in dict.fromkeys([*SYSTEM, *packages]):
         options += ["--ro-bind-try", path, path]
@@ -166,6 +195,15 @@ def package_folders() -> list[Path]:
     return [Path(folder) for folder in spec.submodule_search_locations]
 
 
+def find_sites() -> list[str]:
+    """Folders of packages outside of the environment: the user's own, those on PYTHONPATH or named in a .pth file.
+
+    No other folder of Python's path is shown: a checkout, or a home, has what is not for students.
+    """
+    named = [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+    return [folder for folder in dict.fromkeys(named) if Path(folder).is_dir()]
+
+
 def environment() -> dict[str, str]:
     """The few variables that a Python needs; none of the teacher's own."""
     return {
@@ -173,7 +211,7 @@ def environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
-        "PYTHONPATH": os.pathsep.join(str(folder.parent) for folder in package_folders()),
+        "PYTHONPATH": os.pathsep.join([*(str(folder.parent) for folder in package_folders()), *find_sites()]),
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
