@@ -5,13 +5,14 @@ which is the one thing that needs a script; the theme Furo puts the frame around
 MathML. Nothing on a page is fetched from anywhere but the site. Nothing is executed.
 """
 
-import argparse
 import re
 import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import tyro
 
 import flowlib
 from flowlib.authoring.course import root_of
@@ -179,19 +180,21 @@ def build(root: Path, out: Path) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m flowlib.pages.book", description=__doc__.splitlines()[0])
-    parser.add_argument("out", nargs="?", default="build/book", type=Path, help="the folder to make it in")
-    out = parser.parse_args(arguments).out.absolute()
+    def book(out: tyro.conf.Positional[Path] = Path("build/book")) -> int:
+        """Make the course into a site that reads without scripts.
+
+        Args:
+            out: The folder to make it in.
+        """
+        pages = build(root_of(Path.cwd()), out.absolute())
+        print(f"{len(pages)} pages; open {out.absolute() / 'index.html'}")
+        return 0
+
     try:
-        pages = build(root_of(Path.cwd()), out)
-    except (ImportError, RuntimeError) as error:
+        return tyro.cli(book, prog="python -m flowlib.pages.book", args=arguments)
+    except (ImportError, RuntimeError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{len(pages)} pages; open {out / 'index.html'}")
-    return 0
+        return 1 if isinstance(error, ImportError | RuntimeError) else 2
 
 
 if __name__ == "__main__":

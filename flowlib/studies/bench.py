@@ -3,7 +3,6 @@
 Everything is measured in one run, in turns, and told as a ratio of paired rounds with its median and 95 % interval.
 """
 
-import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from flowlib.cores import count_cores
 from flowlib.measure.flops import flops
 from flowlib.measure.ratios import Interval, in_turns, speed_ratio
 from flowlib.studies.workloads import CLOCKS, Bench, Bencher, Call
@@ -107,7 +107,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": count_cores(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
