@@ -48,8 +48,8 @@ class FlowClassifier(FlowModel):
         classes: int,
         near: nn.Module | None = None,
     ):
-        super().__init__()
-        self.config = c = config
+        super().__init__(config)
+        c = config
         terms = c.terms(near=near)
         self.constraint = c.constraint()
         self.embed = nn.Linear(inputs, c.width, bias=False)

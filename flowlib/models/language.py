@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +30,8 @@ class FlowConfig(FlowShape):
 
     @classmethod
     def from_dict(cls, values: dict) -> "FlowConfig":
-        config = super().from_dict(values)
-        stored: Any = config.vocabulary  # as JSON has it
-        return replace(config, vocabulary=Vocabulary(**stored))
+        stored = values.get("vocabulary") if isinstance(values, dict) else None
+        return super().from_dict(values | {"vocabulary": Vocabulary(**stored)} if isinstance(stored, dict) else values)
 
 
 class FlowLM(FlowModel):
@@ -46,8 +45,8 @@ class FlowLM(FlowModel):
     Config = FlowConfig
 
     def __init__(self, config: FlowConfig):
-        super().__init__()
-        self.config = c = config
+        super().__init__(config)
+        c = config
         terms = c.terms(causal=True)
         self.constraint = c.constraint()
         self.embed = nn.Embedding(len(c.vocabulary), c.width)

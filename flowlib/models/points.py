@@ -22,6 +22,7 @@ class PointsConfig(FlowShape):
     """Frequencies of the position."""
 
     COUNTS: ClassVar[tuple[str, ...]] = ("classes", "waves", *FlowShape.COUNTS)
+    REQUIRED: ClassVar[frozenset[str]] = frozenset({"classes"})
 
 
 class FlowPoints(FlowClassifier):
@@ -41,7 +42,8 @@ class FlowPoints(FlowClassifier):
     Config = PointsConfig
 
     def __init__(self, config: PointsConfig):
-        super().__init__(config, inputs=RADII, dims=3, waves=config.waves, classes=config.classes)
+        c = self.check_config(config)
+        super().__init__(c, inputs=RADII, dims=3, waves=c.waves, classes=c.classes)
 
     def forward(self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None) -> Tensor:
         points, weights = self._unpack(points, weights)

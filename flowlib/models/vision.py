@@ -34,10 +34,11 @@ class VisionConfig(FlowShape):
     """Frequencies of the position."""
 
     COUNTS: ClassVar[tuple[str, ...]] = ("pixels", "tokens", "patch", "channels", "classes", "waves", *FlowShape.COUNTS)
+    REQUIRED: ClassVar[frozenset[str]] = frozenset({"pixels", "classes"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.near and self.near % 2 == 0:
+        if self.near < 0 or (self.near and self.near % 2 == 0):
             raise ValueError(f"near must be odd (a token and as many on either side), or 0; got {self.near}")
 
 
@@ -57,7 +58,7 @@ class FlowVision(FlowClassifier):
     offsets: Tensor
 
     def __init__(self, config: VisionConfig):
-        c = config
+        c = self.check_config(config)
         near = Neighbourhood(c.width, 1 / c.tokens, c.near) if c.near else None
         super().__init__(c, inputs=c.channels * c.patch**2, dims=2, waves=c.waves, classes=c.classes, near=near)
         self.grid = square(c.tokens)

@@ -26,6 +26,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.bpe not in (None, "gpt2") or (self.bpe and self.alphabet):
             raise ValueError(f"bpe must be None, or 'gpt2' without an alphabet, got {self.bpe!r} and {self.alphabet!r}")
+        if self.alphabet is not None and not (isinstance(self.alphabet, str) and self.alphabet):
+            raise ValueError(f"alphabet must be a text with each character once, or None, got {self.alphabet!r:.80}")
 
     @staticmethod
     def characters(text: str) -> "Vocabulary":
