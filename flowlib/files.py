@@ -181,9 +181,10 @@ def unfinished(file: Path) -> list[Path]:
 def rename(old: Path, new: Path) -> None:
     """Give a file or folder its name; where a scanner holds it, that is tried again for a second."""
     until = time.monotonic() + PATIENCE
+    move = os.rename if old.is_dir() else os.replace  # a folder takes the place of no other
     while True:
         try:
-            return os.replace(old, new)
+            return move(old, new)
         except PermissionError:
             if time.monotonic() >= until:
                 raise

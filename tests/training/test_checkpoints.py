@@ -171,7 +171,7 @@ def test_killed_between_any_two_operations_on_the_disk_the_newest_is_whole(run, 
     with monkeypatch.context() as patch:
         operations = die_at(patch, 10**9)
         save_checkpoint(counted, model, optimizer, state(3))
-    assert {"fsync", "replace", "rmdir", "unlink"} <= set(operations)
+    assert {"fsync", "replace", "rename", "rmdir", "unlink"} <= set(operations)
     found = []
     for moment in range(len(operations)):
         copy = shutil.copytree(run, tmp_path / f"killed-{moment}")
