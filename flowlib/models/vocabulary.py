@@ -1,12 +1,15 @@
 """Text into token numbers and back: bytes, the characters of a text, or GPT-2's byte pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from flowlib.models.inputs import check_text
 
 GPT2_TOKENS = 50257
 GPT2_ROOM = 50304  # the next multiple of 64: a GPU multiplies it faster, and the 47 more never occur
@@ -49,7 +52,8 @@ class Vocabulary:
         return 256 if self.alphabet is None else len(self.alphabet)
 
     def encode(self, text: str) -> Tensor:
-        """(token,) int64."""
+        """(token,) int64. Raises: as the class says, and TypeError for what is no text."""
+        check_text(text, "text")
         if self.bpe:
             return torch.tensor(_gpt2().encode(text, allowed_special={"<|endoftext|>"}), dtype=torch.int64)
         if self.alphabet is None:
@@ -61,7 +65,8 @@ class Vocabulary:
         return torch.tensor([number[c] for c in text], dtype=torch.int64)
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        tokens = [int(i) for i in tokens]
+        """The text of tokens (token,). Raises: ValueError where a number stands for no token."""
+        tokens = _as_numbers(tokens)
         if any(not 0 <= i < len(self) for i in tokens):
             raise ValueError(f"tokens must be in 0 … {len(self) - 1}, got {min(tokens)} … {max(tokens)}")
         if self.bpe:
@@ -69,6 +74,15 @@ class Vocabulary:
         if self.alphabet is None:
             return bytes(tokens).decode("utf-8", errors="replace")
         return "".join(self.alphabet[i] for i in tokens)
+
+
+def _as_numbers(tokens: Any) -> list[int]:
+    """Raises: TypeError for what are no whole numbers in a row."""
+    row = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens) if isinstance(tokens, Iterable) else tokens
+    whole = isinstance(row, list) and all(float(i).is_integer() for i in row if isinstance(i, Real))
+    if not whole or not all(isinstance(i, Real) for i in row):
+        raise TypeError(f"tokens must be whole numbers in a row (token,), got {tokens!r:.80}")
+    return [int(i) for i in row]
 
 
 @lru_cache

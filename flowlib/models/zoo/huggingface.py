@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow, Trajectory
+from flowlib.models.inputs import check_tensor
 from flowlib.models.zoo import decoders, encoders
 from flowlib.models.zoo.embedding import PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
@@ -60,12 +61,21 @@ class EmbeddedFlow(nn.Module):
             raise ValueError("give input_ids (tokens) or pixel_values (pictures), and not both")
         inputs = pixel_values if input_ids is None else input_ids
         u0 = self.embed(inputs) if token_type_ids is None else self.embed(inputs, token_type_ids)
+        if attention_mask is not None:
+            _check_mask(attention_mask)
         if attention_mask is not None and attention_mask.shape != u0.shape[:-1]:
             raise ValueError(
                 f"attention_mask must be (batch, token) = {tuple(u0.shape[:-1])}, got {tuple(attention_mask.shape)}"
             )
         mask = None if attention_mask is None else attention_mask.bool()
         return self.flow(u0, steps, mask=mask, save=save)
+
+
+def _check_mask(mask: Tensor) -> None:
+    """Raises: TypeError for what is no tensor; ValueError for other numbers than 0 and 1, as in an additive mask."""
+    check_tensor(mask, "attention_mask", "(batch, token) of 1 (valid) and 0 (padded)")
+    if not torch.compiler.is_compiling() and mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
+        raise ValueError(f"attention_mask must hold 1 (valid) and 0 (padded) only, got {mask.min()} … {mask.max()}")
 
 
 def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
@@ -117,7 +127,9 @@ def _small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
     generator, like = torch.Generator().manual_seed(0), next(body.parameters())
     if isinstance(embed, PatchEmbedding):
         return dict(pixel_values=torch.randn(1, *embed.shape, generator=generator).to(like))
-    known, position = embed.token.num_embeddings, embed.position
+    known, position = getattr(body.config, "vocab_size", None), getattr(embed, "position", None)
+    if known is None:
+        raise ValueError(f"{type(body).__name__} takes no tokens, so it cannot be tried; read it with verify=False")
     longest = 7 if position is None else min(7, position.num_embeddings)
     tokens = torch.randint(0, known, (2, longest), generator=generator)
     if (padding := getattr(body.config, "pad_token_id", None)) is not None:
@@ -145,13 +157,13 @@ def _check_settings(body: nn.Module) -> None:
 
 def _check_eps(body: nn.Module) -> None:
     """Raises: ValueError for a norm with another ε than the configuration says."""
-    said = {getattr(body.config, name, None) for name in EPS}
+    said = {getattr(body.config, name) for name in EPS if hasattr(body.config, name)}
     for name, part in body.named_modules():
         eps = getattr(part, "variance_epsilon", getattr(part, "eps", None))
-        if isinstance(eps, float) and eps not in said:
+        if said and isinstance(eps, float) and eps not in said:
             raise ValueError(
                 f"{name} of {type(body).__name__} has ε = {eps:g}, but its configuration says "
-                f"{', '.join(f'{e:g}' for e in said if e is not None)}; set it there, if it is the same in all norms"
+                f"{', '.join(f'{e:g}' for e in said)}; set it there, if it is the same in all norms"
             )
 
 
