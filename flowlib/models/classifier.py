@@ -29,6 +29,9 @@ class Position(nn.Module):
         turns = (points.unsqueeze(-1) * f).flatten(-2)
         return self.map(torch.cat([points, turns.sin(), turns.cos()], -1))
 
+    def extra_repr(self) -> str:
+        return f"waves={self.waves}"
+
 
 class FlowClassifier(FlowModel):
     """scores = E · (1/|Ω|) ∫_Ω u(x, T) dx,   u_t the flow of the configuration.

@@ -173,9 +173,8 @@ class FlowModel(nn.Module):
         return config
 
     def extra_repr(self) -> str:
-        """The settings, where they are not the usual ones."""
-        usual = type(self.config)()
-        return ", ".join(f"{k}={v!r:.60}" for k, v in vars(self.config).items() if v != getattr(usual, k))
+        """The settings; where they are long, as an alphabet is, how they begin."""
+        return ", ".join(f"{name}={value!r:.60}" for name, value in vars(self.config).items())
 
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """Parameter groups for AdamW: matrices decay, vectors (biases) do not."""

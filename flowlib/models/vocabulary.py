@@ -34,6 +34,7 @@ class Vocabulary:
 
     @staticmethod
     def characters(text: str) -> "Vocabulary":
+        check_text(text, "text")
         if not text:
             raise ValueError("a vocabulary of characters needs a text, got an empty one")
         return Vocabulary("".join(sorted(set(text))))

@@ -86,6 +86,9 @@ class PatchEmbedding(nn.Module):
         u = self.map(patches.to(self.map.weight.dtype))
         return torch.cat((self.token.expand(*u.shape[:-2], -1, -1), u), -2) + self.position
 
+    def extra_repr(self) -> str:
+        return f"pictures={self.shape}, patch={self.patch}"
+
     @property
     def grid(self) -> Grid:
         """The centres of the patches in [0, 1]², their areas as weights (the first token has none)."""

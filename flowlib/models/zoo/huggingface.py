@@ -40,7 +40,9 @@ class EmbeddedFlow(nn.Module):
                     their own features differ from the model's, and only they.
     token_type_ids  (batch, token), where the architecture has types.
     steps, save     as in a flow; by default a step is a layer.
-    Raises: ValueError for tokens, types, pixels or masks that do not fit, each saying what would.
+    torch.compile(fullgraph=True) and torch.export follow it; compiled, it does not look at the values of its inputs.
+    Raises: ValueError for tokens, types, pixels or masks that do not fit, each saying what would; TypeError for what is
+            no tensor.
     """
 
     def __init__(self, embed: nn.Module, flow: Flow):
