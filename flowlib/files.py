@@ -127,7 +127,8 @@ def check_place(folder: Path, names: Iterable[str], is_ours: Callable[[Path], bo
             break
         if os.path.lexists(place):
             kind = "a link that leads to no folder" if place.is_symlink() else "a file"
-            raise FileExistsError(f"{folder} must be a folder, or new, but {place} is {kind}; give another name")
+            which = "it" if place == folder else place
+            raise FileExistsError(f"{folder} must be a folder, or new, but {which} is {kind}; give another name")
     for file in (folder / name for name in names):
         if os.path.lexists(file) and (file.is_symlink() or not file.is_file() or not is_ours(file)):
             raise FileExistsError(

@@ -73,7 +73,7 @@ def check_targets(targets: Any, scores: Tensor, look: bool = True) -> None:
 
 def check_count(value: Any, name: str, least: int = 1) -> None:
     """Raises: ValueError for what is no whole number, or too small."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r:.80}")
 
 

@@ -184,4 +184,4 @@ def _check_drawing(prompt: Any, tokens: Any, temperature: Any, top_k: Any, seed:
 
 
 def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

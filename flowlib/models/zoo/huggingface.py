@@ -171,8 +171,8 @@ def _check_eps(body: nn.Module) -> None:
 
 def _dropout(body: nn.Module) -> float:
     """The largest dropout rate in what of the body (and not of a head) is in training mode."""
-    settings = body.config.to_dict() if body.training else {}
-    rates = [settings, *(vars(part) for part in body.modules() if part.training)]
+    config: Config = body.config
+    rates = [config.to_dict() if body.training else {}, *(vars(part) for part in body.modules() if part.training)]
     found = [v for some in rates for k, v in some.items() if "drop" in k and isinstance(v, float) and k not in OF_HEADS]
     return max(
         [*found, *(part.p for part in body.modules() if isinstance(part, nn.Dropout) and part.training)], default=0

@@ -142,7 +142,7 @@ def _affine(norm: nn.LayerNorm) -> Affine:
     return affine(norm.weight, norm.bias)
 
 
-def _norm(norm: nn.Module) -> Normalise:
+def _norm(norm: Any) -> Normalise:
     _check_norm(norm, "the encoder's last norm")
     return Normalise(Moments(eps=norm.eps), _affine(norm))
 
