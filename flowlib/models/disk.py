@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from flowlib.files import Write, as_path, load_metadata, unfinished, write_into, write_tensors, write_text
@@ -70,6 +71,14 @@ def check_folder(folder: object) -> Path:
             "runs/tiny/best, or flowlib.models.shipped('tiny')"
         )
     return path
+
+
+def find_device(device: str | torch.device | None) -> torch.device:
+    """The device of that name; the CPU without one. Raises: ValueError for a name that torch does not know."""
+    try:
+        return torch.device("cpu" if device is None else device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device must be one of torch's, such as 'cpu', 'cuda' or 'mps', got {device!r:.80}") from None
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
-from flowlib.models.inputs import check_targets, check_text, check_tokens
+from flowlib.models.inputs import check_targets, check_tensor, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
 from flowlib.models.vocabulary import Vocabulary
 from flowlib.operators import Past
@@ -73,6 +73,9 @@ class FlowLM(FlowModel):
 
     def read_out(self, u: Tensor) -> Tensor:
         """Logits E u of the next token, (…, token, vocabulary): what the model would say if it stopped at u."""
+        check_tensor(u, "u", "(…, token, width)")
+        if u.ndim < 1 or u.shape[-1] != self.config.width:
+            raise ValueError(f"u must be (…, token, width = {self.config.width}), got {tuple(u.shape)}")
         return u @ self.embed.weight.T
 
     def loss(self, tokens: Tensor, targets: Tensor, steps: int | None = None) -> Tensor:

@@ -14,7 +14,7 @@ from flowlib.files import load_tensors
 from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
-from flowlib.models.disk import TENSORS, check_folder, fill, read_config, save_model
+from flowlib.models.disk import TENSORS, check_folder, fill, find_device, read_config, save_model
 from flowlib.operators import ACTIVATIONS, Attention, Constraint, Local, Moments, Normalise, PreNorm, Sphere, Term
 
 
@@ -198,11 +198,11 @@ class FlowModel(nn.Module):
 
         Raises: FileNotFoundError where a file is missing, ValueError where one is truncated or not this model's.
         """
-        folder = check_folder(folder)
+        folder, device = check_folder(folder), find_device(device)
         tensors = load_tensors(folder / TENSORS)
         model = cls(read_config(folder, cls._read_config))
         fill(model, tensors, folder / TENSORS)
-        return model.to(device or "cpu").eval()
+        return model.to(device).eval()
 
     @classmethod
     def _read_config(cls, values: Any) -> FlowShape:

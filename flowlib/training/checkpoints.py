@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from flowlib.files import (
     NO_SYNC,
+    as_path,
     load_tensors,
     remove_owned,
     rename,
@@ -103,9 +104,9 @@ def newest_checkpoint(run: str | Path) -> Path | None:
 def find_model(path: str | Path) -> Path:
     """The folder to load a model from: `path` itself, or the best/ or the newest checkpoint of the run at `path`.
 
-    Raises: FileNotFoundError.
+    Raises: FileNotFoundError; TypeError for what is no path.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     for folder in (path, path / "best", newest_checkpoint(path)):
         if folder is not None and (folder / "model.safetensors").is_file():
             return folder

@@ -27,6 +27,7 @@ from flowlib.models.classifier import integral_mean
 from flowlib.models.points import normalise_cloud
 from flowlib.models.vision import index_positions, sample, square, standardise
 from flowlib.models.zoo import macaron, ngpt
+from flowlib.training import find_model
 
 TINY = dict(width=8, heads=2, layers=1)
 
@@ -91,6 +92,11 @@ TEXTS = [
     (lambda m: m.config.vocabulary.decode(TOKENS), TypeError, "whole numbers in a row"),
     (lambda m: m.config.vocabulary.decode([7]), ValueError, "tokens must be in 0 … 4, got 7"),
     (lambda m: Vocabulary.characters(5), TypeError, "text must be a text, got int"),
+    (lambda m: m.read_out([1.0]), TypeError, "u must be a tensor"),
+    (lambda m: m.read_out(torch.rand(2, 5)), ValueError, "width = 8"),
+    (lambda m: FlowLM.load(shipped("tiny"), "gpu"), ValueError, "device must be one of torch's.*got 'gpu'"),
+    (lambda m: find_model(None), TypeError, "path must be a path"),
+    (lambda m: ngpt(8, 0, 1), ValueError, "heads must be at least 1"),
     (lambda m: shipped(None), TypeError, "name must be a text, got NoneType"),
 ]
 

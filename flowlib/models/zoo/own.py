@@ -62,6 +62,8 @@ def ngpt(
     Raises: ValueError for a width that is no multiple of heads, or an odd number of features per head.
     Source: Loshchilov et al., arXiv:2410.01131.
     """
+    if heads < 1:
+        raise ValueError(f"heads must be at least 1, got {heads}")
     sphere, head_dim = Sphere(1.0), width // heads
     turned = UnitLength(heads, head_dim, Rotary(head_dim))
     kernel = Attention(width, heads, causal=causal, bias=False, temperature=1 / head_dim, prepare=turned)
