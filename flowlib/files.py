@@ -1,35 +1,52 @@
-"""Tensors on disk: safetensors only, so that loading never runs code; whole files and folders, or none."""
+"""Files: written whole or not at all, in the place of nothing but our own; tensors as safetensors, which is no code."""
 
+import errno
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+Write = Callable[[Path], object]  # fills the file of that name, which is a new one
+
+NO_MODES = {errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # said by FUSE, exFAT, SMB
+NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+PATIENCE = 1.0 if os.name == "nt" else 0.0  # seconds for which a virus scanner on Windows may hold a file
+
+
+# Tensors and texts
+
+
+def write_tensors(tensors: Mapping[str, Tensor], new: Path, metadata: dict[str, str] | None = None) -> None:
+    """Fill a new safetensors file. Raises: OSError with the system's number, as a full disk has."""
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new, metadata)
+    except SafetensorError as error:  # it tells the system's number in words only
+        number = re.search(r"(?:os error|code:) (\d+)", str(error))
+        raise OSError(int(number[1]), str(error), str(new)) if number else error from None
+    set_mode(new, 0o644)  # safetensors makes it private; a class has to read it
+
+
+def write_text(text: str, new: Path) -> None:
+    """Fill a new UTF-8 file; lines end alike on every system."""
+    new.write_text(text, "utf-8", newline="\n")
 
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file whole. Raises: OSError with the system's number, as a full disk has."""
-
-    def write(new: Path) -> None:
-        try:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, new, metadata)
-        except SafetensorError as error:  # it tells the system's number in words only
-            number = re.search(r"(?:os error|code:) (\d+)", str(error))
-            raise OSError(int(number[1]), str(error), str(file)) if number else error from None
-        new.chmod(0o644)  # safetensors makes it private; a class has to read it
-
-    replace_file(file, write)
+    replace_file(file, lambda new: write_tensors(tensors, new, metadata))
 
 
 def save_text(text: str, file: Path) -> None:
     """Write a UTF-8 file whole, and the folder that it is in, if there is none."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, lambda new: new.write_text(text, "utf-8"))
+    replace_file(file, lambda new: write_text(text, new))
 
 
 def load_tensors(file: Path) -> dict[str, Tensor]:
@@ -42,19 +59,88 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} is not a whole safetensors file ({e}); copy or train it again") from None
 
 
-def replace_file(file: Path, write: Callable[[Path], object]) -> None:
+def load_metadata(file: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing, where it is none."""
+    try:
+        with safe_open(file, "pt") as opened:
+            return opened.metadata() or {}
+    except (SafetensorError, OSError, ValueError):
+        return {}
+
+
+# Whole, or not there
+
+
+def as_path(value: object, name: str) -> Path:
+    """Raises: TypeError for what names no file or folder."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise TypeError(f"{name} must be a path, such as 'runs/tiny/best', got {value!r:.80}")
+    return Path(value)
+
+
+def replace_file(file: Path, write: Write) -> None:
     """Let `write` make a new file beside `file`, flush it, and rename it: a kill leaves the old one or the new one."""
-    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new = _name_aside(file)
     try:
         write(new)
         flush(new)
-        os.replace(new, file)
+        rename(new, file)
     finally:
         new.unlink(missing_ok=True)
 
 
-def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a new folder beside `folder`, then put it in place; an older one stays until then."""
+def write_into(folder: Path, files: Mapping[str, Write], is_ours: Callable[[Path], bool], seal: str = "") -> None:
+    """Write files into a folder, which is made if there is none; whatever else lies in it stays.
+
+    All are written aside first, then each takes its name, in this order: a kill before leaves the old ones, and one in
+    between leaves an `unfinished` one, until somebody writes there again.
+    seal: the name of one, which comes last, and whose older version goes first: while it is there, all belong together.
+    Raises: FileExistsError as `check_place` does.
+    """
+    check_place(folder, files, is_ours)
+    folder.mkdir(parents=True, exist_ok=True)
+    asides = {folder / name: _name_aside(folder / name) for name in files}
+    try:
+        for write, aside in zip(files.values(), asides.values()):
+            write(aside)
+            flush(aside)
+    except BaseException:
+        for aside in asides.values():
+            aside.unlink(missing_ok=True)
+        raise
+    if seal:
+        (folder / seal).unlink(missing_ok=True)
+    for file in sorted(asides, key=lambda file: file.name == seal):
+        rename(asides[file], file)
+    for file in asides:
+        for left in unfinished(file):  # by a kill, some time before
+            left.unlink(missing_ok=True)
+
+
+def check_place(folder: Path, names: Iterable[str], is_ours: Callable[[Path], bool]) -> None:
+    """Whether files of these names can be written into a folder (also through a link to one), and nobody misses any.
+
+    Raises: FileExistsError where the folder's name, or a file's, is that of something that is not ours.
+    """
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            break
+        if os.path.lexists(place):
+            kind = "a link that leads to no folder" if place.is_symlink() else "a file"
+            which = "it" if place == folder else place
+            raise FileExistsError(f"{folder} must be a folder, or new, but {which} is {kind}; give another name")
+    for file in (folder / name for name in names):
+        if os.path.lexists(file) and (file.is_symlink() or not file.is_file() or not is_ours(file)):
+            raise FileExistsError(
+                f"{file} is in the way, and flowlib did not write it for this; move it, or give another folder"
+            )
+
+
+def replace_folder(folder: str | Path, write: Callable[[Path], None], owned: Collection[str] = ()) -> Path:
+    """Let `write` fill a new folder beside `folder`, then put it in place; an older one stays until then.
+
+    owned: the names of the files that may go with the older one; whatever else lies in it is copied into the new one.
+    """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -62,20 +148,83 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         write(new)
         for file in new.iterdir():
             flush(file)
-        new.chmod(0o755)
+        set_mode(new, 0o755)
         if folder.exists():
+            _copy_strangers(folder, new, owned)
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            os.replace(folder, old / folder.name)
-            os.replace(new, folder)
+            rename(folder, old / folder.name)
+            rename(new, folder)
             shutil.rmtree(old)
         else:
-            os.replace(new, folder)
+            rename(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return folder
 
 
+def remove_owned(folder: Path, owned: Collection[str]) -> None:
+    """Delete the files of these names, and what a kill left of them, in a folder and those in it; then, if nothing else
+    is in it, the folder. What somebody else put there stays."""
+    for inner in sorted(folder.iterdir()):
+        if inner.is_dir() and not inner.is_symlink():
+            remove_owned(inner, owned)
+        elif inner.name in owned or any(_is_aside(inner.name, name) for name in owned):
+            inner.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def unfinished(file: Path) -> list[Path]:
+    """The files that were to get this one's name when their writer was killed."""
+    return [other for other in file.parent.glob(f".{file.name}.*") if _is_aside(other.name, file.name)]
+
+
+def rename(old: Path, new: Path) -> None:
+    """Give a file or folder its name; where a scanner holds it, that is tried again for a second."""
+    until = time.monotonic() + PATIENCE
+    move = os.rename if old.is_dir() else os.replace  # a folder takes the place of no other
+    while True:
+        try:
+            return move(old, new)
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.05)
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Say who may read; some file systems have no way to."""
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in NO_MODES:
+            raise
+
+
 def flush(file: Path) -> None:
-    """Ask the system to put the file on disk before it is renamed."""
+    """Ask the system to put the file on disk before it is renamed; some file systems have no way to."""
     with open(file, "rb+") as f:
-        os.fsync(f.fileno())
+        try:
+            os.fsync(f.fileno())
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                raise
+
+
+def _name_aside(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{os.getpid()}")
+
+
+def _is_aside(name: str, of: str) -> bool:
+    return re.fullmatch(rf"\.{re.escape(of)}\.\d+", name) is not None
+
+
+def _copy_strangers(folder: Path, new: Path, owned: Collection[str]) -> None:
+    """What lies in a folder and is not ours, into the one that takes its place."""
+    for inner in folder.iterdir():
+        if inner.name in owned or (new / inner.name).exists():
+            continue
+        if inner.is_dir() and not inner.is_symlink():
+            shutil.copytree(inner, new / inner.name, symlinks=True)
+        else:
+            shutil.copy2(inner, new / inner.name, follow_symlinks=False)

@@ -170,7 +170,7 @@ def ship(run: Path, folder: Path, /, command: str, at: tuple[int, ...] = ()) -> 
 
     Args:
         run: The folder of the run.
-        folder: Where to; an older one there is replaced.
+        folder: Where to; an older model there is replaced, and what else lies there stays.
         command: The command that made the run; it goes on the card.
         at: Other numbers of steps of the flow, at which its loss goes on the card too.
     """

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowlib.fields import Grid
+from flowlib.models.inputs import check_targets, check_tensor
 from flowlib.models.shape import FlowModel, FlowShape
 
 
@@ -27,6 +28,9 @@ class Position(nn.Module):
         f = math.pi * torch.arange(1, self.waves + 1, dtype=points.dtype, device=points.device)
         turns = (points.unsqueeze(-1) * f).flatten(-2)
         return self.map(torch.cat([points, turns.sin(), turns.cos()], -1))
+
+    def extra_repr(self) -> str:
+        return f"waves={self.waves}"
 
 
 class FlowClassifier(FlowModel):
@@ -48,8 +52,8 @@ class FlowClassifier(FlowModel):
         classes: int,
         near: nn.Module | None = None,
     ):
-        super().__init__()
-        self.config = c = config
+        super().__init__(config)
+        c = config
         terms = c.terms(near=near)
         self.constraint = c.constraint()
         self.embed = nn.Linear(inputs, c.width, bias=False)
@@ -73,17 +77,21 @@ class FlowClassifier(FlowModel):
 
     def loss(self, *inputs: Any, targets: Tensor, **options: Any) -> Tensor:
         """−mean log p(class), in nats."""
-        return F.cross_entropy(self(*inputs, **options), targets)
+        scores = self(*inputs, **options)
+        check_targets(targets, scores, look=self.flow.checks)
+        return F.cross_entropy(scores.flatten(0, -2), targets.flatten())
 
 
 def integral_mean(u: Tensor, weights: Tensor | None = None) -> Tensor:
     """∫ u dx / |Ω| = Σ_i w_i u_i / Σ_i w_i over the tokens: (…, token, feature) → (…, feature).
 
     weights (token,) or (…, token); without them every token counts alike. Error: that of the quadrature rule.
-    Raises: ValueError where there is not one weight for each token.
+    Raises: ValueError where there is not one weight for each token, TypeError for what is no tensor.
     """
+    check_tensor(u, "u", "(…, token, feature)")
     if weights is None:
         return u.mean(-2)
+    check_tensor(weights, "weights", "(…, token)")
     if weights.shape[-1] != u.shape[-2]:
         raise ValueError(f"one weight per token: {u.shape[-2]} tokens, but weights have shape {tuple(weights.shape)}")
     share = (weights / weights.sum(-1, keepdim=True)).to(u)

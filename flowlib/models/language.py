@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
+from flowlib.models.inputs import check_targets, check_tensor, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
 from flowlib.models.vocabulary import Vocabulary
 from flowlib.operators import Past
@@ -30,9 +32,8 @@ class FlowConfig(FlowShape):
 
     @classmethod
     def from_dict(cls, values: dict) -> "FlowConfig":
-        config = super().from_dict(values)
-        stored: Any = config.vocabulary  # as JSON has it
-        return replace(config, vocabulary=Vocabulary(**stored))
+        stored = values.get("vocabulary") if isinstance(values, dict) else None
+        return super().from_dict(values | {"vocabulary": Vocabulary(**stored)} if isinstance(stored, dict) else values)
 
 
 class FlowLM(FlowModel):
@@ -40,14 +41,15 @@ class FlowLM(FlowModel):
 
     model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats.
     The initial field is token embedding plus a function of position; the read-out is the same embedding E, transposed.
-    Raises: ValueError for more tokens than the context, none at all, or tokens outside the vocabulary.
+    Raises: TypeError for what is no tensor; ValueError for more tokens than the context, none at all, tokens that are
+            no whole numbers, or (outside of a compiled step) outside of the vocabulary.
     """
 
     Config = FlowConfig
 
     def __init__(self, config: FlowConfig):
-        super().__init__()
-        self.config = c = config
+        super().__init__(config)
+        c = config
         terms = c.terms(causal=True)
         self.constraint = c.constraint()
         self.embed = nn.Embedding(len(c.vocabulary), c.width)
@@ -60,8 +62,9 @@ class FlowLM(FlowModel):
 
     def initial_field(self, tokens: Tensor, start: int = 0) -> Tensor:
         """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position."""
+        check_tokens(tokens, self.embed.num_embeddings, look=self.flow.checks)
         n = start + tokens.shape[-1]
-        if not start < n <= self.config.context:
+        if n > self.config.context:
             raise ValueError(
                 f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context"
             )
@@ -70,11 +73,15 @@ class FlowLM(FlowModel):
 
     def read_out(self, u: Tensor) -> Tensor:
         """Logits E u of the next token, (…, token, vocabulary): what the model would say if it stopped at u."""
+        check_tensor(u, "u", "(…, token, width)")
+        if u.ndim < 1 or u.shape[-1] != self.config.width:
+            raise ValueError(f"u must be (…, token, width = {self.config.width}), got {tuple(u.shape)}")
         return u @ self.embed.weight.T
 
     def loss(self, tokens: Tensor, targets: Tensor, steps: int | None = None) -> Tensor:
         """−mean log p(target), in nats per token."""
         logits = self(tokens, steps)
+        check_targets(targets, logits, look=self.flow.checks)
         return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
 
     @torch.no_grad()
@@ -94,14 +101,10 @@ class FlowLM(FlowModel):
         temperature 0 takes the likeliest. The same seed gives the same text (on the same machine).
         keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
         than the context, the window slides, every token gets another position, and the whole window flows each time.
-        Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0.
+        Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0;
+                TypeError for a prompt that is no text.
         """
-        if not prompt:
-            raise ValueError("generation needs a prompt of at least one token; try '\\n'")
-        if not temperature >= 0 or not math.isfinite(temperature):
-            raise ValueError(f"the temperature must be ≥ 0 and finite, got {temperature}")
-        if (top_k is not None and top_k < 1) or tokens < 0:
-            raise ValueError(f"top_k must be ≥ 1 and tokens ≥ 0, got top_k {top_k} and tokens {tokens}")
+        _check_drawing(prompt, tokens, temperature, top_k, seed)
         device = self.embed.weight.device
         generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
         text = self.config.vocabulary.encode(prompt).to(device)
@@ -120,7 +123,10 @@ class FlowLM(FlowModel):
 
     @torch.no_grad()
     def trajectory(self, text: str, steps: int | None = None) -> Trajectory:
-        """The flow of a text: times (steps+1,), fields (steps+1, token, width)."""
+        """The flow of a text: times (steps+1,), fields (steps+1, token, width). Raises: as a call and a prompt do."""
+        check_text(text, "text")
+        if not text:
+            raise ValueError(f"1 to {self.config.context} tokens fit this model, got 0; a text needs one character")
         tokens = self.config.vocabulary.encode(text).to(self.embed.weight.device)
         return self.flow(self.initial_field(tokens), steps)
 
@@ -144,8 +150,9 @@ SHIPPED = Path(__file__).parent / "shipped"
 def shipped(name: str = "tiny") -> Path:
     """The folder of a trained model that comes with flowlib: its tensors, its metrics, and its card (CARD.md).
 
-    Raises: ValueError for a name that is not there, listing those that are.
+    Raises: ValueError for a name that is not there, listing those that are; TypeError for what is no name.
     """
+    check_text(name, "name")
     folder = SHIPPED / name
     if not (folder / "model.safetensors").is_file():
         known = ", ".join(sorted(f.parent.name for f in SHIPPED.glob("*/model.safetensors"))) or "none"
@@ -160,4 +167,24 @@ def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torc
     if top_k is not None:
         least = logits.topk(min(top_k, len(logits))).values[-1]
         logits = logits.masked_fill(logits < least, -math.inf)
-    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+    scaled = logits / temperature
+    if scaled.isposinf().any() or scaled.isnan().any():  # a temperature so small that only the likeliest are left
+        scaled = (logits - logits.max()).double() / temperature
+    return torch.multinomial(scaled.softmax(-1), 1, generator=generator)
+
+
+def _check_drawing(prompt: Any, tokens: Any, temperature: Any, top_k: Any, seed: Any) -> None:
+    """Raises: as `FlowLM.generate` does."""
+    check_text(prompt, "prompt")
+    if not prompt:
+        raise ValueError("generation needs a prompt of at least one token; try '\\n'")
+    if not _is_count(tokens, 0) or not (top_k is None or _is_count(top_k, 1)):
+        raise ValueError(f"top_k must be ≥ 1 and tokens ≥ 0, whole numbers, got top_k {top_k!r} and tokens {tokens!r}")
+    if not isinstance(temperature, (int, float)) or not 0 <= temperature < math.inf:
+        raise ValueError(f"the temperature must be ≥ 0 and finite, got {temperature!r:.80}")
+    if seed is not None and not (_is_count(seed, -(2**63)) and seed < 2**64):
+        raise ValueError(f"the seed must be a whole number of at most 64 bits, got {seed!r:.80}")
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

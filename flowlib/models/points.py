@@ -9,6 +9,7 @@ from torch import Tensor
 from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
 from flowlib.models.classifier import FlowClassifier, integral_mean
+from flowlib.models.inputs import check_floats, check_tensor
 from flowlib.models.shape import FlowShape
 
 
@@ -22,6 +23,7 @@ class PointsConfig(FlowShape):
     """Frequencies of the position."""
 
     COUNTS: ClassVar[tuple[str, ...]] = ("classes", "waves", *FlowShape.COUNTS)
+    REQUIRED: ClassVar[frozenset[str]] = frozenset({"classes"})
 
 
 class FlowPoints(FlowClassifier):
@@ -41,7 +43,8 @@ class FlowPoints(FlowClassifier):
     Config = PointsConfig
 
     def __init__(self, config: PointsConfig):
-        super().__init__(config, inputs=RADII, dims=3, waves=config.waves, classes=config.classes)
+        c = self.check_config(config)
+        super().__init__(c, inputs=RADII, dims=3, waves=c.waves, classes=c.classes)
 
     def forward(self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None) -> Tensor:
         points, weights = self._unpack(points, weights)
@@ -66,11 +69,14 @@ class FlowPoints(FlowClassifier):
         if isinstance(points, Grid):
             grid = points
             points, weights = grid.points.to(self.head.weight), grid.weights
-        if points.ndim < 2 or points.shape[-1] != 3 or not points.is_floating_point():
+        if isinstance(points, Tensor) and (points.ndim < 2 or points.shape[-1] != 3):
             raise ValueError(
                 f"points must be floats (…, point, 3), got {points.dtype} of shape {tuple(points.shape)}; a surface "
                 "lies in space"
             )
+        check_floats(points, "points", "(…, point, 3)", self.head.weight)
+        if weights is not None:
+            check_tensor(weights, "weights", f"{tuple(points.shape[:-1])}")
         if points.shape[-2] == 0:
             raise ValueError("the point cloud is empty: a surface needs at least 2 points")
         if weights is not None and weights.shape not in (points.shape[:-1], points.shape[-2:-1]):
@@ -100,6 +106,9 @@ def normalise_cloud(points: Tensor, weights: Tensor | None = None) -> Tensor:
     points (…, point, 3), weights (…, point) → (…, point, 3), the shortest axis first. The signs of the axes are left to
     chance, and where two λ are equal (a torus, a can) so are the two axes.
     """
+    check_tensor(points, "points", "(…, point, 3)")
+    if points.ndim < 2 or points.shape[-1] != 3 or not points.shape[-2] or not points.is_floating_point():
+        raise ValueError(f"points must be floats (…, point, 3), got {points.dtype} of shape {tuple(points.shape)}")
     x = points - integral_mean(points, weights).unsqueeze(-2)
     moments = integral_mean((x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2), weights).unflatten(-1, (3, 3))
     spread, axes = torch.linalg.eigh(moments)

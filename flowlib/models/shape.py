@@ -1,19 +1,20 @@
 """What every model here has in common: the shape of its flow, how it begins, and how it is kept on disk."""
 
-import json
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from types import UnionType
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from flowlib.files import load_tensors, replace_folder, save_tensors
+from flowlib.files import load_tensors
 from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
+from flowlib.models.disk import TENSORS, check_folder, fill, find_device, read_config, save_model
 from flowlib.operators import ACTIVATIONS, Attention, Constraint, Local, Moments, Normalise, PreNorm, Sphere, Term
 
 
@@ -57,8 +58,11 @@ class FlowShape:
     COUNTS: ClassVar[tuple[str, ...]] = ("width", "heads", "layers", "hidden")
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is not ClassVar and not _is_a(kind, value := getattr(self, name)):
+                raise ValueError(f"{name} must be {_say(kind)}, got {value!r:.80}")
         for name in self.COUNTS:
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+            if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be a share from 0 up to, not including, 1, got {self.dropout!r}")
@@ -83,12 +87,23 @@ class FlowShape:
 
     @classmethod
     def from_dict(cls, values: dict) -> Self:
-        known = {f.name for f in fields(cls)}
-        if not isinstance(values, dict) or set(values) - known or not cls.REQUIRED <= set(values):
-            raise ValueError(f"not a flow transformer's configuration; it has {sorted(known)}, this has {list(values)}")
+        """Raises: ValueError for what is no dictionary, and for a setting that is unknown, or that must be there."""
+        known = cls.names()
+        if not isinstance(values, dict):
+            raise ValueError(f"not a flow transformer's configuration, but {values!r:.80}; it has {sorted(known)}")
+        if set(values) - known or not cls.REQUIRED <= set(values):
+            raise ValueError(
+                f"not a flow transformer's configuration; unknown: {sorted(set(values) - known)}, missing: "
+                f"{sorted(cls.REQUIRED - set(values))}; it has {sorted(known)}"
+            )
         return cls(**values)
 
     REQUIRED: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """What can be set."""
+        return {f.name for f in fields(cls)}
 
     def constraint(self) -> Constraint:
         """The set that the field is held on, or that its terms look at it through (pre)."""
@@ -142,6 +157,25 @@ class FlowModel(nn.Module):
     config: Any
     flow: Flow
 
+    def __init__(self, config: FlowShape):
+        super().__init__()
+        self.config = self.check_config(config)
+
+    @classmethod
+    def check_config(cls, config: Any) -> Any:
+        """Raises: TypeError for what is not this model's configuration."""
+        if not isinstance(config, cls.Config):
+            wanted = cls.Config.__name__
+            raise TypeError(
+                f"{cls.__name__} needs a {wanted}, got {type(config).__name__}; write {wanted}(width=…), or "
+                f"{cls.__name__}.load(folder) for a saved model"
+            )
+        return config
+
+    def extra_repr(self) -> str:
+        """The settings; where they are long, as an alphabet is, how they begin."""
+        return ", ".join(f"{name}={value!r:.60}" for name, value in vars(self.config).items())
+
     def parameter_groups(self, weight_decay: float) -> list[dict]:
         """Parameter groups for AdamW: matrices decay, vectors (biases) do not."""
         decayed = [p for p in self.parameters() if p.ndim >= 2]
@@ -150,18 +184,13 @@ class FlowModel(nn.Module):
         return [g for g in groups if g["params"]]
 
     def save(self, folder: str | Path, tensors: dict[str, Tensor] | None = None) -> Path:
-        """folder/model.safetensors and folder/config.json, written beside it first and then put in place.
+        """Write model.safetensors and config.json into a folder; a kill leaves the old model there, or the new one.
 
+        Whatever else lies in the folder stays, and only files of a model are replaced.
         tensors: the state, where it had to be gathered first, because its parts lie on several devices.
+        Raises: FileExistsError where `folder` is a file, or holds another file of one of these names.
         """
-
-        def write(new: Path) -> None:
-            save_tensors(self.state_dict() if tensors is None else tensors, new / "model.safetensors")
-            (new / "config.json").write_text(
-                json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8"
-            )
-
-        return replace_folder(folder, write)
+        return save_model(self.config.to_dict(), self.state_dict() if tensors is None else tensors, folder)
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device | None = None) -> Self:
@@ -169,25 +198,22 @@ class FlowModel(nn.Module):
 
         Raises: FileNotFoundError where a file is missing, ValueError where one is truncated or not this model's.
         """
-        folder = Path(folder)
-        tensors = load_tensors(folder / "model.safetensors")
-        file = folder / "config.json"
+        folder, device = check_folder(folder), find_device(device)
+        tensors = load_tensors(folder / TENSORS)
+        model = cls(read_config(folder, cls._read_config))
+        fill(model, tensors, folder / TENSORS)
+        return model.to(device).eval()
+
+    @classmethod
+    def _read_config(cls, values: Any) -> FlowShape:
+        """A configuration from JSON. Raises: ValueError; where it is another model's, it says whose."""
         try:
-            config = cls.Config.from_dict(json.loads(file.read_text("utf-8")))
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{file} is missing; a saved model is a folder with model.safetensors and config.json"
-            ) from None
-        except (ValueError, TypeError) as e:
-            raise ValueError(f"{file} does not describe a flow transformer ({e})") from None
-        model = cls(config)
-        try:
-            model.load_state_dict(tensors)
-        except RuntimeError as e:
-            raise ValueError(
-                f"{folder / 'model.safetensors'} does not fit its config.json ({str(e).splitlines()[-1].strip()})"
-            ) from None
-        return model.to(device or "cpu").eval()
+            return cls.Config.from_dict(values)
+        except ValueError as error:
+            for other in _find_kinds(FlowModel):
+                if isinstance(values, dict) and other.Config.REQUIRED <= set(values) <= other.Config.names():
+                    raise ValueError(f"{error}; this is one of {other.__name__}: load it with that") from None
+            raise
 
     def _initialise(self) -> None:
         """GPT-2's: normal with spread 0.02; the maps that write into u, smaller by √(2 · layers)."""
@@ -197,3 +223,23 @@ class FlowModel(nn.Module):
             else:
                 writes = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)
+
+
+def _find_kinds(model: type[FlowModel]) -> list[type[FlowModel]]:
+    """The models that have a configuration of their own."""
+    found = [kind for other in model.__subclasses__() for kind in _find_kinds(other)]
+    return [model, *found] if "Config" in vars(model) else found
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    """Whether a setting is of its kind: a whole number is a number, and a truth value is no number."""
+    if get_origin(kind) is UnionType:
+        return any(_is_a(one, value) for one in get_args(kind))
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
+
+
+def _say(kind: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "True or False", str: "a word", type(None): "None"}
+    return " or ".join(words.get(one, getattr(one, "__name__", str(one))) for one in get_args(kind) or (kind,))

@@ -10,6 +10,7 @@ from torch import Tensor
 from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
 from flowlib.models.classifier import FlowClassifier
+from flowlib.models.inputs import check_count, check_floats, check_tensor
 from flowlib.models.shape import FlowShape
 from flowlib.operators import Neighbourhood
 
@@ -34,10 +35,11 @@ class VisionConfig(FlowShape):
     """Frequencies of the position."""
 
     COUNTS: ClassVar[tuple[str, ...]] = ("pixels", "tokens", "patch", "channels", "classes", "waves", *FlowShape.COUNTS)
+    REQUIRED: ClassVar[frozenset[str]] = frozenset({"pixels", "classes"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.near and self.near % 2 == 0:
+        if self.near < 0 or (self.near and self.near % 2 == 0):
             raise ValueError(f"near must be odd (a token and as many on either side), or 0; got {self.near}")
 
 
@@ -57,7 +59,7 @@ class FlowVision(FlowClassifier):
     offsets: Tensor
 
     def __init__(self, config: VisionConfig):
-        c = config
+        c = self.check_config(config)
         near = Neighbourhood(c.width, 1 / c.tokens, c.near) if c.near else None
         super().__init__(c, inputs=c.channels * c.patch**2, dims=2, waves=c.waves, classes=c.classes, near=near)
         self.grid = square(c.tokens)
@@ -74,6 +76,8 @@ class FlowVision(FlowClassifier):
         """u(x, 0) on the grid, (…, token, width)."""
         grid = self.grid if grid is None else grid
         self._check(pictures, grid)
+        if positions is not None:
+            check_tensor(positions, "positions", "(token, 2)")
         points = grid.points.to(pictures)
         if positions is not None and positions.shape != points.shape:
             raise ValueError(
@@ -92,11 +96,17 @@ class FlowVision(FlowClassifier):
 
     def _check(self, pictures: Tensor, grid: Grid) -> None:
         c = self.config
-        if pictures.ndim < 3 or pictures.shape[-3] != c.channels or not pictures.is_floating_point():
+        shape = f"(…, channel = {c.channels}, row, column)"
+        check_floats(pictures, "pictures", shape, self.head.weight)
+        if pictures.ndim < 3 or pictures.shape[-3] != c.channels:
             raise ValueError(
-                f"pictures must be floats (…, channel = {c.channels}, row, column), got {pictures.dtype} of shape "
-                f"{tuple(pictures.shape)}; for grey pictures (…, row, column) use pictures[..., None, :, :]"
+                f"pictures must be floats {shape}, got {pictures.dtype} of shape {tuple(pictures.shape)}; for grey "
+                "pictures (…, row, column) use pictures[..., None, :, :]"
             )
+        if 0 in pictures.shape:
+            raise ValueError(f"pictures must have rows and columns, got the shape {tuple(pictures.shape)}")
+        if not isinstance(grid, Grid):
+            raise TypeError(f"grid must be a Grid, got {type(grid).__name__}; try flowlib.models.vision.square(8)")
         if grid.dim != 2:
             raise ValueError(f"tokens of a picture lie in the plane: the grid must have dim 2, got {grid.dim}")
         if not self.flow.checks:
@@ -116,6 +126,7 @@ def square(n: int) -> Grid:
 
 def standardise(pictures: Tensor) -> Tensor:
     """(I − mean) / spread over channels and pixels of each picture: brightness and contrast do not matter."""
+    _check_pictures(pictures)
     flat = pictures.flatten(-3)
     mean, spread = flat.mean(-1), flat.std(-1, correction=0)
     return (pictures - mean[..., None, None, None]) / spread[..., None, None, None]
@@ -127,6 +138,13 @@ def sample(pictures: Tensor, points: Tensor) -> Tensor:
     pictures (…, channel, row, column), points (point, 2) as (down, right) in [0, 1] → (…, channel, point).
     Error: exact in the middles of the pixels; O(pixel²) between them, for a smooth picture.
     """
+    _check_pictures(pictures)
+    check_tensor(points, "points", "(point, 2)")
+    if points.ndim != 2 or points.shape[-1] != 2 or points.dtype != pictures.dtype:
+        raise ValueError(
+            f"points must be (point, 2) in {pictures.dtype}, as the pictures are, got {points.dtype} of shape "
+            f"{tuple(points.shape)}"
+        )
     flat = pictures.reshape(-1, *pictures.shape[-3:])
     at = (2 * points - 1).flip(-1).expand(len(flat), 1, -1, -1)  # torch wants (right, down) in [−1, 1]
     values = F.grid_sample(flat, at, mode="bilinear", padding_mode="border", align_corners=False)
@@ -137,6 +155,17 @@ def index_positions(rows: int, columns: int, tokens: int) -> Tensor:
     """Where a Transformer that counts its tokens takes them to be: token (i, j) at ((i+½)/tokens, (j+½)/tokens).
 
     On the grid of training, of `tokens` × `tokens` equal cells, that is where they are. (rows · columns, 2).
+    Raises: ValueError for what is no whole number ≥ 1.
     """
+    for name, n in (("rows", rows), ("columns", columns), ("tokens", tokens)):
+        check_count(n, name)
     i, j = (torch.arange(n, dtype=torch.float64) + 0.5 for n in (rows, columns))
     return torch.cartesian_prod(i, j) / tokens
+
+
+def _check_pictures(pictures: Tensor) -> None:
+    check_tensor(pictures, "pictures", "(…, channel, row, column)")
+    if pictures.ndim < 3 or not pictures.is_floating_point():
+        raise ValueError(
+            f"pictures must be floats (…, channel, row, column), got {pictures.dtype} of shape {tuple(pictures.shape)}"
+        )

@@ -1,12 +1,15 @@
 """Text into token numbers and back: bytes, the characters of a text, or GPT-2's byte pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from flowlib.models.inputs import check_text
 
 GPT2_TOKENS = 50257
 GPT2_ROOM = 50304  # the next multiple of 64: a GPU multiplies it faster, and the 47 more never occur
@@ -26,9 +29,12 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.bpe not in (None, "gpt2") or (self.bpe and self.alphabet):
             raise ValueError(f"bpe must be None, or 'gpt2' without an alphabet, got {self.bpe!r} and {self.alphabet!r}")
+        if self.alphabet is not None and not (isinstance(self.alphabet, str) and self.alphabet):
+            raise ValueError(f"alphabet must be a text with each character once, or None, got {self.alphabet!r:.80}")
 
     @staticmethod
     def characters(text: str) -> "Vocabulary":
+        check_text(text, "text")
         if not text:
             raise ValueError("a vocabulary of characters needs a text, got an empty one")
         return Vocabulary("".join(sorted(set(text))))
@@ -47,7 +53,8 @@ class Vocabulary:
         return 256 if self.alphabet is None else len(self.alphabet)
 
     def encode(self, text: str) -> Tensor:
-        """(token,) int64."""
+        """(token,) int64. Raises: as the class says, and TypeError for what is no text."""
+        check_text(text, "text")
         if self.bpe:
             return torch.tensor(_gpt2().encode(text, allowed_special={"<|endoftext|>"}), dtype=torch.int64)
         if self.alphabet is None:
@@ -59,7 +66,8 @@ class Vocabulary:
         return torch.tensor([number[c] for c in text], dtype=torch.int64)
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        tokens = [int(i) for i in tokens]
+        """The text of tokens (token,). Raises: ValueError where a number stands for no token."""
+        tokens = _as_numbers(tokens)
         if any(not 0 <= i < len(self) for i in tokens):
             raise ValueError(f"tokens must be in 0 … {len(self) - 1}, got {min(tokens)} … {max(tokens)}")
         if self.bpe:
@@ -67,6 +75,15 @@ class Vocabulary:
         if self.alphabet is None:
             return bytes(tokens).decode("utf-8", errors="replace")
         return "".join(self.alphabet[i] for i in tokens)
+
+
+def _as_numbers(tokens: Any) -> list[int]:
+    """Raises: TypeError for what are no whole numbers in a row."""
+    row = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens) if isinstance(tokens, Iterable) else tokens
+    whole = isinstance(row, list) and all(float(i).is_integer() for i in row if isinstance(i, Real))
+    if not whole or not all(isinstance(i, Real) for i in row):
+        raise TypeError(f"tokens must be whole numbers in a row (token,), got {tokens!r:.80}")
+    return [int(i) for i in row]
 
 
 @lru_cache

@@ -7,10 +7,9 @@ A checkpoint is written under a hidden name, flushed to the disk, and renamed: a
 whole of it or nothing. Reading one never runs code: safetensors and JSON hold numbers and words, not objects.
 """
 
-import errno
 import json
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +18,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowlib.files import load_tensors, replace_folder, save_tensors
+from flowlib.files import (
+    NO_SYNC,
+    as_path,
+    load_tensors,
+    remove_owned,
+    rename,
+    replace_folder,
+    unfinished,
+    write_tensors,
+    write_text,
+)
 from flowlib.models.language import FlowLM
 from flowlib.models.shape import FlowModel
 
 FORMAT = 1
+HIDDEN = re.compile(r"\.(best|step-\d+)\.(old|(old\.)?[a-z0-9_]{8})")  # names that `replace_folder` and `_delete` give
 FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")
-NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # said of folders
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps for each parameter
 
 
@@ -48,24 +57,34 @@ def save_checkpoint(
 
     def write(folder: Path) -> None:
         model.save(folder, parameters)
-        save_tensors(moments, folder / "optimizer.safetensors")
-        (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1) + "\n", "utf-8")
+        write_tensors(moments, folder / "optimizer.safetensors")
+        write_text(json.dumps({"format": FORMAT, **state}, indent=1) + "\n", folder / "state.json")
 
-    replace_folder(final, write)
+    replace_folder(final, write, FILES)
     _flush_names(final.parent)
     for old in complete_checkpoints(run)[:-keep]:
-        hidden = old.with_name(f".{old.name}.old")  # a half-deleted checkpoint must not look like one
-        os.rename(old, hidden)
-        shutil.rmtree(hidden)
+        _delete(old)
     return final
 
 
+def _delete(checkpoint: Path) -> None:
+    """Delete a checkpoint's own files, and its folder, where nobody has put anything else there."""
+    if any(inner.name not in FILES for inner in checkpoint.iterdir()):
+        (checkpoint / "state.json").unlink()  # first: it is no checkpoint without
+        return remove_owned(checkpoint, FILES)
+    hidden = checkpoint.with_name(f".{checkpoint.name}.old")  # a half-deleted checkpoint must not look like one
+    rename(checkpoint, hidden)
+    remove_owned(hidden, FILES)
+
+
 def remove_leftovers(run: Path) -> None:
-    """Delete what a kill left half-written or half-deleted: it has hidden names."""
-    for hidden in (*(run / "checkpoints").glob(".*step-*"), *run.glob(".best.*")):
-        shutil.rmtree(hidden)
-    for hidden in (*run.glob(".config.json.*"), *run.glob(".metrics.jsonl.*")):
-        hidden.unlink()
+    """Delete what a kill left half-written or half-deleted: it has hidden names. What is not a run's own stays."""
+    for hidden in (*(run / "checkpoints").glob(".step-*"), *run.glob(".best.*")):
+        if hidden.is_dir() and HIDDEN.fullmatch(hidden.name):
+            remove_owned(hidden, FILES)
+    for name in ("config.json", "metrics.jsonl"):
+        for hidden in unfinished(run / name):
+            hidden.unlink()
 
 
 def complete_checkpoints(run: Path) -> list[Path]:
@@ -85,9 +104,9 @@ def newest_checkpoint(run: str | Path) -> Path | None:
 def find_model(path: str | Path) -> Path:
     """The folder to load a model from: `path` itself, or the best/ or the newest checkpoint of the run at `path`.
 
-    Raises: FileNotFoundError.
+    Raises: FileNotFoundError; TypeError for what is no path.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     for folder in (path, path / "best", newest_checkpoint(path)):
         if folder is not None and (folder / "model.safetensors").is_file():
             return folder

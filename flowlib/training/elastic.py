@@ -1,13 +1,14 @@
 """Training a flow whose number of steps, or of knots, changes on the way."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from flowlib.files import load_tensors, save_tensors
+from flowlib.files import load_tensors, remove_owned, rename, save_tensors, write_text
 from flowlib.flow.depth import double_knots
 from flowlib.models.language import KNOTS, FlowLM
 from flowlib.training import checkpoints
@@ -38,20 +39,24 @@ def refine(coarse: str | Path, fine: str | Path, config: TrainConfig) -> Path:
     What the model says does not change at any number of steps; AdamW's moments are estimated (`double_moments`); the
     curve so far is copied. Then:  train(config, fine, resume=True).
     Raises: FileNotFoundError where `coarse` has no checkpoint; ValueError where `config` has other knots than the
-        doubled model, or its knots cannot be doubled; FileExistsError where `fine` is there.
+        doubled model, or its knots cannot be doubled; FileExistsError where `fine` is there, or its draft's name is
+        taken.
     """
     coarse, fine = Path(coarse), Path(fine)
     checkpoint = checkpoints.newest_checkpoint(coarse)
     if checkpoint is None:
         raise FileNotFoundError(f"{coarse} has no checkpoint to refine; train it first")
-    if fine.exists():
+    if os.path.lexists(fine):
         raise FileExistsError(f"{fine} is there already; resume it, or give another name")
     model = _double_model(checkpoint, config)
     draft = fine.with_name(f".{fine.name}.draft")  # under its name only when it is whole
-    shutil.rmtree(draft, ignore_errors=True)
+    if draft.is_dir():  # a kill left it
+        remove_owned(draft, (*checkpoints.FILES, "metrics.jsonl"))
+    if os.path.lexists(draft):
+        raise FileExistsError(f"{draft} is needed for what is half written, and holds other files; move them")
     draft.mkdir(parents=True)
     _write_run(draft, model, coarse, checkpoint, replace(config, model=model.config))
-    draft.rename(fine)
+    rename(draft, fine)
     return fine
 
 
@@ -73,7 +78,7 @@ def _write_run(run: Path, model: FlowLM, coarse: Path, checkpoint: Path, config:
     save_tensors(double_moments(load_tensors(checkpoint / "optimizer.safetensors")), folder / "optimizer.safetensors")
     shutil.copyfile(checkpoint / "state.json", folder / "state.json")
     shutil.copyfile(coarse / "metrics.jsonl", run / "metrics.jsonl")
-    (run / "config.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    write_text(json.dumps(facts, indent=1) + "\n", run / "config.json")
 
 
 def coarse_to_fine(config: TrainConfig, run: str | Path, *, levels: int = 3, progress: bool = True) -> TrainResult:

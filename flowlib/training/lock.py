@@ -43,7 +43,7 @@ def _take(run: Path, stack: ExitStack) -> str:
         if isinstance(error, OSError) and error.errno not in NO_LOCKS:
             raise
     who = {"process": os.getpid(), "machine": platform.node(), "since": datetime.now().isoformat(" ", "seconds")}
-    (run / TRAINER).write_text(json.dumps(who) + "\n", "utf-8")
+    (run / TRAINER).write_text(json.dumps(who) + "\n", "utf-8", newline="\n")
     return ""
 
 

@@ -51,6 +51,8 @@ def begin(run: Path, config: Training, data: dict[str, Any], resume: bool, accel
     exists = (run / "config.json").exists() or checkpoints.newest_checkpoint(run) is not None
     if exists and not resume:
         raise FileExistsError(f"{run} already holds a run; resume it (resume=True, or --resume), or give another name")
+    if not exists and (run / METRICS).exists():
+        raise FileExistsError(f"{run / METRICS} lies there without a run's config.json, and would be replaced; move it")
     if exists:
         _must_be_the_same(checkpoints.load_json(run / "config.json"), asked, type(config)().to_dict(), run)
     checkpoint = checkpoints.newest_checkpoint(run)
@@ -90,7 +92,7 @@ def append_metrics(run: Path, line: dict[str, Any], durable: bool) -> None:
     path = run / METRICS
     if not path.exists():  # a new one would lack what came before
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    with open(path, "a", encoding="utf-8") as file:
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(line) + "\n")
         if durable:
             file.flush()

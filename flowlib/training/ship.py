@@ -2,13 +2,14 @@
 
 import json
 import platform
-import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flowlib.files import replace_folder
+from flowlib.files import Write, as_path, check_place, write_into, write_text
+from flowlib.models import disk
 from flowlib.models.language import FlowConfig
 from flowlib.models.shape import FlowModel, FlowShape
 from flowlib.models.vision import VisionConfig
@@ -17,16 +18,23 @@ from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig
 from flowlib.training.evaluation import full_loss
 from flowlib.training.tasks import Classes, Task, Text, prepare
 
+CARD = "CARD.md"
+SHIPPED = (disk.TENSORS, disk.CONFIG, "run.json", "metrics.jsonl", CARD)
+HEAD = "| | |\n|---|---|\n"
+
 
 def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = ()) -> Path:
     """Write folder/{model.safetensors, config.json, run.json, metrics.jsonl, CARD.md} from a finished run.
 
+    What else lies in the folder stays. The card comes last: a folder without one was not shipped to its end.
     command: what made the run, as one types it; it goes on the card.
     at: numbers of steps of the flow, at which its loss on the validation split is measured, for the card.
-    Raises: FileNotFoundError or ValueError where the run is not one, or has not finished.
+    Raises: FileNotFoundError or ValueError where the run is not one, or has not finished; FileExistsError where a file
+        of the folder has one of these names and is none that this wrote.
     """
-    run = Path(run)
+    run, folder = as_path(run, "run"), as_path(folder, "folder")
     asked, metrics = _read_finished(run)
+    check_place(folder, SHIPPED, _is_shipped)
     evaluations = [line for line in metrics if "validation_loss" in line]
     task = _prepare_task(asked)
     model = task.kind.load(run / "best")
@@ -38,16 +46,34 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
         "curve": ", ".join(f"{line['step']}: {line['validation_loss']:.3f}" for line in evaluations),
         "hardware": _describe_hardware(run, metrics[-1]["wall_seconds"]),
     }
-    card = "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items() if value)
+    card = HEAD + "".join(f"| {name} | {value} |\n" for name, value in rows.items() if value)
 
-    def write(new: Path) -> None:
-        for name in ("model.safetensors", "config.json"):
-            shutil.copyfile(run / "best" / name, new / name)
-        (new / "run.json").write_text(json.dumps(asked, indent=1) + "\n", "utf-8")
-        (new / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in evaluations), "utf-8")
-        (new / "CARD.md").write_text(card, "utf-8")
+    writers: dict[str, Write] = {
+        "run.json": lambda new: write_text(json.dumps(asked, indent=1) + "\n", new),
+        **{name: partial(_copy, run / "best" / name) for name in (disk.TENSORS, disk.CONFIG)},
+        "metrics.jsonl": lambda new: write_text("".join(json.dumps(line) + "\n" for line in evaluations), new),
+        CARD: lambda new: write_text(card, new),
+    }
+    write_into(folder, writers, _is_shipped, seal=CARD)
+    return folder
 
-    return replace_folder(folder, write)
+
+def _copy(file: Path, new: Path) -> None:
+    new.write_bytes(file.read_bytes())
+
+
+def _is_shipped(file: Path) -> bool:
+    """Whether a file of this name is one that `ship` wrote."""
+    if file.name in (disk.TENSORS, disk.CONFIG):
+        return disk.is_of_a_model(file)
+    try:
+        text = file.read_text("utf-8")
+        if file.name == CARD:
+            return text.startswith(HEAD)
+        first = json.loads(text if file.name == "run.json" else text.partition("\n")[0])
+    except (OSError, ValueError):
+        return False
+    return isinstance(first, dict) and ({"format", "train"} if file.name == "run.json" else {"step"}) <= set(first)
 
 
 def _read_finished(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

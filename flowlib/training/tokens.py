@@ -20,11 +20,11 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from flowlib.files import replace_file, save_text
+from flowlib.files import check_place, replace_file, save_text
 from flowlib.models.vocabulary import GPT2_TOKENS, Vocabulary
 
 PARTS = ("train.bin", "val.bin")
-CHECKSUM = "tokens.json"
+CHECKSUM, VOCABULARY = "tokens.json", "vocabulary.json"
 ENDS = 2**20  # how many bytes of each end of a file tell it from another one
 
 
@@ -53,7 +53,7 @@ class TokenFolder:
 
     def vocabulary(self, kind: str) -> Vocabulary:
         """What the tokens stand for. Raises: ValueError where that is not what was asked for."""
-        file = Path(self.name) / "vocabulary.json"
+        file = Path(self.name) / VOCABULARY
         try:
             found = Vocabulary(**json.loads(file.read_text("utf-8"))) if file.is_file() else Vocabulary.gpt2()
         except (ValueError, TypeError) as error:
@@ -87,9 +87,12 @@ class TokenFolder:
 def write_tokens(text: str, folder: str | Path, kind: str) -> Path:
     """Encode a text into a folder of tokens: its first nine tenths into train.bin, the rest into val.bin.
 
-    kind: "bytes", "characters" or "gpt2". Raises: ValueError (an empty text), ModuleNotFoundError, ConnectionError.
+    kind: "bytes", "characters" or "gpt2". What else lies in the folder stays.
+    Raises: ValueError (an empty text), ModuleNotFoundError, ConnectionError; FileExistsError where a file of one of
+        these names is there that this did not write.
     """
     folder = Path(folder)
+    check_place(folder, (CHECKSUM, VOCABULARY, *PARTS), _is_ours)
     vocabulary = Vocabulary.characters(text) if kind == "characters" else getattr(Vocabulary, kind)()
     tokens = vocabulary.encode(text)
     cut = len(tokens) * 9 // 10
@@ -98,10 +101,22 @@ def write_tokens(text: str, folder: str | Path, kind: str) -> Path:
     raws = {part: some.numpy().astype("<u2").tobytes() for part, some in zip(PARTS, (tokens[:cut], tokens[cut:]))}
     sha256 = _sum_up(((part, len(raw)), BytesIO(raw)) for part, raw in raws.items())
     save_text(json.dumps({"sha256": sha256}) + "\n", folder / CHECKSUM)  # first: until all is there, it does not fit
-    save_text(json.dumps(asdict(vocabulary), ensure_ascii=False) + "\n", folder / "vocabulary.json")
+    save_text(json.dumps(asdict(vocabulary), ensure_ascii=False) + "\n", folder / VOCABULARY)
     for part, raw in raws.items():
         replace_file(folder / part, partial(Path.write_bytes, data=raw))
     return folder
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether `write_tokens` made this file; of numbers of tokens, what lies beside them says it."""
+    if file.name in PARTS:
+        return any(_is_ours(file.with_name(name)) for name in (CHECKSUM, VOCABULARY))
+    keys = {"sha256"} if file.name == CHECKSUM else {"alphabet", "bpe"}
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and bool(found) and found.keys() <= keys
 
 
 def _sum_up(files: Iterable[tuple[tuple[str, int], BinaryIO]]) -> str:

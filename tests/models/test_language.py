@@ -71,7 +71,7 @@ def test_saved_and_loaded(tmp_path, vocabulary):
 def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
     lm = model()
     lm.save(tmp_path / "m")
-    monkeypatch.setattr("flowlib.models.shape.json.dumps", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("flowlib.models.disk.json.dumps", lambda *a, **k: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         model(width=32).save(tmp_path / "m")
     assert [f.name for f in tmp_path.iterdir()] == ["m"] and FlowLM.load(tmp_path / "m").config.width == 16

@@ -79,6 +79,27 @@ def test_a_refined_run_goes_on_with_the_same_function_and_moments():
         refine("nowhere", "other", fine)
 
 
+def test_refining_deletes_nothing_that_it_did_not_make(monkeypatch, die_at):
+    coarse = replace(config(), model=replace(MODEL, depth="piecewise_linear", knots=3, steps=2))
+    train(coarse, "coarse", progress=False, until=3)
+    fine = replace(coarse, model=replace(coarse.model, knots=5, steps=4))
+    draft = Path(".fine.draft")
+    with monkeypatch.context() as patch, pytest.raises(die_at.Killed):
+        die_at(patch, 8)
+        refine("coarse", "fine", fine)
+    assert [p for p in draft.rglob("*") if p.is_file()] and not Path("fine").exists()
+    (draft / "thesis.tex").write_text("years of work")
+    with pytest.raises(FileExistsError, match="fine.draft is needed .*holds other files; move them"):
+        refine("coarse", "fine", fine)
+    assert (draft / "thesis.tex").read_text() == "years of work"
+    (draft / "thesis.tex").unlink()
+    refine("coarse", "fine", fine)  # over what the kill left
+    assert not draft.exists() and find_model("fine")
+    Path("other").symlink_to("nowhere")
+    with pytest.raises(FileExistsError, match="other is there already"):
+        refine("coarse", "other", fine)
+
+
 def comparing_moments(run):
     from flowlib.files import load_tensors
 

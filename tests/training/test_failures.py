@@ -1,5 +1,6 @@
 """What a machine may run out of: a message that says what to try, and the last good checkpoint stays whole."""
 
+import contextlib
 import errno
 import math
 import os
@@ -18,6 +19,7 @@ from flowlib.files import save_tensors, save_text
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.training import TrainConfig, checkpoints, newest_checkpoint, read_metrics, runs, train
 from flowlib.training.checkpoints import load_optimizer, load_state
+from flowlib.training.ship import SHIPPED, ship
 
 SMALL = FlowConfig(context=8, width=8, heads=2, layers=1)
 
@@ -225,3 +227,86 @@ def test_on_the_command_line_each_is_one_message_and_exit_code_2(config, tmp_pat
             fails_at(patch, checkpoints, "save_checkpoint", 1, error)
             assert cli.main([*arguments, "--resume"]) == 2
         assert f"flowlib train: {words}" in capsys.readouterr().err
+
+
+# What somebody else put into a folder of ours is still there afterwards
+
+
+def test_a_run_deletes_and_replaces_nothing_that_it_did_not_make(config, tmp_path):
+    run = tmp_path / "run"
+    train(config, run, progress=False, until=2)
+    planted = [
+        run / "checkpoints" / "step-000001" / "notes.txt",  # of a checkpoint that will be deleted
+        run / "checkpoints" / ".step-notes",
+        run / "checkpoints" / ".my-step-notes" / "notes.txt",
+        run / ".best.of" / "notes.txt",
+        run / ".config.json.swp",
+        run / "best" / "notes.txt",
+        run / "notes.txt",
+    ]
+    for file in planted:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("years of work")
+    train(config, run, progress=False, resume=True)
+    assert [file.read_text() for file in planted] == ["years of work"] * len(planted)
+    assert [p.name for p in checkpoints.complete_checkpoints(run)] == ["step-000003", "step-000004"]
+    assert [p.name for p in planted[0].parent.iterdir()] == ["notes.txt"]
+
+
+def test_a_checkpoint_that_is_written_again_keeps_what_is_not_its_own(config, tmp_path):
+    run = tmp_path / "run"
+    train(config, run, progress=False, until=2)
+    (newest_checkpoint(run) / "notes.txt").write_text("years of work")
+    (newest_checkpoint(run) / "state.json").unlink()  # so that step 2 is made again
+    train(config, run, progress=False, resume=True, until=2)
+    assert (newest_checkpoint(run) / "notes.txt").read_text() == "years of work"
+
+
+def test_metrics_of_somebody_else_are_not_replaced(config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text("years of work")
+    with pytest.raises(FileExistsError, match="metrics.jsonl lies there without a run's config.json"):
+        train(config, tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == "years of work"
+
+
+def test_shipping_replaces_only_what_was_shipped(config, tmp_path):
+    run, gift = tmp_path / "run", tmp_path / "gift"
+    train(config, run, progress=False)
+    gift.mkdir()
+    (gift / "thesis.tex").write_text("years of work")
+    for _ in range(2):
+        ship(run, gift, "flowlib train mine")
+    assert (gift / "thesis.tex").read_text() == "years of work"
+    assert {p.name for p in gift.iterdir()} == {"thesis.tex", *SHIPPED}
+    for name in SHIPPED:
+        other = tmp_path / f"other {name}"
+        other.mkdir()
+        (other / name).write_text("years of work")
+        with pytest.raises(FileExistsError, match=f"{name} is in the way"):
+            ship(run, other, "flowlib train mine")
+        assert [p.read_text() for p in other.iterdir()] == ["years of work"]
+    with pytest.raises(FileExistsError, match="config.json is in the way"):
+        ship(run, run, "flowlib train mine")
+    with pytest.raises(FileExistsError, match="is a file; give another name"):
+        ship(run, tmp_path / "text.txt", "flowlib train mine")
+
+
+def test_shipping_that_is_killed_leaves_no_card_of_another_model(config, tmp_path, monkeypatch, die_at):
+    train(config, tmp_path / "a", progress=False)
+    train(replace(config, seed=1), tmp_path / "b", progress=False)
+    whole = {}
+    for name in "ab":
+        folder = ship(tmp_path / name, tmp_path / f"gift {name}", name)
+        whole[(folder / "CARD.md").read_text()] = (folder / "model.safetensors").read_bytes()
+    cards = set()
+    for moment in range(18):
+        gift = shutil.copytree(tmp_path / "gift a", tmp_path / str(moment))
+        with monkeypatch.context() as patch, contextlib.suppress(die_at.Killed):
+            die_at(patch, moment)
+            ship(tmp_path / "b", gift, "b")
+        if (gift / "CARD.md").exists():
+            card = (gift / "CARD.md").read_text()
+            assert whole[card] == (gift / "model.safetensors").read_bytes()
+            cards.add(card)
+    assert len(cards) == 2

@@ -191,3 +191,21 @@ def test_the_shares_of_all_processes_are_the_batch():
     assert all(len(share) == 2 and share[0][0].shape == (2, 8) for share in shares)
     together = torch.cat([inputs for share in shares for inputs, _ in share])
     assert sorted(together[:, 0].tolist()) == sorted(whole[0][:, 0].tolist())
+
+
+@pytest.mark.parametrize("name", ["train.bin", "val.bin", "vocabulary.json", "tokens.json"])
+def test_what_somebody_else_put_into_the_folder_stays(tmp_path, name):
+    write_tokens(TEXT, tmp_path / "tokens", "bytes")
+    (tmp_path / "tokens" / "thesis.tex").write_text("years of work")
+    write_tokens(TEXT[::-1], tmp_path / "tokens", "bytes")
+    assert (tmp_path / "tokens" / "thesis.tex").read_text() == "years of work"
+    (tmp_path / "tokens" / "vocabulary.json").unlink()
+    write_tokens(TEXT, tmp_path / "tokens", "bytes")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / name).write_text('{"key": "years of work"}')
+    with pytest.raises(FileExistsError, match=f"{name} is in the way, and flowlib did not write it"):
+        write_tokens(TEXT, other, "bytes")
+    assert [p.read_text() for p in other.iterdir()] == ['{"key": "years of work"}']
+    with pytest.raises(FileExistsError, match="is a file; give another name"):
+        write_tokens(TEXT, other / name, "bytes")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.fields import Grid
+from flowlib.models.inputs import check_tensor
 from flowlib.models.zoo.parts import Map, linear
 from flowlib.operators import Normalise
 
@@ -45,6 +46,7 @@ class TokenEmbedding(nn.Module):
             raise ValueError(f"at most {self.position.num_embeddings} tokens have a position, got {tokens.shape[-1]}")
         if types is None:
             return
+        check_tensor(types, "token_type_ids", "like input_ids")
         if self.types is None:
             raise ValueError("this architecture has no token types; leave token_type_ids out")
         if types.shape != tokens.shape:
@@ -54,6 +56,8 @@ class TokenEmbedding(nn.Module):
 
 class PatchEmbedding(nn.Module):
     """u(x, ·, 0) = W patch(x) + position(x), x in the plane; before the patches stands one token more that is nowhere.
+
+    What is left over of a picture below and to the right of the last whole patch is not looked at.
 
     pictures (…, channel, height, width) → (…, 1 + patch, feature), the patches row by row; `grid`: where they are.
     patches: W (feature, channel, height, width) and b; token (1, 1, feature); position (1, 1 + patch, feature).
@@ -69,21 +73,33 @@ class PatchEmbedding(nn.Module):
         self.token, self.position = nn.Parameter(token[0].clone()), nn.Parameter(position[0].clone())
 
     def forward(self, pictures: Tensor) -> Tensor:
+        check_tensor(pictures, "pictures", "(…, channel, height, width)")
         if pictures.shape[-3:] != self.shape or not pictures.is_floating_point():
             raise ValueError(
                 f"pictures must be floats (…, channel, height, width) = (…, {', '.join(map(str, self.shape))}), "
                 f"got {pictures.dtype} {tuple(pictures.shape)}; resize them first"
             )
-        high, wide = self.patch
+        (high, wide), (rows, columns) = self.patch, self.counts
+        pictures = pictures[..., : rows * high, : columns * wide]  # what is no whole patch is left out
         patches = pictures.unflatten(-1, (-1, wide)).unflatten(-3, (-1, high))  # (…, channel, row, high, column, wide)
         patches = patches.movedim((-4, -2), (-5, -4)).flatten(-5, -4).flatten(-3)  # (…, patch, channel · high · wide)
         u = self.map(patches.to(self.map.weight.dtype))
         return torch.cat((self.token.expand(*u.shape[:-2], -1, -1), u), -2) + self.position
 
+    def extra_repr(self) -> str:
+        return f"pictures={self.shape}, patch={self.patch}"
+
     @property
     def grid(self) -> Grid:
         """The centres of the patches in [0, 1]², their areas as weights (the first token has none)."""
-        return Grid.product(*(Grid.uniform(n // m) for n, m in zip(self.shape[1:], self.patch)))
+        sides = zip(self.counts, self.patch, self.shape[1:])
+        return Grid.product(*(Grid.uniform(n, domain=(0.0, n * m / side)) for n, m, side in sides))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many patches stand below each other, and side by side."""
+        (high, wide), (_, rows, columns) = self.patch, self.shape
+        return rows // high, columns // wide
 
 
 def _table(weight: Tensor) -> nn.Embedding:
@@ -91,9 +107,12 @@ def _table(weight: Tensor) -> nn.Embedding:
 
 
 def _check_numbers(numbers: Tensor, known: int, name: str) -> None:
+    check_tensor(numbers, name, "(…, token) of whole numbers")
     if numbers.dtype not in (torch.int64, torch.int32) or numbers.ndim < 1 or not numbers.numel():
         raise ValueError(
             f"{name} must be whole numbers (…, token), at least one, got {numbers.dtype} {tuple(numbers.shape)}"
         )
+    if torch.compiler.is_compiling():
+        return
     if not 0 <= numbers.min() <= numbers.max() < known:
         raise ValueError(f"{name} must be in 0 … {known - 1}, got {numbers.min()} … {numbers.max()}")

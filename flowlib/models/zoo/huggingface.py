@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow, Trajectory
+from flowlib.models.inputs import check_tensor
 from flowlib.models.zoo import decoders, encoders
+from flowlib.models.zoo.embedding import PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
+from flowlib.models.zoo.selfcheck import must_be_equal
 
 # A reader takes a model's configuration and its parameters, and gives the embedding of its tokens and the flow.
 # A new architecture is one such function and one row here, under the `model_type` of its configuration.
@@ -21,6 +25,8 @@ READERS: dict[str, Reader] = {
     "gpt_neox": decoders.gpt_neox,
     "llama": decoders.llama,
 }
+EPS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps")
+OF_HEADS = {"classifier_dropout", "classifier_dropout_prob", "summary_first_dropout"}
 UNUSED = ("pooler.", "embeddings.mask_token")  # read off the last field, or for training only
 
 
@@ -34,7 +40,9 @@ class EmbeddedFlow(nn.Module):
                     their own features differ from the model's, and only they.
     token_type_ids  (batch, token), where the architecture has types.
     steps, save     as in a flow; by default a step is a layer.
-    Raises: ValueError for tokens, types, pixels or masks that do not fit, each saying what would.
+    torch.compile(fullgraph=True) and torch.export follow it; compiled, it does not look at the values of its inputs.
+    Raises: ValueError for tokens, types, pixels or masks that do not fit, each saying what would; TypeError for what is
+            no tensor.
     """
 
     def __init__(self, embed: nn.Module, flow: Flow):
@@ -55,6 +63,8 @@ class EmbeddedFlow(nn.Module):
             raise ValueError("give input_ids (tokens) or pixel_values (pictures), and not both")
         inputs = pixel_values if input_ids is None else input_ids
         u0 = self.embed(inputs) if token_type_ids is None else self.embed(inputs, token_type_ids)
+        if attention_mask is not None:
+            _check_mask(attention_mask)
         if attention_mask is not None and attention_mask.shape != u0.shape[:-1]:
             raise ValueError(
                 f"attention_mask must be (batch, token) = {tuple(u0.shape[:-1])}, got {tuple(attention_mask.shape)}"
@@ -63,19 +73,29 @@ class EmbeddedFlow(nn.Module):
         return self.flow(u0, steps, mask=mask, save=save)
 
 
-def from_huggingface(model: nn.Module) -> EmbeddedFlow:
+def _check_mask(mask: Tensor) -> None:
+    """Raises: TypeError for what is no tensor; ValueError for other numbers than 0 and 1, as in an additive mask."""
+    check_tensor(mask, "attention_mask", "(batch, token) of 1 (valid) and 0 (padded)")
+    if not torch.compiler.is_compiling() and mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
+        raise ValueError(f"attention_mask must hold 1 (valid) and 0 (padded) only, got {mask.min()} … {mask.max()}")
+
+
+def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
     """A `transformers` model as embed → flow → last norm:  .final is the model's last_hidden_state at valid tokens.
 
     Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX, Llama (what has a row in `READERS`), with or without a head: of a
     model with a head it reads the body, model.base_model, for that is what computes last_hidden_state. Parameters are
     copied; one that is used twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is
     in evaluation mode.
+    verify: run both on 2 × 7 tokens (or a picture) and compare, which finds a model that was changed after it was
+    built: another activation, a hook, a subclass, an edited configuration. The model is left as it was.
     Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
            keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here), and so
            does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
     Raises: TypeError for what is no `transformers` model. ValueError for an architecture that is not known (the message
             lists those that are), a setting that is not (cross-attention, relative positions, a sliding window,
-            scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over.
+            scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over, and
+            an output that is not the model's.
     """
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if not isinstance(model, nn.Module) or kind is None:
@@ -97,7 +117,26 @@ def from_huggingface(model: nn.Module) -> EmbeddedFlow:
             "adapters must be merged into the model first"
         )
     like = next(flow.parameters())
-    return EmbeddedFlow(embed, flow).to(device=like.device, dtype=like.dtype).eval()
+    read = EmbeddedFlow(embed, flow).to(device=like.device, dtype=like.dtype).eval()
+    if verify:
+        inputs = _small_inputs(read.embed, body)
+        must_be_equal(lambda: read(**inputs).final, lambda: body(**inputs)[0], body, "last_hidden_state")
+    return read
+
+
+def _small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
+    """2 × 7 tokens that are no padding, or one picture; always the same ones."""
+    generator, like = torch.Generator().manual_seed(0), next(body.parameters())
+    if isinstance(embed, PatchEmbedding):
+        return dict(pixel_values=torch.randn(1, *embed.shape, generator=generator).to(like))
+    known, position = getattr(body.config, "vocab_size", None), getattr(embed, "position", None)
+    if known is None:
+        raise ValueError(f"{type(body).__name__} takes no tokens, so it cannot be tried; read it with verify=False")
+    longest = 7 if position is None else min(7, position.num_embeddings)
+    tokens = torch.randint(0, known, (2, longest), generator=generator)
+    if (padding := getattr(body.config, "pad_token_id", None)) is not None:
+        tokens = torch.where(tokens == padding, (padding + 1) % known, tokens)
+    return dict(input_ids=tokens.to(like.device))
 
 
 def _check_settings(body: nn.Module) -> None:
@@ -113,11 +152,28 @@ def _check_settings(body: nn.Module) -> None:
     for what, has in refused.items():
         if has:
             raise ValueError(f"{name} has {what}, which from_huggingface cannot read; known is the model without it")
-    if body.training and (rate := _dropout(config)):
+    _check_eps(body)
+    if rate := _dropout(body):
         raise ValueError(f"{name} is in training mode with dropout {rate}; a flow has none: call model.eval() first")
 
 
-def _dropout(config: Config) -> float:
-    """The largest dropout rate of the body (and not of a head) in a configuration."""
-    rates = {name: rate for name, rate in config.to_dict().items() if "drop" in name and isinstance(rate, float)}
-    return max([rate for name, rate in rates.items() if not name.startswith(("classifier", "summary"))], default=0.0)
+def _check_eps(body: nn.Module) -> None:
+    """Raises: ValueError for a norm with another ε than the configuration says."""
+    said = {getattr(body.config, name) for name in EPS if hasattr(body.config, name)}
+    for name, part in body.named_modules():
+        eps = getattr(part, "variance_epsilon", getattr(part, "eps", None))
+        if said and isinstance(eps, float) and eps not in said:
+            raise ValueError(
+                f"{name} of {type(body).__name__} has ε = {eps:g}, but its configuration says "
+                f"{', '.join(f'{e:g}' for e in said)}; set it there, if it is the same in all norms"
+            )
+
+
+def _dropout(body: nn.Module) -> float:
+    """The largest dropout rate in what of the body (and not of a head) is in training mode."""
+    config: Config = body.config
+    rates = [config.to_dict() if body.training else {}, *(vars(part) for part in body.modules() if part.training)]
+    found = [v for some in rates for k, v in some.items() if "drop" in k and isinstance(v, float) and k not in OF_HEADS]
+    return max(
+        [*found, *(part.p for part in body.modules() if isinstance(part, nn.Dropout) and part.training)], default=0
+    )

@@ -4,10 +4,15 @@ import torch.nn.functional as F
 
 from flowlib.flow.depth import PerStep
 from flowlib.flow.equation import Flow
-from flowlib.flow.splitting import Scheme
+from flowlib.flow.splitting import Path, Scheme
 from flowlib.operators import Attention, GatedLocal, Local, Moments, Pull, Rotary, Sphere, UnitLength
 
-MACARON = Scheme("macaron", 1, lambda n: [(1.0, ((0, 0.5), (1, 1.0), (2, 0.5)))])
+
+def _half_whole_half(n: int) -> list[Path]:
+    return [(1.0, ((0, 0.5), (1, 1.0), (2, 0.5)))]
+
+
+MACARON = Scheme("macaron", 1, _half_whole_half)  # of a function that has a name, so that a flow can be pickled
 
 
 def macaron(
@@ -57,6 +62,8 @@ def ngpt(
     Raises: ValueError for a width that is no multiple of heads, or an odd number of features per head.
     Source: Loshchilov et al., arXiv:2410.01131.
     """
+    if heads < 1:
+        raise ValueError(f"heads must be at least 1, got {heads}")
     sphere, head_dim = Sphere(1.0), width // heads
     turned = UnitLength(heads, head_dim, Rotary(head_dim))
     kernel = Attention(width, heads, causal=causal, bias=False, temperature=1 / head_dim, prepare=turned)

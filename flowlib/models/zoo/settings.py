@@ -25,9 +25,11 @@ def activation(theirs: str) -> str:
     return ACTIVATION_NAMES[theirs]
 
 
-def rotary(config: Any, head_dim: int, share: float = 1.0) -> Rotary:
+def rotary(config: Any, head_dim: int, share: float = 1.0) -> Rotary | None:
     """The rotation of the first `share` of a head's features, with angles in float32 as `transformers` has them.
 
+    Of an odd number of features n, `transformers` turns one more, by the angles ω_j = base^(−2j/n): those of n + 1
+    features with another base. Of none at all there is no rotation.
     Raises: ValueError for frequencies that are scaled to reach longer texts ("linear", "dynamic", "yarn", "llama3", …).
     """
     ours: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
@@ -38,11 +40,14 @@ def rotary(config: Any, head_dim: int, share: float = 1.0) -> Rotary:
     base: Any = (
         ours.get("rope_theta") or getattr(config, "rope_theta", None) or getattr(config, "rotary_emb_base", 10000.0)
     )
-    return Rotary(int(head_dim * share), float(base))
+    turned = int(head_dim * share)
+    if turned % 2:
+        turned, base = turned + 1, float(base) ** ((turned + 1) / turned)
+    return Rotary(turned, float(base)) if turned else None
 
 
 def rotary_share(config: Any) -> float:
     """GPT-NeoX: which share of a head's features is turned."""
     ours: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
-    share: Any = ours.get("partial_rotary_factor") or getattr(config, "rotary_pct", 1.0)
-    return share
+    share: Any = ours.get("partial_rotary_factor")
+    return getattr(config, "rotary_pct", 1.0) if share is None else share

@@ -8,13 +8,16 @@ from torch import Tensor, nn
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.parts import affine, assemble, attention, local
+from flowlib.models.zoo.selfcheck import must_be_equal, torchs_fast_path
 from flowlib.operators import Affine, Attention, LiteralLocal, Local, Moments, Normalise, PreNorm, Term
 
 Reading = Literal["local", "literal"]
 Pattern = tuple[list[Term], list[Moments | None] | None]  # the terms of a layer, and their constraints
 
 
-def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, reading: Reading = "local") -> Flow:
+def from_torch(
+    module: nn.TransformerEncoder | nn.TransformerEncoderLayer, reading: Reading = "local", *, verify: bool = True
+) -> Flow:
     """PyTorch's own encoder as a flow: at Δt = 1 the same map, to round-off.
 
     Post-norm (norm_first=False), reading="local", per layer:   Lie splitting of
@@ -24,10 +27,14 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
     Pre-norm (norm_first=True):   Lie splitting of  u_t = A(N_1(u)) + L(N_2(u)), without a constraint on u.
 
     The flow takes u0 (…, token, feature) whatever `batch_first` says, works without dropout (as the module does in
-    eval mode), and copies the parameters. Masks follow flowlib: True = may attend; `mask_from_torch` inverts torch's.
+    eval mode), and copies the parameters; the copies can be trained, also where the module's are frozen.
+    Masks follow flowlib: True = may attend; `mask_from_torch` inverts torch's.
+    verify: run both on 2 × 7 random tokens and compare, which finds a module that was changed after it was built, by a
+    hook or a subclass, say. The module is left as it was.
     Error: exact at steps = number of layers (float64: 1e-12, float32: 1e-5).
-    Raises: TypeError for a module that is neither, ValueError for one that is built in a way not known here, an unknown
-            reading, or the literal reading of a pre-norm or GELU network (the paper's equation has neither).
+    Raises: TypeError for a module that is neither, ValueError for one that is built in a way not known here, that has
+            dropout in training mode, or whose output is not the flow's; for an unknown reading, or the literal reading
+            of a pre-norm or GELU network (the paper's equation has neither).
     Source: arXiv:2510.03989; Vaswani et al., arXiv:1706.03762.
     """
     if isinstance(module, nn.TransformerEncoderLayer):
@@ -43,8 +50,9 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
         raise ValueError(
             f"unknown reading {reading!r}; known: 'local' (terms are vector fields), 'literal' (the paper's substeps)"
         )
-    first = layers[0]
     _check_known(layers)
+    _check_parameters(module)
+    first = layers[0]
     pattern = {"local": _post_norm, "literal": _literal}[reading]
     if first.norm_first:
         if reading == "literal":
@@ -54,7 +62,22 @@ def from_torch(module: nn.TransformerEncoder | nn.TransformerEncoderLayer, readi
         pattern = _pre_norm
     constraints = pattern(first)[1]
     readout = None if last_norm is None else _norm(last_norm)
-    return assemble([pattern(layer)[0] for layer in layers], constraints, readout=readout).train(module.training)
+    _check_dropout(module)
+    flow = assemble([pattern(layer)[0] for layer in layers], constraints, readout=readout).train(module.training)
+    if verify:
+        _verify(flow, module, first)
+    return flow
+
+
+def _verify(flow: Flow, module: nn.Module, first: nn.TransformerEncoderLayer) -> None:
+    """Compare the flow with both ways in which torch computes the module."""
+    like = first.linear1.weight
+    u = torch.randn(2, 7, first.linear1.in_features, generator=torch.Generator().manual_seed(0)).to(like)
+    turned = (lambda z: z) if first.self_attn.batch_first else (lambda z: z.transpose(0, 1))
+    ways = {True: "its output on torch's fast path", False: "its output"}
+    for fast, says in ways.items():
+        with torchs_fast_path(fast):
+            must_be_equal(lambda: flow(u).final, lambda: turned(module(turned(u))), module, says)
 
 
 def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None = None) -> Tensor | None:
@@ -119,9 +142,8 @@ def _affine(norm: nn.LayerNorm) -> Affine:
     return affine(norm.weight, norm.bias)
 
 
-def _norm(norm: nn.Module) -> Normalise:
-    if not isinstance(norm, nn.LayerNorm):
-        raise ValueError(f"the encoder's last norm must be nn.LayerNorm, got {type(norm).__name__}")
+def _norm(norm: Any) -> Normalise:
+    _check_norm(norm, "the encoder's last norm")
     return Normalise(Moments(eps=norm.eps), _affine(norm))
 
 
@@ -138,13 +160,61 @@ def _activation(layer: nn.TransformerEncoderLayer) -> str:
 
 
 def _check_known(layers: list[nn.TransformerEncoderLayer]) -> None:
-    for layer in layers:
-        if not isinstance(layer, nn.TransformerEncoderLayer):
-            raise TypeError(f"every layer must be nn.TransformerEncoderLayer, got {type(layer).__name__}")
-        attention = layer.self_attn
-        if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
-            raise ValueError("from_torch knows attention without kdim/vdim, add_bias_kv and add_zero_attn")
-        kind = (layer.norm_first, attention.num_heads, _activation(layer), layer.norm1.eps, layer.norm2.eps)
-        other = layers[0]
-        if kind != (other.norm_first, other.self_attn.num_heads, _activation(other), other.norm1.eps, other.norm2.eps):
-            raise ValueError(f"the layers of an encoder must be alike to be one flow; {kind} is not like the first")
+    """Raises: TypeError, ValueError for layers that are built in a way that `from_torch` does not know."""
+    if not layers:
+        raise ValueError("an encoder without layers is no flow: it needs at least one step")
+    for number, layer in enumerate(layers):
+        _check_parts(layer, f"layer {number}")
+        kind, first = _kind(layer), _kind(layers[0])
+        if kind != first:
+            raise ValueError(f"the layers of an encoder must be alike to be one flow; {kind} is not like {first}")
+
+
+def _check_parameters(module: nn.Module) -> None:
+    parameters = list(module.parameters())
+    if odd := [p for p in parameters if p.is_meta or not p.is_floating_point()]:
+        raise ValueError(f"parameters must be loaded, as floats, but one is {odd[0].dtype} on {odd[0].device}")
+    if len(dtypes := {p.dtype for p in parameters}) > 1:
+        raise ValueError(f"parameters must be of one dtype, got {', '.join(map(str, dtypes))}; try module.float()")
+
+
+def _check_parts(layer: nn.Module, where: str) -> None:
+    if not isinstance(layer, nn.TransformerEncoderLayer):
+        raise TypeError(f"every layer must be nn.TransformerEncoderLayer, got {type(layer).__name__}")
+    kernel: Any = layer.self_attn
+    if not isinstance(kernel, nn.MultiheadAttention):
+        raise ValueError(f"the attention of {where} must be nn.MultiheadAttention, got {type(kernel).__name__}")
+    if kernel.in_proj_weight is None or kernel.bias_k is not None or kernel.add_zero_attn:
+        raise ValueError("from_torch knows attention without kdim/vdim, add_bias_kv and add_zero_attn")
+    for name in ("linear1", "linear2"):
+        linear: Any = getattr(layer, name)
+        if not isinstance(linear, nn.Linear):
+            said = f"{type(linear).__module__}.{type(linear).__name__}"
+            raise ValueError(f"{name} of {where} must be nn.Linear, got {said}; read the model without quantisation")
+    for name in ("norm1", "norm2"):
+        _check_norm(getattr(layer, name), f"{name} of {where}")
+
+
+def _check_norm(norm: nn.Module, where: str) -> None:
+    if not isinstance(norm, nn.LayerNorm):
+        raise ValueError(f"{where} must be nn.LayerNorm, got {type(norm).__name__}")
+    if len(norm.normalized_shape) != 1:
+        raise ValueError(
+            f"{where} must be over the features alone, nn.LayerNorm({norm.normalized_shape[-1]}), got one over "
+            f"{tuple(norm.normalized_shape)}: mean and spread over several tokens are no projection of a token onto S1"
+        )
+
+
+def _check_dropout(module: nn.Module) -> None:
+    for part in module.modules():
+        rate = part.dropout if isinstance(part, nn.MultiheadAttention) else getattr(part, "p", 0)
+        if part.training and isinstance(part, (nn.MultiheadAttention, nn.Dropout)) and rate:
+            raise ValueError(
+                f"{type(module).__name__} is in training mode with dropout {rate}; a flow has none: call module.eval() "
+                "first, or build it with dropout=0"
+            )
+
+
+def _kind(layer: nn.TransformerEncoderLayer) -> tuple[Any, ...]:
+    """What all layers of a flow have alike."""
+    return layer.norm_first, layer.self_attn.num_heads, _activation(layer), layer.norm1.eps, layer.norm2.eps
