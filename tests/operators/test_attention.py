@@ -266,7 +266,7 @@ def test_a_row_with_nothing_to_attend_is_an_error(causal):
         (dict(weights=torch.tensor([1.0, 1, -2, 1, 1])), "must be positive and finite"),
         (dict(weights=torch.tensor([1.0, 1, float("nan"), 1, 1])), "must be positive and finite"),
         (dict(temperature=0.0), "temperature must be > 0"),
-        (dict(causal="strict"), "must be False, True or 'volterra'"),
+        (dict(causal="strict"), "causal must be one of False, True, 'volterra'"),
         (dict(mask=torch.ones(5, 5)), "mask must be bool"),
         (dict(mask=torch.ones(4, 5, dtype=torch.bool)), r"broadcast to \(…, query, key\)"),
         (dict(q=torch.full((5, 4), float("nan"))), r"q must be finite, but q\[0, 0\] is nan"),
