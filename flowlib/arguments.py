@@ -50,6 +50,13 @@ def check_floats(value: object, name: str, what: str = "a tensor of floats") -> 
         raise ValueError(f"{name} must be {what}, got {describe(value)}; try {name}.double() or {name}.float()")
 
 
+def check_reals(value: object, name: str, what: str = "a tensor of real numbers") -> None:
+    """Raises: TypeError for what is no tensor, ValueError for one of truth values or complex numbers."""
+    check_tensor(value, name, what)
+    if isinstance(value, Tensor) and (value.dtype == torch.bool or value.is_complex()):
+        raise ValueError(f"{name} must be {what}, got {describe(value)}")
+
+
 def check_bools(value: object, name: str, what: str) -> None:
     """Raises: TypeError for what is no tensor, ValueError for one that does not hold True and False."""
     check_tensor(value, name, f"a tensor of bool ({what})")

@@ -15,7 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowlib.arguments import can_read, check_device, check_number, check_tensor, check_type, check_whole, describe
+from flowlib.arguments import (
+    can_read,
+    check_device,
+    check_number,
+    check_reals,
+    check_tensor,
+    check_type,
+    check_whole,
+    describe,
+)
 
 Rule = Literal["midpoint", "trapezoid"]
 Domain = tuple[float, float]
@@ -200,9 +209,7 @@ def _check_least(n: int, least: int, what: str) -> None:
 
 def _as_floats(z: Tensor, name: str) -> Tensor:
     """Floats as they are; whole numbers as float64."""
-    check_tensor(z, name)
-    if z.dtype == torch.bool or z.is_complex():
-        raise ValueError(f"{name} must be real numbers, got {describe(z)}")
+    check_reals(z, name)
     return z if z.is_floating_point() else z.double()
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
-from flowlib.arguments import can_read, check_tensor, describe
+from flowlib.arguments import can_read, check_reals
 from flowlib.fields import Grid
 from flowlib.operators.term import Causal
 
@@ -111,9 +111,7 @@ def relative_log(weights: Tensor | Grid | None, n: int, causal: Causal = False) 
     if weights is None:
         return None
     weights = weights.weights if isinstance(weights, Grid) else weights
-    check_tensor(weights, "weights", "a tensor (…, key), or a Grid")
-    if weights.dtype == torch.bool or weights.is_complex():
-        raise ValueError(f"weights must be positive numbers, got {describe(weights)}; to leave tokens out use mask=")
+    check_reals(weights, "weights", "a tensor of positive numbers (…, key), or a Grid")
     if weights.ndim == 0 or weights.shape[-1] != n:
         raise ValueError(f"one weight per key token: {n} keys, but weights have shape {tuple(weights.shape)}")
     if can_read(weights):

@@ -76,21 +76,22 @@ def check_term(module: object, whose: str) -> None:
         )
 
 
-def check_fit(u: Tensor, width: int, weight: Tensor, whose: str, axes: int = 1) -> None:
+def check_fit(u: Tensor, width: int, weight: Tensor | None, whose: str, axes: int = 1) -> None:
     """Raises: TypeError for a field that is no tensor, ValueError for one of another width, dtype or device than the
-    term's parameters. (Under autocast the dtypes may differ.)"""
+    term's parameters. (Under autocast the dtypes may differ; without a weight they are not looked at.)"""
     if (
         isinstance(u, Tensor)
         and u.ndim >= axes
         and u.shape[-1] == width
-        and u.dtype == weight.dtype
-        and u.device == weight.device
+        and (weight is None or (u.dtype == weight.dtype and u.device == weight.device))
     ):
         return
     field = "u (a flow's u0)"
     check_floats(u, field, "a field of floats (…, token, feature)")
     if u.ndim < axes or u.shape[-1] != width:
         raise ValueError(f"{field} must be (…, token, feature) with the {width} features of {whose}, got {describe(u)}")
+    if weight is None:
+        return
     if u.device != weight.device:
         raise ValueError(
             f"{field} must be where the parameters are: it is on {u.device}, those of {whose} on {weight.device}; "

@@ -218,7 +218,10 @@ def test_relu_is_the_nearest_point_of_a_convex_cone(measured):
         (lambda: project_moments(torch.randn(3), eps=-1.0), "eps must be ≥ 0"),
         (lambda: project_moments(torch.randn(3, 1)), "at least 2 features"),
         (lambda: project_moments(torch.randn(3), weights=torch.ones(4)), "one weight per feature: 3"),
-        (lambda: project_moments(torch.randn(3), weights=torch.tensor([1.0, 0.0, 1.0])), "every weight must be > 0"),
+        (
+            lambda: project_moments(torch.randn(3), weights=torch.tensor([1.0, 0.0, 1.0])),
+            "every weight in weights must be > 0",
+        ),
         (lambda: project_nonnegative(torch.tensor([float("inf")])), "finite field"),
         (lambda: project_sphere(torch.zeros(2, 3)), "equally near"),
         (lambda: project_sphere(torch.ones(3), radius=-1.0), "radius must be > 0"),

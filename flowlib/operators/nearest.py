@@ -1,0 +1,104 @@
+"""The nearest point, in numbers: means, spreads and lengths over the last axis, whose squares do not overflow.
+
+What `projection` is made of; no value is looked at here inside a flow.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flowlib.arguments import check_floats, describe
+
+
+def power_of_two(v: Tensor) -> Tensor:
+    """The power of two next below max|v| over the last axis (1 where that is 0), (…, 1).
+
+    v divided by it has the same digits, and squares that neither overflow nor vanish.
+    """
+    largest = v.detach().abs().amax(-1, keepdim=True)
+    return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
+
+
+def to_unit(v: Tensor) -> Tensor:
+    """v with its largest entry between 1 and 2 over the last axis (0 stays 0)."""
+    return v / power_of_two(v)
+
+
+def length(v: Tensor) -> Tensor:
+    """|v| over the last axis, (…,)."""
+    size = power_of_two(v)
+    return (size * (v / size).norm(dim=-1, keepdim=True)).squeeze(-1)
+
+
+def scale_of_squares(v: Tensor, eps: float) -> Tensor | None:
+    """By what v has to be divided so that its squares do not overflow, although eps > 0; mostly nothing: None."""
+    v = widen(v)
+    if eps == 0 or not v.numel() or v.abs().amax() < math.sqrt(torch.finfo(v.dtype).max / v.shape[-1]) / 4:
+        return None
+    return power_of_two(v).clamp(min=1.0)
+
+
+def mean_of(v: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return v.mean(-1, keepdim=True)
+    if weights.shape != v.shape[-1:]:
+        raise ValueError(f"weights must be one for each of the {v.shape[-1]} features, got {describe(weights)}")
+    return (v * weights).sum(-1, keepdim=True) / weights.sum()
+
+
+def widen(v: Tensor) -> Tensor:
+    """Half precision is too coarse to take a mean and a spread in: float32 then, and anything else as it is."""
+    check_floats(v, "v", "a field of floats (…, feature)")
+    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+
+
+def nearest_moments(
+    v: Tensor,
+    mean: float | Tensor,
+    std: float | Tensor,
+    eps: float,
+    weights: Tensor | None,
+    scale: Tensor | None = None,
+) -> Tensor:
+    """σ1 + σ2 (v − m) / √(s² + ε), see `project_moments`; scale: by what v is to be divided before it is squared."""
+    v, dtype = widen(v), v.dtype
+    if v.dtype != dtype:
+        return nearest_moments(v, mean, std, eps, weights, scale).to(dtype)
+    if eps > 0 and weights is None and scale is None:  # torch's fused layer norm, with the same rounding
+        if isinstance(mean, float) and isinstance(std, float):  # level and spread in the same pass over the field
+            gain, shift = (v.new_full(v.shape[-1:], number) for number in (std, mean))
+            return F.layer_norm(v, v.shape[-1:], gain, shift, eps)
+        return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
+    if weights is not None and eps > 0 and scale is None:  # not fused, so that it costs nothing much
+        scale = power_of_two(v).clamp(min=1.0)
+    v, eps_v = _scaled(v, eps, scale)
+    spread = v - mean_of(v, weights)
+    variance = mean_of(spread * spread, weights) + eps_v
+    positive = torch.where(variance > 0, variance, 1.0)  # a constant token goes to its mean; its gradient is a number
+    return mean + std * spread / positive.sqrt()
+
+
+def nearest_on_sphere(v: Tensor, radius: float | Tensor, eps: float, scale: Tensor | None = None) -> Tensor:
+    """r v / √(|v|² + ε), see `project_sphere`; scale as in `nearest_moments`."""
+    v, dtype = widen(v), v.dtype
+    if v.dtype != dtype:
+        return nearest_on_sphere(v, radius, eps, scale).to(dtype)
+    v, eps_v = _scaled(v, eps, scale)
+    square = v.square().sum(-1, keepdim=True) + eps_v
+    return radius * v / torch.where(square > 0, square, 1.0).sqrt()
+
+
+def _scaled(v: Tensor, eps: float, scale: Tensor | None) -> tuple[Tensor, float | Tensor]:
+    """v/s and ε/s², of which both projections are the same; with ε = 0 always, for it changes no digits."""
+    if eps == 0:
+        return to_unit(v), 0.0
+    return (v, eps) if scale is None else (v / scale, eps / scale / scale)
+
+
+def find_constant(v: Tensor, weights: Tensor | None) -> Tensor:
+    """Tokens whose spread over y is nothing but round-off, (…,)."""
+    unit = to_unit(widen(v))
+    spread = (unit - mean_of(unit, weights)).abs().amax(-1)
+    return spread <= 4 * torch.finfo(v.dtype).eps * unit.abs().amax(-1)
