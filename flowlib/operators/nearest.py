@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowlib.arguments import check_floats, describe
+from flowlib.arguments import can_read, check_floats, describe
 
 
 def power_of_two(v: Tensor) -> Tensor:
@@ -71,11 +71,12 @@ def nearest_moments(
             gain, shift = (v.new_full(v.shape[-1:], number) for number in (std, mean))
             return F.layer_norm(v, v.shape[-1:], gain, shift, eps)
         return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
-    if weights is not None and eps > 0 and scale is None:  # not fused, so that it costs nothing much
-        scale = power_of_two(v).clamp(min=1.0)
-    v, eps_v = _scaled(v, eps, scale)
-    spread = v - mean_of(v, weights)
-    variance = mean_of(spread * spread, weights) + eps_v
+    if eps == 0:
+        spread, variance = spread_of(v, weights)
+    else:
+        s = power_of_two(v).clamp(min=1.0) if scale is None else scale
+        spread = v / s - mean_of(v / s, weights)
+        variance = mean_of(spread * spread, weights) + eps / s / s
     positive = torch.where(variance > 0, variance, 1.0)  # a constant token goes to its mean; its gradient is a number
     return mean + std * spread / positive.sqrt()
 
@@ -85,16 +86,46 @@ def nearest_on_sphere(v: Tensor, radius: float | Tensor, eps: float, scale: Tens
     v, dtype = widen(v), v.dtype
     if v.dtype != dtype:
         return nearest_on_sphere(v, radius, eps, scale).to(dtype)
-    v, eps_v = _scaled(v, eps, scale)
-    square = v.square().sum(-1, keepdim=True) + eps_v
+    if eps == 0:
+        v, square = ray_of(v)
+    elif scale is None:
+        square = v.square().sum(-1, keepdim=True) + eps
+    else:
+        v = v / scale
+        square = v.square().sum(-1, keepdim=True) + eps / scale / scale
     return radius * v / torch.where(square > 0, square, 1.0).sqrt()
 
 
-def _scaled(v: Tensor, eps: float, scale: Tensor | None) -> tuple[Tensor, float | Tensor]:
-    """v/s and ε/s², of which both projections are the same; with ε = 0 always, for it changes no digits."""
-    if eps == 0:
-        return to_unit(v), 0.0
-    return (v, eps) if scale is None else (v / scale, eps / scale / scale)
+def spread_of(v: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(v − m)/s and its mean square, (…, 1): s = 1, or a power of two where the square would be no number."""
+    spread = v - mean_of(v, weights)
+    variance = mean_of(spread * spread, weights)
+    if _are_ordinary(variance):
+        return spread, variance
+    spread = to_unit(v)
+    spread = spread - mean_of(spread, weights)
+    return spread, mean_of(spread * spread, weights)
+
+
+def ray_of(v: Tensor) -> tuple[Tensor, Tensor]:
+    """v/s and its square |v/s|², (…, 1), with s as in `spread_of`."""
+    square = v.square().sum(-1, keepdim=True)
+    if _are_ordinary(square):
+        return v, square
+    v = to_unit(v)
+    return v, v.square().sum(-1, keepdim=True)
+
+
+def _are_ordinary(squares: Tensor) -> bool:
+    """Did no square overflow or vanish? Only a CPU is asked, outside of what is compiled: elsewhere it is not known.
+
+    Nothing but time depends on the answer: a power of two changes no digit.
+    """
+    if squares.device.type != "cpu" or not squares.numel() or not can_read(squares):
+        return False
+    info = torch.finfo(squares.dtype)
+    least, most = torch.aminmax(squares.detach())
+    return info.tiny / info.eps < least.item() and most.item() < math.inf
 
 
 def find_constant(v: Tensor, weights: Tensor | None) -> Tensor:

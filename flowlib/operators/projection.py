@@ -24,8 +24,9 @@ from flowlib.operators.nearest import (
     nearest_moments,
     nearest_on_sphere,
     power_of_two,
+    ray_of,
     scale_of_squares,
-    to_unit,
+    spread_of,
     widen,
 )
 
@@ -142,10 +143,8 @@ class Moments(Constraint):
 
     def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
         dtype, u, v = u.dtype, widen(u), widen(v)
-        spread = to_unit(u)
-        spread = spread - mean_of(spread, self.weights)
+        spread, variance = spread_of(u, self.weights)
         v = v - mean_of(v, self.weights)
-        variance = mean_of(spread * spread, self.weights)
         along = mean_of(spread * v, self.weights) / torch.where(variance > 0, variance, 1.0)
         return (v - along * spread).to(dtype)
 
@@ -207,8 +206,7 @@ class Sphere(Constraint):
         return nearest_on_sphere(v, self.radius, self.eps)
 
     def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
-        dtype, u, v = u.dtype, to_unit(widen(u)), widen(v)
-        square = u.square().sum(-1, keepdim=True)
+        dtype, (u, square), v = u.dtype, ray_of(widen(u)), widen(v)
         return (v - (u * v).sum(-1, keepdim=True) / torch.where(square > 0, square, 1.0) * u).to(dtype)
 
     def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
