@@ -63,5 +63,5 @@ def test_a_table_that_is_no_scheme_has_order_0():
     assert order_of(half) == 0 and shares(half) == [0.5, 0.5]
     forgets = Scheme("forgets", 1, lambda n: [(1.0, ((0, 1.0),))])
     assert order_of(forgets) == 0 and shares(forgets) == [1, 0]
-    with pytest.raises(ValueError, match="at least one term"):
+    with pytest.raises(ValueError, match="terms must be a whole number ≥ 1"):
         order_of(half, 0)
