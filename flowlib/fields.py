@@ -56,7 +56,7 @@ class Grid:
         if not can_read(self.points, self.weights):
             return
         if not torch.isfinite(self.points).all():
-            raise ValueError("every point of a grid must be finite; got NaN or infinity")
+            raise ValueError("points must be finite, every one of them; got NaN or infinity")
         if not (torch.isfinite(self.weights) & (self.weights > 0)).all():
             raise ValueError(
                 f"quadrature weights must be positive and finite, the smallest here is {self.weights.min():g}; "

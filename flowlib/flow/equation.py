@@ -58,7 +58,8 @@ class Flow(nn.Module):
 
     Error: O(Δt) with "euler" and with tangent=False under a constraint, whatever the scheme; O(Δt²) for a scheme of
     order 2 with "midpoint" or "heun", and without a constraint or with tangent=True.
-    torch.compile (fullgraph=True), torch.export and torch.func.vmap take it as it is, and look at no values.
+    torch.compile (fullgraph=True), torch.export (strict=True between knots) and torch.func.vmap take it as it is; no
+    value is looked at there.
     Raises: TypeError for a term that is no `Term` or a constraint that is no `Constraint`; ValueError for constraints
             that do not match the terms, unknown names, a horizon that is not positive, a scheme with a wrong path.
     Source: arXiv:2510.03989; the tangent form is the course's own (chapter 06 derives and measures it).
@@ -266,7 +267,8 @@ class Flow(nn.Module):
         return prepare_context(u0, pairs, weights, self.terms)
 
     def extra_repr(self) -> str:
-        return f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}, horizon={self.horizon:g}"
+        how = f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}"
+        return f"{how}, horizon={self.horizon:g}, steps={self.steps}"
 
 
 def _one_each(

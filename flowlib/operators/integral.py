@@ -92,10 +92,10 @@ def integrate_far(
         bias = bias.masked_fill(~mask, -math.inf)
     largest = [z.detach().abs().amax(axes, keepdim=True) for z, axes in ((q, (-1,)), (k, (-2, -1)))]
     a, b = (torch.where(z > 0, z, 1.0) for z in largest)
-    S = (a.double() * b.double() / (temperature * math.sqrt(q.shape[-1]))).clamp(max=torch.finfo(q.dtype).max / 4)
-    unit = S.clamp(min=1.0)
-    r = (q / a) @ (k / b).mT * (S / unit).to(q) + bias / unit.to(q)
-    gamma = ((r - r.amax(-1, keepdim=True).nan_to_num(neginf=0.0)) * unit.to(q)).exp()
+    range_of = torch.finfo(q.dtype)
+    S = (a.double() * b.double() / (temperature * math.sqrt(q.shape[-1]))).clamp(range_of.tiny, range_of.max / 4).to(q)
+    r = ((q / a) @ (k / b).mT).masked_fill(bias.isneginf(), -math.inf)
+    gamma = (S * (r - r.amax(-1, keepdim=True).nan_to_num(neginf=0.0)) + bias).exp()  # relative weights: no overflow
     total = gamma.sum(-1, keepdim=True)
     return (gamma / torch.where(total > 0, total, 1.0) @ v).to(dtype)
 
