@@ -58,8 +58,7 @@ class Flow(nn.Module):
 
     Error: O(Δt) with "euler" and with tangent=False under a constraint, whatever the scheme; O(Δt²) for a scheme of
     order 2 with "midpoint" or "heun", and without a constraint or with tangent=True.
-    torch.compile (fullgraph=True), torch.export (strict=True between knots) and torch.func.vmap take it as it is; no
-    value is looked at there.
+    torch.compile (fullgraph=True), torch.export (between knots: strict=True) and torch.func.vmap take it, unchecked.
     Raises: TypeError for a term that is no `Term` or a constraint that is no `Constraint`; ValueError for constraints
             that do not match the terms, unknown names, a horizon that is not positive, a scheme with a wrong path.
     Source: arXiv:2510.03989; the tangent form is the course's own (chapter 06 derives and measures it).
@@ -120,9 +119,8 @@ class Flow(nn.Module):
         past     keys and values of earlier tokens, under a causal kernel: u0 then holds only the tokens after them, and
                  their keys and values are added to it.
         watch    called with an `Increment` after each substep, and once with the readout's, if there is one.
-        Raises: TypeError for what is no tensor; ValueError for NaN or infinity in u0, steps < 1, shapes that do not
-                fit, a mask that could be `valid`, a token with nothing to attend, a past where it does not stay as it
-                was (a kernel that is not causal, a mask, weights, other steps).
+        Raises: TypeError for no tensor; ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a mask
+                that could be `valid`, a token with nothing to attend, a past that would not stay as it was.
         """
         steps = self.steps if steps is None else steps
         check_steps(steps, save)
@@ -267,8 +265,8 @@ class Flow(nn.Module):
         return prepare_context(u0, pairs, weights, self.terms)
 
     def extra_repr(self) -> str:
-        how = f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}"
-        return f"{how}, horizon={self.horizon:g}, steps={self.steps}"
+        names = ("scheme", "substep", "tangent", "horizon", "steps")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 def _one_each(

@@ -51,6 +51,9 @@ class Scheme:
     def __repr__(self) -> str:
         return f"Scheme({self.name!r}, order {self.order})"
 
+    def __str__(self) -> str:
+        return self.name
+
     def check(self, n: int) -> None:
         """Raises: ValueError where the paths for n substeps are none, saying which."""
         paths = self.paths(n)

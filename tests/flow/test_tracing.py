@@ -60,7 +60,8 @@ from flowlib.flow import Flow, PiecewiseLinear
 from flowlib.operators import Attention, Local, Moments
 flow = Flow([Attention(4, 2, causal=True), Local(4)], Moments(), "strang", PiecewiseLinear(2, 2)).double()
 u = torch.randn(3, 5, 4, dtype=torch.float64)
-for traced in (torch.compile(flow, backend="aot_eager", fullgraph=True), torch.export.export(flow, (u,), strict=True).module()):
+exported = torch.export.export(flow, (u,), strict=True).module()
+for traced in (torch.compile(flow, backend="aot_eager", fullgraph=True), exported):
     torch.testing.assert_close(traced(u).fields, flow(u).fields, rtol=0, atol=1e-12)
 """
 
