@@ -15,30 +15,48 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowlib.arguments import (
+    can_read,
+    check_device,
+    check_number,
+    check_reals,
+    check_tensor,
+    check_type,
+    check_whole,
+    describe,
+)
+
 Rule = Literal["midpoint", "trapezoid"]
 Domain = tuple[float, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """Points x_i and weights w_i of a quadrature rule, Σ_i w_i f(x_i) ≈ ∫ f dx.
 
-    points: (n, dim), weights: (n,), both finite and every weight positive; weights carry the unit of dx.
+    points: (n, dim), weights: (n,), both finite and every weight positive; weights carry the unit of dx. Whole numbers
+    become floats.
     Error: that of the rule which made the grid (each constructor says its order).
-    Raises: ValueError where shapes disagree or a weight is not a positive finite number.
+    Raises: TypeError for what is no tensor; ValueError where shapes disagree or a weight is not a positive finite
+            number.
     """
 
     points: Float[Tensor, "n dim"]
     weights: Float[Tensor, " n"]
 
     def __post_init__(self) -> None:
+        for name in ("points", "weights"):
+            object.__setattr__(self, name, _as_floats(getattr(self, name), name))
         if self.points.ndim != 2 or self.weights.shape != self.points.shape[:1] or not len(self.weights):
             raise ValueError(
                 f"a grid needs points (n, dim) and weights (n,) with n ≥ 1, got {tuple(self.points.shape)} and "
                 f"{tuple(self.weights.shape)}; for points on a line use points[:, None]"
             )
+        check_device(self.weights, "weights", self.points, "points")
+        if not can_read(self.points, self.weights):
+            return
         if not torch.isfinite(self.points).all():
-            raise ValueError("every point of a grid must be finite; got NaN or infinity")
+            raise ValueError("points must be finite, every one of them; got NaN or infinity")
         if not (torch.isfinite(self.weights) & (self.weights > 0)).all():
             raise ValueError(
                 f"quadrature weights must be positive and finite, the smallest here is {self.weights.min():g}; "
@@ -86,6 +104,7 @@ class Grid:
         Raises: ValueError for power < 1.
         """
         _check_least(n, 1, "Grid.graded")
+        check_number(power, "power")
         if not power >= 1:
             raise ValueError(f"Grid.graded needs power ≥ 1 (1 is the uniform grid), got {power}")
         a, b = _interval(domain)
@@ -101,6 +120,8 @@ class Grid:
         if not grids:
             raise ValueError("Grid.product needs at least one grid, got none")
         result = grids[0]
+        for g in grids:
+            check_type(g, "each grid", Grid, "a Grid")
         for g in grids[1:]:
             left, right = result.points, g.points
             points = torch.cat([left.repeat_interleave(len(g), 0), right.repeat(len(result), 1)], -1)
@@ -113,11 +134,12 @@ class Grid:
 
         Error: O(n^-½) for independent uniform points and equal weights (Monte Carlo).
         """
+        points = _as_floats(points, "points")
         points = points[:, None] if points.ndim == 1 else points
+        check_number(measure, "measure", "> 0")
         if weights is None:
-            if not measure > 0:
-                raise ValueError(f"the measure of the domain must be positive, got {measure}")
-            weights = torch.full((len(points),), measure / max(len(points), 1), dtype=points.dtype)
+            n = len(points) if points.ndim else 0
+            weights = points.new_full((n,), measure / max(n, 1))
         return Grid(points, weights)
 
     def __len__(self) -> int:
@@ -139,6 +161,10 @@ class Grid:
         """Σ_i w_i: the length (area, volume) of the domain."""
         return self.weights.sum().item()
 
+    def __repr__(self) -> str:
+        measure = f", measure {self.measure:g}" if can_read(self.weights) else ""
+        return f"Grid({len(self)} points, dim {self.dim}{measure}, {describe(self.weights).split()[0]})"
+
     def to(self, *args: Any, **kwargs: Any) -> "Grid":
         """The same grid with another dtype or on another device."""
         return Grid(self.points.to(*args, **kwargs), self.weights.to(*args, **kwargs))
@@ -146,29 +172,52 @@ class Grid:
     def integrate(self, values: Tensor | Callable[[Tensor], Tensor], dim: int = -1) -> Tensor:
         """Σ_i w_i f(x_i) ≈ ∫ f dx over the axis `dim` of `values`, or of a function of the points.
 
-        A function gets x (n,) on a line and points (n, dim) elsewhere, and returns (n,) or (…, n).
-        Raises: ValueError where that axis is not as long as the grid.
+        A function gets x (n,) on a line and points (n, dim) elsewhere, and returns (n,) or (…, n). The integral has the
+        values' dtype; that of whole numbers and truth values has the weights'. Half precision is summed in float32.
+        Raises: TypeError for values that are no tensor; ValueError where that axis is not as long as the grid.
         """
         if callable(values):
             values = values(self.x if self.dim == 1 else self.points)
+        check_tensor(values, "values", "a tensor, or a function that returns one (torch.full_like(x, 3) is a constant)")
+        check_type(dim, "dim", int, "the number of an axis")
+        if not -values.ndim <= dim < values.ndim:
+            raise ValueError(f"dim must be an axis of the values, which are {describe(values)}; got {dim}")
         if values.shape[dim] != len(self):
             raise ValueError(
                 f"the grid has {len(self)} points but axis {dim} of the values has {values.shape[dim]} "
                 f"(shape {tuple(values.shape)}); name the token axis with dim="
             )
-        return (values.movedim(dim, -1) * self.weights.to(values)).sum(-1)
+        wide = _widest(values.dtype, self.weights.dtype)
+        total = (values.movedim(dim, -1).to(wide) * self.weights.to(values.device, wide)).sum(-1)
+        return total.to(values.dtype) if values.is_floating_point() or values.is_complex() else total
 
 
 def _interval(domain: Domain) -> Domain:
+    if not isinstance(domain, tuple | list) or len(domain) != 2:
+        raise TypeError(f"domain must be (a, b), two numbers, got {describe(domain)}")
     a, b = domain
-    if not -np.inf < a < b < np.inf:
+    check_number(a, "domain[0]")
+    check_number(b, "domain[1]")
+    if not a < b:
         raise ValueError(f"a domain is (a, b) with a < b, both finite; got {domain}")
     return a, b
 
 
 def _check_least(n: int, least: int, what: str) -> None:
-    if n < least:
-        raise ValueError(f"{what} needs n ≥ {least} points, got {n}")
+    check_whole(n, f"{what}'s number of points n", least)
+
+
+def _as_floats(z: Tensor, name: str) -> Tensor:
+    """Floats as they are; whole numbers as float64."""
+    check_reals(z, name)
+    return z if z.is_floating_point() else z.double()
+
+
+def _widest(values: torch.dtype, weights: torch.dtype) -> torch.dtype:
+    """What an integral is summed in: the values' own precision, but neither whole numbers nor half precision."""
+    if values.is_complex:
+        return torch.promote_types(values, torch.complex64)
+    return torch.promote_types(values if values.is_floating_point else weights, torch.float32)
 
 
 def _column(x: Tensor) -> Tensor:

@@ -88,11 +88,11 @@ def test_integrates_a_field_over_its_token_axis():
         (lambda: Grid(torch.zeros(3, 1), torch.tensor([1.0, 0.0, 1.0])), "must be positive"),
         (lambda: Grid(torch.zeros(3, 1), torch.tensor([1.0, -1.0, 1.0])), "must be positive"),
         (lambda: Grid(torch.tensor([[0.0], [float("nan")]]), torch.ones(2)), "must be finite"),
-        (lambda: Grid.uniform(0), "n ≥ 1"),
-        (lambda: Grid.uniform(1, "trapezoid"), "n ≥ 2"),
+        (lambda: Grid.uniform(0), "n must be a whole number ≥ 1"),
+        (lambda: Grid.uniform(1, "trapezoid"), "n must be a whole number ≥ 2"),
         (lambda: Grid.uniform(4, domain=(1, 1)), "a < b"),
         (lambda: Grid.graded(4, 0.5), "power ≥ 1"),
-        (lambda: Grid.scattered(torch.rand(4), measure=0.0), "must be positive"),
+        (lambda: Grid.scattered(torch.rand(4), measure=0.0), "measure must be > 0 and finite"),
         (lambda: Grid.product(), "at least one grid"),
         (lambda: Grid.uniform(4).integrate(torch.zeros(5)), "the grid has 4 points"),
         (lambda: Grid.product(Grid.gauss(2), Grid.gauss(2)).x, "use grid.points"),
@@ -115,3 +115,31 @@ def test_shapes_that_do_not_agree():
 def test_an_unknown_rule_is_named():
     with pytest.raises(ValueError, match="known: 'midpoint', 'trapezoid'"):
         Grid.uniform(4, "simpson")
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float16, torch.bfloat16, torch.float32])
+def test_an_integral_does_not_round_its_weights_to_the_values(dtype):
+    grid, ones = Grid.uniform(3000), torch.ones(3000).to(dtype)
+    ours = grid.integrate(ones)
+    assert ours.item() == pytest.approx(1, rel=1e-3 if dtype.itemsize == 2 else 1e-6)
+    assert ours.dtype == (dtype if dtype.is_floating_point else torch.float64)
+
+
+def test_integrals_of_whole_numbers_truth_values_and_complex_fields():
+    grid = Grid.uniform(8)
+    assert grid.integrate(torch.full((8,), 3)).item() == 3
+    assert grid.integrate(grid.x > 0.5).item() == 0.5
+    assert grid.integrate(lambda x: (10 * x).long()).item() == ((10 * grid.x).long() * 0.125).sum().item()
+    turning = grid.integrate(lambda x: torch.exp(2j * math.pi * x).to(torch.complex64))
+    assert turning.dtype == torch.complex64 and abs(turning.item()) < 1e-6
+
+
+@pytest.mark.no_shape_check
+def test_whole_numbers_make_a_grid_of_floats():
+    grid = Grid.scattered(torch.tensor([0, 1, 2, 5]), measure=2.0)
+    assert grid.points.dtype == torch.float64 and grid.weights.tolist() == [0.5] * 4
+    assert Grid(torch.arange(3)[:, None], torch.tensor([1, 2, 1])).measure == 4
+
+
+def test_a_grid_says_its_settings_and_prints_no_tensors():
+    assert repr(Grid.gauss(5, (0, 2))) == "Grid(5 points, dim 1, measure 2, float64)"

@@ -1,30 +1,41 @@
 """What a term that sees other tokens is told of them: prepared once for a whole flow, and checked before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
+from flowlib.arguments import (
+    can_read,
+    check_bools,
+    check_broadcast,
+    check_choice,
+    check_device,
+    check_floats,
+    check_type,
+    check_whole,
+    describe,
+)
 from flowlib.fields import Grid
 from flowlib.operators.attention import check_attended, check_finite, relative_log
-from flowlib.operators.past import Slot
+from flowlib.operators.past import Past, Slot
 from flowlib.operators.term import Causal, Term
 
 Save = Literal["all", "final"]
 Context = dict[str, Tensor | None]  # a plain one, for torch.compile follows no TypedDict with keys that may be missing
 
 
-def prepare_context(
-    u0: Tensor, mask: Tensor | None, weights: Tensor | Grid | None, needs_points: bool = False
-) -> Context:
-    """The context of a flow from u0: weights (…, token), as relative logarithms; mask (…, query, key), bool; points
-    (token, dims) where they are needed.
+def prepare_context(u0: Tensor, pairs: Tensor | None, weights: Tensor | Grid | None, terms: list[Term]) -> Context:
+    """The context of a flow from u0: weights (…, token), as relative logarithms; mask (…, query, key), as from
+    `find_pairs`; points (token, dims) where a term needs them.
 
-    Raises: ValueError for weights or a mask that do not fit, and missing points.
+    Raises: TypeError or ValueError for weights that do not fit, and missing points.
     """
-    context: Context = dict(weights=relative_log(weights, u0.shape[-2]), mask=mask_of_pairs(mask, u0))
-    if needs_points:
+    check_weights(weights, u0)
+    kernels = [term.causal for term in terms if term.sees_other_tokens]
+    causal: Causal = "volterra" if "volterra" in kernels else False  # there, equal weights do not cancel
+    context: Context = dict(weights=relative_log(weights, u0.shape[-2], causal), mask=pairs)
+    if any(term.needs_points for term in terms):
         context["points"] = points_of(weights)
     return context
 
@@ -37,28 +48,42 @@ def evaluate(term: Term, u: Tensor, context: Context, slots: Iterator[Slot] | No
 
 
 def check_field(u0: Tensor) -> None:
-    """Raises: ValueError for a u0 that is no field of floats."""
-    if u0.ndim < 2 or not u0.is_floating_point():
-        raise ValueError(f"u0 must be a float field (…, token, feature), got {u0.dtype} of shape {tuple(u0.shape)}")
+    """Raises: TypeError or ValueError for a u0 that is no field of floats."""
+    check_floats(u0, "u0", "a float field (…, token, feature)")
+    if u0.ndim < 2 or 0 in u0.shape[-2:]:
+        raise ValueError(
+            f"u0 must be a float field (…, token, feature) with at least one of each, got {describe(u0)}; "
+            "a single token is u0[None]"
+        )
 
 
 def check_steps(steps: int, save: Save) -> None:
     """Raises: ValueError for a number of steps that is not a whole one ≥ 1, and an unknown word for `save`."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number ≥ 1, got {steps!r}")
-    if save not in get_args(Save):
-        raise ValueError(f"save must be {' or '.join(map(repr, get_args(Save)))}, got {save!r}")
+    check_whole(steps, "steps")
+    check_choice(save, "save", get_args(Save))
 
 
-def check_values(u0: Tensor, mask: Tensor | None, causal: Causal) -> None:
+def check_values(u0: Tensor, pairs: Tensor | None, causal: Causal) -> None:
     """Raises: ValueError for NaN or infinity in u0, and for a token with nothing to attend to (a GPU waits)."""
-    check_finite(u0, "u0")
-    tokens = u0.shape[-2]
-    check_attended(mask_of_pairs(mask, u0), causal, tokens, tokens)
+    if can_read(u0):
+        check_finite(u0, "u0")
+    if can_read(pairs):
+        check_attended(pairs, causal, u0.shape[-2], u0.shape[-2])
 
 
-def check_past(terms: list[Term], mask: Tensor | None, weights: Tensor | Grid | None) -> None:
-    """Raises: ValueError where the past would not stay as it was."""
+def check_weights(weights: Tensor | Grid | None, u0: Tensor) -> None:
+    """Raises: ValueError for weights on another device, or of a shape that is not (…, token). `relative_log` says the
+    rest."""
+    z = weights.weights if isinstance(weights, Grid) else weights
+    if isinstance(z, Tensor):
+        check_device(z, "weights", u0, "u0")
+        if z.ndim and z.shape[-1] == u0.shape[-2]:
+            check_broadcast(z, "weights", u0.shape[:-1], "(…, token)")
+
+
+def check_past(past: Past, terms: list[Term], mask: Tensor | None, weights: Tensor | Grid | None) -> None:
+    """Raises: TypeError for what is no past, ValueError where it would not stay as it was."""
+    check_type(past, "past", Past, "a flowlib.operators.Past, or None")
     if mask is not None or weights is not None:
         raise ValueError("a past is kept without mask and weights; leave them out, or flow all tokens again")
     kernels = [term.causal for term in terms if term.sees_other_tokens]
@@ -66,23 +91,58 @@ def check_past(terms: list[Term], mask: Tensor | None, weights: Tensor | Grid | 
         raise ValueError("a past stays as it was only under a causal kernel (causal=True); flow all tokens again")
 
 
-def mask_of_pairs(mask: Tensor | None, u0: Tensor) -> Tensor | None:
-    """A mask of valid tokens (…, token) as one of pairs (…, query, key)."""
-    if mask is None:
-        return None
-    if mask.dtype != torch.bool:
-        raise ValueError(f"mask must be bool (True = valid, may attend), got {mask.dtype}; try mask.bool()")
-    tokens = u0.shape[-2]
-    if mask.shape == u0.shape[:-1] or mask.shape == (tokens,):
-        return mask.unsqueeze(-1) & mask.unsqueeze(-2)
-    try:
-        torch.broadcast_shapes(mask.shape, (*u0.shape[:-1], tokens))
-    except RuntimeError:
+def find_pairs(mask: Tensor | None, valid: Tensor | None, u0: Tensor) -> Tensor | None:
+    """Who may hear whom, (…, query, key), bool, or None: the pairs of `mask`, between the tokens of `valid`.
+
+    A mask of shape (…, token) is taken for valid where it can be nothing else.
+    Raises: TypeError or ValueError for what is not bool or does not fit, and for a mask that could be either.
+    """
+    if mask is not None:
+        check_bools(mask, "mask", "True = may attend")
+        check_device(mask, "mask", u0, "u0")
+        if valid is None and _is_valid(mask, u0):
+            mask, valid = None, mask
+    pairs, shape = None, (*u0.shape[:-1], u0.shape[-2])
+    if mask is not None:
+        pairs = _without_ones(mask, "mask", shape, "(…, token), or to (…, query, key)")
+    if valid is None:
+        return pairs
+    check_bools(valid, "valid", "True = a token, False = padding")
+    check_device(valid, "valid", u0, "u0")
+    valid = _without_ones(valid, "valid", u0.shape[:-1], "(…, token)")
+    if valid.shape[-1:] != u0.shape[-2:-1]:
+        raise ValueError(f"valid must say it of each of the {u0.shape[-2]} tokens, got {describe(valid)}")
+    both = valid.unsqueeze(-1) & valid.unsqueeze(-2)
+    return both if pairs is None else both & pairs
+
+
+def _is_valid(mask: Tensor, u0: Tensor) -> bool:
+    """Can a mask be nothing but (…, token)? Raises: ValueError where it could be (…, query, key) as well."""
+    shape, (*lead, tokens) = tuple(mask.shape), u0.shape[:-1]
+    if shape == (tokens,):
+        return True
+    if len(shape) < 2 or len(shape) > len(lead) + 1 or shape[-1] != tokens or not _fits(shape[:-1], lead):
+        return False
+    exact = shape == (*lead, tokens)
+    if exact and (tokens == 1 or shape[-2] == 1):  # of one token it means the same; one row for a batch of one
+        return True
+    if shape[-2] in (1, tokens) and _fits(shape[:-2], lead):
         raise ValueError(
-            f"mask must be (…, token) = {tuple(u0.shape[:-1])} or broadcast to (…, query, key) = "
-            f"{(*u0.shape[:-1], tokens)}, got {tuple(mask.shape)}"
-        ) from None
-    return mask
+            f"mask of shape {shape} could be (…, token) or (…, query, key), with u0 {tuple(u0.shape)}: give padding as "
+            "valid= (True = a token), and pairs as mask=mask[None] (True = may attend)"
+        )
+    return True
+
+
+def _fits(shape: Sequence[int], larger: Sequence[int]) -> bool:
+    """Does one shape broadcast to the other?"""
+    return len(shape) <= len(larger) and all(n in (1, m) for n, m in zip(shape[::-1], larger[::-1]))
+
+
+def _without_ones(z: Tensor, name: str, shape: Sequence[int], what: str) -> Tensor:
+    """z, which broadcasts to the shape, without axes of length 1 that the shape does not have."""
+    check_broadcast(z, name, shape, what)
+    return z.reshape(z.shape[max(0, z.ndim - len(shape)) :])
 
 
 def points_of(grid: Tensor | Grid | None) -> Tensor:

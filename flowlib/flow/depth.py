@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from flowlib.arguments import check_flag, check_type, check_whole
 from flowlib.flow.twin import twin
 
 
@@ -41,6 +42,9 @@ class Depth(nn.Module):
         """Copy number k of the terms, from 0."""
         layer: Any = self.layers[k]
         return list(layer)
+
+    def extra_repr(self) -> str:
+        return f"copies={self.copies}, steps={self.steps}"
 
     def check_steps(self, steps: int) -> None:
         """Raises: ValueError where a flow with these parameters cannot be taken in so many steps; by default it can."""
@@ -82,9 +86,13 @@ class PiecewiseLinear(Depth):
 
     def __init__(self, knots: int, steps: int | None = None, *, middles: bool = False):
         super().__init__(_count(knots, "knots"), max(1, knots - 1) if steps is None else _count(steps, "steps"))
+        check_flag(middles, "middles")
         self.inset = 0.5 / self.steps if middles else 0.0
         if self.inset == 0.5 and knots > 1:
             raise ValueError(f"one step has one middle, which has no room for {knots} knots; give more steps")
+
+    def extra_repr(self) -> str:
+        return f"knots={self.copies}, steps={self.steps}, middles={self.inset > 0}"
 
     def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
         return [self._at(s) for s in depths]
@@ -129,11 +137,14 @@ def double_knots(tensors: Mapping[str, Tensor], layers: str = "layers.") -> dict
     tensors: a state dict, in which the knots' names begin with `layers` and the knot's number; others are left alone.
     Error: exact (round-off of the mean). Raises: ValueError where there are fewer than two knots to stand between.
     """
+    check_type(tensors, "tensors", Mapping, "a state dict: names and tensors")
     knots: dict[int, dict[str, Tensor]] = {}
     doubled = {}
     for name, tensor in tensors.items():
         if name.startswith(layers):
             number, _, rest = name[len(layers) :].partition(".")
+            if not number.isdecimal():
+                raise ValueError(f"a knot's name must be {layers}NUMBER.…, got {name!r}; say where they begin: layers=")
             knots.setdefault(int(number), {})[rest] = tensor
         else:
             doubled[name] = tensor
@@ -148,6 +159,5 @@ def double_knots(tensors: Mapping[str, Tensor], layers: str = "layers.") -> dict
 
 
 def _count(n: int, what: str) -> int:
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"{what} must be a whole number ≥ 1, got {n!r}")
+    check_whole(n, what)
     return n

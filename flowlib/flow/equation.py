@@ -3,7 +3,6 @@
 u_t ∈ Σ_i A_i(u, t) − N_S(t)(u),     u(0) = u0,     0 ≤ t ≤ T
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from flowlib.arguments import check_choice, check_flag, check_number, check_type, check_whole, describe
 from flowlib.fields import Grid
 from flowlib.flow.context import (
     Context,
@@ -21,13 +21,14 @@ from flowlib.flow.context import (
     check_steps,
     check_values,
     evaluate,
+    find_pairs,
     prepare_context,
 )
 from flowlib.flow.depth import Constant, Depth
 from flowlib.flow.splitting import INTEGRATORS, Scheme, get_scheme
 from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch
 from flowlib.flow.twin import twin
-from flowlib.operators.constraint import Constraint, check_constraint
+from flowlib.operators.constraint import Constraint, are_same, check_constraint
 from flowlib.operators.past import Past
 from flowlib.operators.term import Term, check_term
 
@@ -57,8 +58,9 @@ class Flow(nn.Module):
 
     Error: O(Δt) with "euler" and with tangent=False under a constraint, whatever the scheme; O(Δt²) for a scheme of
     order 2 with "midpoint" or "heun", and without a constraint or with tangent=True.
+    torch.compile (fullgraph=True), torch.export (between knots: strict=True) and torch.func.vmap take it, unchecked.
     Raises: TypeError for a term that is no `Term` or a constraint that is no `Constraint`; ValueError for constraints
-            that do not match the terms, unknown names, a horizon that is not positive.
+            that do not match the terms, unknown names, a horizon that is not positive, a scheme with a wrong path.
     Source: arXiv:2510.03989; the tangent form is the course's own (chapter 06 derives and measures it).
     """
 
@@ -77,11 +79,14 @@ class Flow(nn.Module):
     ):
         super().__init__()
         constraints = _one_each(terms, constraints)
-        self.depth = (Constant() if depth is None else depth).attach(terms)
-        self.horizon = float(self.depth.steps if horizon is None else horizon)
-        if not 0 < self.horizon < math.inf:
-            raise ValueError(f"the horizon T must be positive and finite, got {horizon}")
-        self.steps = self.depth.steps if steps is None else steps
+        check_type(depth, "depth", (Depth, type(None)), "a Depth (Constant, PerStep, PiecewiseLinear)")
+        check_type(readout, "readout", (nn.Module, type(None)), "a module, or None")
+        depth = Constant() if depth is None else depth
+        horizon = depth.steps if horizon is None else horizon
+        check_number(horizon, "horizon", "> 0")
+        self.horizon, self.steps = float(horizon), depth.steps if steps is None else steps
+        check_whole(self.steps, "steps")
+        self.depth = depth.attach(terms)
         self.constraints = nn.ModuleList(nn.Identity() if c is None else c for c in constraints)
         self.scheme, self.substep, self.tangent, self.readout = get_scheme(scheme), substep, tangent, readout
         self.checks, self.recompute = True, False
@@ -98,6 +103,7 @@ class Flow(nn.Module):
         steps: int | None = None,
         *,
         mask: Tensor | None = None,
+        valid: Tensor | None = None,
         weights: Tensor | Grid | None = None,
         save: Save = "all",
         past: Past | None = None,
@@ -105,21 +111,26 @@ class Flow(nn.Module):
     ) -> Trajectory:
         """The trajectory from u0 (…, token, feature) over `steps` steps (default: the flow's own number).
 
-        mask     bool, (…, token): True = a valid token; or (…, query, key): True = may attend. A mask that could be
-                 either is read as (…, token). Padded tokens attend to nothing and are not attended to.
+        mask     bool (…, query, key): True = may attend.
+        valid    bool (…, token): True = a token, False = padding, which attends to nothing and is not attended to. A
+                 mask of shape (…, token) is taken for it where it can be nothing else.
         weights  quadrature weights of the token grid, (…, token), or a Grid: attention integrates with them.
         save     "all" fields, or only the "final" one.
         past     keys and values of earlier tokens, under a causal kernel: u0 then holds only the tokens after them, and
                  their keys and values are added to it.
         watch    called with an `Increment` after each substep, and once with the readout's, if there is one.
-        Raises: ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a token with nothing to attend,
-                a past where it does not stay as it was (a kernel that is not causal, a mask, weights, other steps).
+        Raises: TypeError for no tensor; ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a mask
+                that could be `valid`, a token with nothing to attend, a past that would not stay as it was.
         """
         steps = self.steps if steps is None else steps
-        self._check(u0, mask, steps, save)
+        check_steps(steps, save)
+        self.depth.check_steps(steps)
+        context = self._context(u0, mask, valid, weights)
         if past is not None:
-            check_past(self.terms, mask, weights)
-        context, slots = self._context(u0, mask, weights), None if past is None else past.begin(steps)
+            check_past(past, self.terms, context["mask"], weights)
+        if watch is not None and not callable(watch):
+            raise TypeError(f"watch must be a function of an Increment, got {describe(watch)}")
+        slots = None if past is None else past.begin(steps)
         act, dt = partial(evaluate, context=context, slots=slots), self.horizon / steps
         u, fields = u0, [u0]
         for n, layer in enumerate(self._layers(steps)):  # parameters in t, outside the loop
@@ -154,6 +165,7 @@ class Flow(nn.Module):
         steps: int | None = None,
         *,
         mask: Tensor | None = None,
+        valid: Tensor | None = None,
         weights: Tensor | Grid | None = None,
     ) -> list[Callable[[Tensor], Tensor]]:
         """The steps one by one, [u(t_n) ↦ u(t_n+1)]: for what is done between them. u0 says which shape is meant.
@@ -161,14 +173,21 @@ class Flow(nn.Module):
         Error: exact, the same bits as a call of the flow. Raises: ValueError as a call does.
         """
         steps = self.steps if steps is None else steps
-        self._check(u0, mask, steps)
-        act, dt = partial(evaluate, context=self._context(u0, mask, weights)), self.horizon / steps
+        check_steps(steps, "all")
+        self.depth.check_steps(steps)
+        act, dt = partial(evaluate, context=self._context(u0, mask, valid, weights)), self.horizon / steps
         return [
             partial(self._step, layer=layer, t=n * dt, dt=dt, act=act) for n, layer in enumerate(self._layers(steps))
         ]
 
     def velocity(
-        self, u: Tensor, t: float, *, mask: Tensor | None = None, weights: Tensor | Grid | None = None
+        self,
+        u: Tensor,
+        t: float,
+        *,
+        mask: Tensor | None = None,
+        valid: Tensor | None = None,
+        weights: Tensor | Grid | None = None,
     ) -> Tensor:
         """Σ_i A_i(u, t), made tangent to S(t), plus S's own velocity: the right-hand side that small steps tend to.
 
@@ -176,14 +195,14 @@ class Flow(nn.Module):
         Raises: ValueError where the flow has substeps that are no vector fields (the literal reading has no such limit)
                 or different constraints (which of them should hold in the limit?).
         """
+        check_number(t.item() if isinstance(t, Tensor) and t.ndim == 0 else t, "t")
         terms = self.depth([min(max(float(t) / self.horizon, 0.0), 1.0)])[0]
         if any(term.is_substep for term in terms):
             raise ValueError("this flow has substeps that do not come from a vector field, so it has no limit Δt → 0")
         sets = [c for c in self._sets if c is not None]
-        if len({repr(c) for c in sets}) > 1:
+        if not all(are_same(sets[0], c) for c in sets[1:]):
             raise ValueError(f"a velocity needs one constraint, this flow has several: {sets}")
-        self._check(u, mask)
-        context = self._context(u, mask, weights)
+        context = self._context(u, mask, valid, weights)
         total = sum((evaluate(term, u, context) for term in terms), torch.zeros_like(u))
         return sets[0].tangent(u, total, t) + sets[0].velocity(u, t) if sets else total
 
@@ -230,37 +249,36 @@ class Flow(nn.Module):
         return lambda u: S.tangent(u, act(term, u), at)
 
     def _check_scheme(self) -> None:
-        if self.substep not in INTEGRATORS:
-            raise ValueError(f"unknown substep {self.substep!r}; known: {', '.join(INTEGRATORS)}")
+        self.scheme.check(len(self.terms))
+        check_choice(self.substep, "substep", tuple(INTEGRATORS))
+        check_flag(self.tangent, "tangent")
         first = self.constraints[0]
         if self.tangent and (isinstance(first, nn.Identity) or any(c is not first for c in self.constraints)):
             raise ValueError("tangent=True needs one and the same constraint for all terms")
 
-    def _check(self, u0: Tensor, mask: Tensor | None, steps: int | None = None, save: Save = "all") -> None:
-        """Says what is wrong with a call; `_context` says what is wrong with what it is made of."""
+    def _context(self, u0: Tensor, mask: Tensor | None, valid: Tensor | None, weights: Tensor | Grid | None) -> Context:
+        """What terms that see other tokens are told of them, in every step alike; says what is wrong with it."""
         check_field(u0)
-        if steps is not None:
-            check_steps(steps, save)
-            self.depth.check_steps(steps)
-        if self.checks and not torch.compiler.is_compiling():
-            check_values(u0, mask, any(term.causal for term in self.terms))
-
-    def _context(self, u0: Tensor, mask: Tensor | None, weights: Tensor | Grid | None) -> Context:
-        """What terms that see other tokens are told of them, in every step alike."""
-        return prepare_context(u0, mask, weights, any(term.needs_points for term in self.terms))
+        pairs = find_pairs(mask, valid, u0)
+        if self.checks:
+            check_values(u0, pairs, any(term.causal for term in self.terms))
+        return prepare_context(u0, pairs, weights, self.terms)
 
     def extra_repr(self) -> str:
-        return f"scheme={self.scheme.name}, substep={self.substep}, tangent={self.tangent}, horizon={self.horizon:g}"
+        names = ("scheme", "substep", "tangent", "horizon", "steps")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 def _one_each(
     terms: Sequence[Term], constraints: Constraint | None | Sequence[Constraint | None]
 ) -> Sequence[Constraint | None]:
     """A constraint (or None) for each of the terms. Raises: as `Flow` does."""
+    check_type(terms, "terms", (list, tuple, nn.ModuleList), "a list of terms ([Attention(…), Local(…)])")
     if not len(terms):
         raise ValueError("a flow needs at least one term, got none")
     if constraints is None or isinstance(constraints, nn.Module):
         constraints = [constraints] * len(terms)
+    check_type(constraints, "constraints", (list, tuple), "None, one constraint, or a list of one for each term")
     if len(constraints) != len(terms):
         raise ValueError(
             f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints"

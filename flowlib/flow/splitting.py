@@ -6,9 +6,12 @@ A_i alone. A scheme says which substeps, in which order, with which share of Δt
     u  ↦  u + Σ_p c_p ( Φ_{i_k}(a_k Δt) ∘ … ∘ Φ_{i_1}(a_1 Δt) u − u )        over the paths p of the scheme.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+from flowlib.arguments import Number, Whole, check_type, check_whole, describe
 
 
 class Vector(Protocol):
@@ -31,12 +34,37 @@ class Scheme:
     order: p in error = O(Δt^p) for smooth substeps that are themselves of order ≥ p. Substeps that are arranged, one
     after the other or averaged, are never better than they are alone: Strang with Euler substeps is of order 1. (A path
     with a negative weight subtracts errors, and can be: chapter 10.)
+    Raises: TypeError or ValueError for a name, order or paths of another kind; `check` looks at the paths themselves.
     Source: Strang, SIAM J. Numer. Anal. 5 (1968); Hairer, Lubich, Wanner, Geometric Numerical Integration, II.5.
     """
 
     name: str
     order: int
     paths: Callable[[int], list[Path]]
+
+    def __post_init__(self) -> None:
+        check_type(self.name, "name", str, "a word")
+        check_whole(self.order, "order", 0)
+        if not callable(self.paths):
+            raise TypeError(f"paths must be a function, n ↦ the paths for n substeps, got {describe(self.paths)}")
+
+    def __repr__(self) -> str:
+        return f"Scheme({self.name!r}, order {self.order})"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def check(self, n: int) -> None:
+        """Raises: ValueError where the paths for n substeps are none, saying which."""
+        paths = self.paths(n)
+        if not isinstance(paths, list | tuple) or not paths:
+            raise ValueError(f"paths({n}) must be a list of at least one path, got {describe(paths)}")
+        for path in paths:
+            if not _is_path(path, n):
+                raise ValueError(
+                    f"each of paths({n}) must be (weight, ((term, share), …)) with finite numbers and terms from 0 to "
+                    f"{n - 1}, but scheme {self.name!r} has {path!r}"
+                )
 
     def step(self, substeps: Sequence[Substep], u: Field, dt: float) -> Field:
         """One step of length dt. Error: O(dt^(order+1)) for one step, O(dt^order) at a fixed time."""
@@ -61,6 +89,19 @@ class Scheme:
                 f"  {m:2d}  u ← Φ_{names[i]}({'' if a == 1 else f'{a:g} '}Δt) u" for m, (i, a) in enumerate(path, 1)
             ]
         return "\n".join(lines)
+
+
+def _is_path(path: object, n: int) -> bool:
+    """Is it (c, ((i_1, a_1), …)) with finite c and a_k, and 0 ≤ i_k < n?"""
+
+    def finite(x: object) -> bool:
+        return isinstance(x, Number) and not isinstance(x, bool) and math.isfinite(x)
+
+    if not isinstance(path, tuple | list) or len(path) != 2 or not isinstance(path[1], tuple | list):
+        return False
+    pairs = [pair for pair in path[1] if isinstance(pair, tuple | list) and len(pair) == 2]
+    good = [isinstance(i, Whole) and 0 <= i < n and finite(a) for i, a in pairs]
+    return finite(path[0]) and len(pairs) == len(path[1]) and all(good)
 
 
 def _lie(n: int) -> list[Path]:
@@ -90,9 +131,14 @@ SCHEMES: dict[str, Scheme] = {
 
 
 def get_scheme(scheme: str | Scheme) -> Scheme:
-    """A scheme by its name, or the scheme itself. Raises: ValueError for an unknown name, listing the known ones."""
+    """A scheme by its name, or the scheme itself.
+
+    Raises: ValueError for an unknown name, listing the known ones; TypeError for what is neither.
+    """
     if isinstance(scheme, Scheme):
         return scheme
+    if not isinstance(scheme, str):
+        raise TypeError(f"scheme must be a name or a Scheme, got {describe(scheme)}; known: {', '.join(SCHEMES)}")
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}, or give a Scheme of your own")
     return SCHEMES[scheme]
@@ -149,8 +195,7 @@ def paper_substeps(J: int = 2) -> list[PaperSubstep]:
     affine substep after m = 2 and m = M, and no part of S1.
     Raises: ValueError for J < 1. Source: arXiv:2510.03989.
     """
-    if J < 1:
-        raise ValueError(f"the feed-forward network has J ≥ 1 linear maps, got {J}")
+    check_whole(J, "J (the feed-forward network's number of linear maps)")
     rows = [
         PaperSubstep(1, "I", "attention and skip", "u^1 = u^0 + ⟨γ(u^0), V⟩_Ωx"),
         PaperSubstep(2, "II", "layer norm", "u^2 = P_S1(u^1)"),

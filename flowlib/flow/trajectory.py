@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.utils._pytree import GetAttrKey, register_pytree_node
 
+from flowlib.arguments import describe
 from flowlib.flow.context import Context
 from flowlib.flow.splitting import Path
 
 Kind = Literal["term", "projection", "carry", "readout"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trajectory:
     """u at the times t_0 = 0, …, t_N = T.  times (N+1,), fields (N+1, …, token, feature) with u0 first.
 
     final: what the flow hands on, (…, token, feature): the last field, through the flow's readout if it has one.
     With save="final" only the last time and field are kept.
+    torch.func.vmap, torch.export and torch.utils._pytree.tree_map take it for its three tensors.
     """
 
     times: Tensor
@@ -27,8 +30,20 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.times)
 
+    def __repr__(self) -> str:
+        return f"Trajectory({len(self)} times, fields {describe(self.fields)})"
 
-@dataclass(frozen=True)
+
+register_pytree_node(
+    Trajectory,
+    lambda one: ([one.times, one.fields, one.final], None),
+    lambda tensors, _: Trajectory(*tensors),
+    serialized_type_name="flowlib.flow.Trajectory",
+    flatten_with_keys_fn=lambda one: ([(GetAttrKey(k), getattr(one, k)) for k in ("times", "fields", "final")], None),
+)
+
+
+@dataclass(frozen=True, repr=False)
 class Increment:
     """What one substep did to the field:  before → moved (by the term) → after (by the projection).
 
@@ -52,6 +67,13 @@ class Increment:
     share: float = 1.0
     dt: float = 0.0
     context: Context | None = None
+
+    def __repr__(self) -> str:
+        term = "" if self.term is None else f", term {type(self.term).__name__}"
+        return (
+            f"Increment(step {self.step}, {self.kind}{term}, field {describe(self.after)}, share {self.share:g}, "
+            f"dt {self.dt:g})"
+        )
 
 
 Watch = Callable[[Increment], object]

@@ -93,10 +93,11 @@ def budget(
     steps: int | None = None,
     *,
     mask: Tensor | None = None,
+    valid: Tensor | None = None,
     weights: Tensor | Grid | None = None,
     heads: bool = False,
 ) -> Budget:
-    """The account of flow(u0, steps, mask=…, weights=…): every scheme, substep and constraint.
+    """The account of flow(u0, steps, mask=…, valid=…, weights=…): every scheme, substep and constraint.
 
     u0 (…, token, feature). heads: a row for each head of attention (its output map W^O is a sum over heads), and one
     for its bias if it has one. With tangent=True a term's row is what it moved along S: the part of its velocity that
@@ -110,7 +111,15 @@ def budget(
             f"tangent={flow.tangent}; leave heads=True out"
         )
     rows: list[tuple[int, str, Tensor]] = []
-    flow(u0, steps, mask=mask, weights=weights, save="final", watch=lambda one: rows.extend(_rows(one, heads)))
+    flow(
+        u0,
+        steps,
+        mask=mask,
+        valid=valid,
+        weights=weights,
+        save="final",
+        watch=lambda one: rows.extend(_rows(one, heads)),
+    )
     numbers, names, moved = zip(*rows)
     return Budget(u0.detach().double(), torch.stack(moved), list(numbers), list(names))
 

@@ -19,6 +19,7 @@ def kernels_of(
     steps: int | None = None,
     *,
     mask: Tensor | None = None,
+    valid: Tensor | None = None,
     weights: Tensor | Grid | None = None,
 ) -> Tensor:
     """The kernel at the start of each attention substep on the way of flow(u0): (substep, …, head, query, key).
@@ -31,7 +32,7 @@ def kernels_of(
         if attention_of(one) is not None:
             found.append(kernel_of(one))
 
-    flow(u0, steps, mask=mask, weights=weights, save="final", watch=watch)
+    flow(u0, steps, mask=mask, valid=valid, weights=weights, save="final", watch=watch)
     if not found:
         raise ValueError("this flow has no attention, so it has no kernel")
     return torch.stack(found)

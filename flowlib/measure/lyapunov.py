@@ -30,6 +30,7 @@ def exponents(
     token: int | None = None,
     sweeps: int = 8,
     mask: Tensor | None = None,
+    valid: Tensor | None = None,
     weights: Tensor | Grid | None = None,
     seed: int = 0,
 ) -> Tensor:
@@ -48,7 +49,7 @@ def exponents(
     most = u0[0].numel() if token is not None else u0.numel()
     if not 1 <= k <= most:
         raise ValueError(f"k must be from 1 to {most}, the dimension of what changes, got {k}")
-    maps = flow.maps(u0, steps, mask=mask, weights=weights)
+    maps = flow.maps(u0, steps, mask=mask, valid=valid, weights=weights)
     with plain_attention():
         pieces = _pieces(maps, u0, token)
         basis = torch.randn(most, k, dtype=u0.dtype, generator=torch.Generator().manual_seed(seed)).to(u0.device)

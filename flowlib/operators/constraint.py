@@ -3,6 +3,9 @@
 A constraint set S enters the equation as u_t ∈ f − N_S(u), with N_S the (proximal) normal cone.
 """
 
+from itertools import chain
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -44,6 +47,24 @@ class Constraint(nn.Module):
     def velocity(self, u: Tensor, t: float) -> Tensor:
         """The velocity with which S itself moves under u: the derivative of `carry` by t1."""
         return torch.zeros_like(u)
+
+
+def are_same(a: Constraint, b: Constraint) -> bool:
+    """Is it one and the same set: the same object, or of one class with equal settings, tensors and parts?"""
+    if a is b:
+        return True
+    mine, other = ({k: v for k, v in vars(c).items() if not k.startswith("_")} for c in (a, b))
+    tensors = [dict(chain(c.named_parameters(), c.named_buffers())) for c in (a, b)]
+    return type(a) is type(b) and _are_equal(mine, other) and _are_equal(*tensors)
+
+
+def _are_equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    def same(x: Any, y: Any) -> bool:
+        if isinstance(x, Tensor) and isinstance(y, Tensor):
+            return x is y or (x.device == y.device and torch.equal(x, y))
+        return x is y or repr(x) == repr(y)
+
+    return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
 
 
 def check_constraint(module: object, whose: str) -> None:

@@ -11,7 +11,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
+from flowlib.arguments import can_read, check_reals
 from flowlib.fields import Grid
 from flowlib.operators.term import Causal
 
@@ -65,27 +67,68 @@ def integrate(
     return out if unattended is None else out.masked_fill(unattended, 0.0)
 
 
-def relative_log(weights: Tensor | Grid | None, n: int) -> Tensor | None:
-    """log w_j minus its mean over j: what has to be added to the scores, or None where equal weights cancel.
+def integrate_far(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_weights: Tensor | None = None,
+    *,
+    causal: Causal = False,
+    mask: Tensor | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """`integrate` where a score is no finite number of this precision: s_ij = S_i r_ij, with |r_ij| ≤ d.
 
-    Centred, because the unit of the weights cancels and small numbers survive bf16.
-    Raises: ValueError for a last axis that is not n long, or weights that are not positive and finite.
+    The largest score is taken off before S_i is put on, so that γ = exp(S_i (r_ij − max_j r_ij)) / Σ_j … is finite.
+    Error: that of `integrate`. It takes a pass for each part of the formula, and the memory of γ.
     """
-    weights = weights.weights if isinstance(weights, Grid) else weights
+    dtype, (q, k, v) = q.dtype, (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (q, k, v))
+    bias = q.new_zeros(1, 1) if log_weights is None else log_weights.to(q).unsqueeze(-2)
+    if causal == "volterra":
+        bias = _volterra(log_weights, q).to(q)
+    elif causal:
+        bias = bias.masked_fill(~lower_triangle(q.shape[-2], q.device), -math.inf)
+    if mask is not None:
+        bias = bias.masked_fill(~mask, -math.inf)
+    largest = [z.detach().abs().amax(axes, keepdim=True) for z, axes in ((q, (-1,)), (k, (-2, -1)))]
+    a, b = (torch.where(z > 0, z, 1.0) for z in largest)
+    range_of = torch.finfo(q.dtype)
+    S = (a.double() * b.double() / (temperature * math.sqrt(q.shape[-1]))).clamp(range_of.tiny, range_of.max / 4).to(q)
+    r = ((q / a) @ (k / b).mT).masked_fill(bias.isneginf(), -math.inf)
+    gamma = (S * (r - r.amax(-1, keepdim=True).nan_to_num(neginf=0.0)) + bias).exp()  # relative weights: no overflow
+    total = gamma.sum(-1, keepdim=True)
+    return (gamma / torch.where(total > 0, total, 1.0) @ v).to(dtype)
+
+
+def relative_log(weights: Tensor | Grid | None, n: int, causal: Causal = False) -> Tensor | None:
+    """log w_j minus its mean over j: what has to be added to the scores, or None where there is nothing to add.
+
+    Centred, because the unit of the weights cancels and small numbers survive bf16. Equal weights cancel, and are left
+    out where nobody asks for their gradient; under causal="volterra" they do not cancel, and stay.
+    Raises: TypeError for what is no tensor and no grid; ValueError for a last axis that is not n long, or weights that
+            are not positive and finite.
+    """
     if weights is None:
         return None
+    weights = weights.weights if isinstance(weights, Grid) else weights
+    check_reals(weights, "weights", "a tensor of positive numbers (…, key), or a Grid")
     if weights.ndim == 0 or weights.shape[-1] != n:
         raise ValueError(f"one weight per key token: {n} keys, but weights have shape {tuple(weights.shape)}")
-    if not torch.compiler.is_compiling():
+    if can_read(weights):
         if not (torch.isfinite(weights) & (weights > 0)).all():
             raise ValueError(
                 f"quadrature weights must be positive and finite, the smallest here is {weights.min():g}; "
                 "to leave a token out use mask="
             )
-        if (weights == weights[..., :1]).all():
+        if causal != "volterra" and not _has_gradient(weights) and (weights == weights[..., :1]).all():
             return None
     log = weights.log()
     return log - log.mean(-1, keepdim=True)
+
+
+def _has_gradient(weights: Tensor) -> bool:
+    """Does anyone ask how the result depends on the weights, backwards or forwards?"""
+    return weights.requires_grad or unpack_dual(weights).tangent is not None
 
 
 def lower_triangle(n: int, device: torch.device) -> Tensor:
@@ -115,7 +158,7 @@ def _volterra(log_weights: Tensor | None, q: Tensor) -> Tensor:
     if log_weights is None:
         log_weights = torch.zeros(n, dtype=dtype, device=q.device)
         log_weights[0] = half
-    elif n > 1:  # a last weight well below its neighbour's is a trapezoid's end: already half a cell
+    elif n > 1:  # a last weight below ¾ of its neighbour's is a trapezoid's end: already half a cell
         halved = (log_weights[..., -1:] - log_weights[..., -2:-1]) < math.log(0.75)
         own = torch.cat([own[:-1].expand(*log_weights.shape[:-1], -1), torch.where(halved, 0.0, own[-1:])], -1)
     rows = log_weights.to(dtype).unsqueeze(-2).expand(*log_weights.shape[:-1], n, n)

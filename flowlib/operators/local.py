@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.operators.constraint import Constraint
-from flowlib.operators.term import Term, Wrapper
+from flowlib.arguments import check_choice, check_flag, check_number, check_type, check_whole
+from flowlib.operators.constraint import Constraint, check_constraint
+from flowlib.operators.term import Term, Wrapper, check_fit
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,  # the projection onto u ≥ 0
@@ -35,17 +36,18 @@ class Local(Term):
         self, dim: int, hidden: int | None = None, activation: str = "relu", bias: bool = True, dropout: float = 0.0
     ):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
+        _check_settings(dim, hidden, activation, bias)
+        check_number(dropout, "dropout", "in [0, 1)")
         self.activation, self.dropout = activation, dropout
         self.up = nn.Linear(dim, 4 * dim if hidden is None else hidden, bias)
         self.down = nn.Linear(self.up.out_features, dim, bias)
 
     def forward(self, u: Tensor) -> Tensor:
+        check_fit(u, self.up.in_features, self.up.weight, "Local")
         return F.dropout(self.down(ACTIVATIONS[self.activation](self.up(u))), self.dropout, self.training)
 
     def extra_repr(self) -> str:
-        return f"activation={self.activation}"
+        return f"activation={self.activation}, dropout={self.dropout}"
 
 
 class GatedLocal(Term):
@@ -58,13 +60,13 @@ class GatedLocal(Term):
 
     def __init__(self, dim: int, hidden: int | None = None, activation: str = "silu", bias: bool = False):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}")
+        _check_settings(dim, hidden, activation, bias)
         self.activation, hidden = activation, 4 * dim if hidden is None else hidden
         self.gate, self.up = nn.Linear(dim, hidden, bias), nn.Linear(dim, hidden, bias)
         self.down = nn.Linear(hidden, dim, bias)
 
     def forward(self, u: Tensor) -> Tensor:
+        check_fit(u, self.up.in_features, self.up.weight, "GatedLocal")
         return self.down(ACTIVATIONS[self.activation](self.gate(u)) * self.up(u))
 
     def extra_repr(self) -> str:
@@ -80,6 +82,8 @@ class Affine(Term):
 
     def __init__(self, dim: int, bias: bool = True):
         super().__init__()
+        check_whole(dim, "dim")
+        check_flag(bias, "bias")
         self.scale = nn.Parameter(torch.ones(dim))
         self.shift = nn.Parameter(torch.zeros(dim)) if bias else None
 
@@ -89,8 +93,12 @@ class Affine(Term):
             nn.init.zeros_(self.shift)
 
     def forward(self, u: Tensor) -> Tensor:
+        check_fit(u, self.scale.shape[0], None, "Affine")
         stretched = (self.scale - 1) * u
         return stretched if self.shift is None else stretched + self.shift
+
+    def extra_repr(self) -> str:
+        return f"dim={self.scale.shape[0]}, bias={self.shift is not None}"
 
 
 class Normalise(nn.Module):
@@ -98,6 +106,8 @@ class Normalise(nn.Module):
 
     def __init__(self, constraint: Constraint, affine: Affine | None = None):
         super().__init__()
+        check_constraint(constraint, "Normalise")
+        check_type(affine, "affine", (Affine, type(None)), "an Affine, or None")
         self.constraint, self.affine = constraint, affine
 
     def forward(self, u: Tensor) -> Tensor:
@@ -126,6 +136,9 @@ class Pull(Wrapper):
 
     def __init__(self, term: Term, constraint: Constraint, dim: int, rate: float = 0.05):
         super().__init__(term)
+        check_constraint(constraint, "Pull")
+        check_whole(dim, "dim")
+        check_number(rate, "rate")
         self.constraint, self.rate = constraint, nn.Parameter(torch.full((dim,), rate))
 
     def forward(self, u: Tensor, **context: Any) -> Tensor:
@@ -149,12 +162,18 @@ class LiteralLocal(Term):
 
     def __init__(self, widths: list[int], bias: bool = True):
         super().__init__()
+        check_type(widths, "widths", (list, tuple), "a list of numbers of features")
+        for k, width in enumerate(widths):
+            check_whole(width, f"widths[{k}]")
+        check_flag(bias, "bias")
         if len(widths) < 2 or widths[0] != widths[-1]:
             raise ValueError(f"widths must start and end with the field's own number of features, got {widths}")
         self.maps = nn.ModuleList(nn.Linear(a, b, bias) for a, b in pairwise(widths))
         self.wider = [b - a for a, b in pairwise(widths)]  # by how many features each map widens the field
 
     def forward(self, u: Tensor, dt: float) -> Tensor:
+        first: Any = self.maps[0]
+        check_fit(u, first.in_features, first.weight, "LiteralLocal")
         v = u
         for j, (linear, wider) in enumerate(zip(self.maps, self.wider)):
             same = F.pad(v, (0, wider))  # E_j v: pads with zeros, or drops features
@@ -162,3 +181,11 @@ class LiteralLocal(Term):
             if j + 1 < len(self.maps):
                 v = F.relu(v)  # P_S2
         return (u + v) / 2  # the averaged skip
+
+
+def _check_settings(dim: int, hidden: int | None, activation: str, bias: bool) -> None:
+    check_whole(dim, "dim")
+    if hidden is not None:
+        check_whole(hidden, "hidden")
+    check_choice(activation, "activation", tuple(ACTIVATIONS))
+    check_flag(bias, "bias")

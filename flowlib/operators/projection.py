@@ -15,7 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flowlib.arguments import can_read, check_device, check_floats, check_number, check_reals, describe
 from flowlib.operators.constraint import Constraint
+from flowlib.operators.nearest import (
+    find_constant,
+    length,
+    mean_of,
+    nearest_moments,
+    nearest_on_sphere,
+    power_of_two,
+    ray_of,
+    scale_of_squares,
+    spread_of,
+    widen,
+)
 
 Profile = float | Tensor | Callable[[float], float | Tensor]  # a number, or a function of the depth t
 
@@ -35,16 +48,18 @@ def project_moments(
     has the spread σ2·s/√(s²+ε) instead: that is layer norm, close to the projection where s² ≫ ε.
     S1 is not convex, so this is not non-expansive: nearby v are pulled apart by up to σ2/s.
 
-    Error: exact (round-off).
-    Raises: ValueError where v is not finite, σ2 ≤ 0, ε < 0, there are fewer than 2 features, and, with ε = 0,
-            where a token is constant over y: every point of the token's circle in S1 is then equally near.
+    Error: exact (round-off), for every finite v: one whose squares overflow, or vanish, is scaled first.
+    Raises: TypeError for a v that is no tensor; ValueError where v is not finite, σ2 ≤ 0, ε < 0, there are fewer than 2
+            features, and, with ε = 0, where a token is constant over y: every point of the token's circle in S1 is then
+            equally near.
     Source: arXiv:2510.03989, term II; Ba, Kiros, Hinton, arXiv:1607.06450, for layer norm.
     """
-    _check_moments(v, std, eps, weights)
-    out = _moments(v, mean, std, eps, weights)
-    if not torch.compiler.is_compiling():
+    _check_moments(v, mean, std, eps, weights)
+    reading = can_read(v, weights)
+    out = nearest_moments(v, mean, std, eps, weights, scale=scale_of_squares(v, eps) if reading else None)
+    if reading:
         _check_finite(v)
-        if eps == 0 and (lost := _find_constant(v, weights)).any():
+        if eps == 0 and (lost := find_constant(v, weights)).any():
             where = f"token {lost.nonzero()[0].tolist()}" if v.ndim > 1 else "the token"
             raise ValueError(
                 f"{where} is constant over its features, so the nearest point of S1 is not unique; "
@@ -58,7 +73,8 @@ def project_nonnegative(v: Tensor) -> Tensor:
 
     v of any shape. Error: exact. Raises: ValueError where v is not finite. Source: arXiv:2510.03989 (∂I_S2).
     """
-    if not torch.compiler.is_compiling():
+    check_reals(v, "v")
+    if can_read(v):
         _check_finite(v)
     return F.relu(v)
 
@@ -67,21 +83,26 @@ def project_sphere(v: Tensor, radius: float | Tensor = 1.0, eps: float = 0.0) ->
     """P(v) = r v / √(|v|² + ε): with ε = 0 the nearest point of the sphere |u| = r, over the last axis.
 
     v (…, feature). RMS norm with its own ε_rms is r = √d and ε = d·ε_rms.
-    Error: exact (round-off).
-    Raises: ValueError where v is not finite, r ≤ 0, ε < 0, and, with ε = 0, where a token is zero: every point of the
-            sphere is then equally near.
+    Error: exact (round-off), for every finite v: one whose squares overflow, or vanish, is scaled first.
+    Raises: TypeError for a v that is no tensor; ValueError where v is not finite, r ≤ 0, ε < 0, and, with ε = 0, where
+            a token is zero: every point of the sphere is then equally near.
     Source: Zhang, Sennrich, arXiv:1910.07467, for RMS norm.
     """
+    check_floats(v, "v", "a field of floats (…, feature)")
+    if not v.ndim or not v.shape[-1]:
+        raise ValueError(f"v must be (…, feature) with at least 1 feature, got {describe(v)}")
     _check_positive(radius, "radius")
-    _check_eps(eps)
-    if not torch.compiler.is_compiling():
-        _check_finite(v)
-        if eps == 0 and (lost := (v == 0).all(-1)).any():
+    check_number(eps, "eps", "≥ 0")
+    if not can_read(v):
+        return nearest_on_sphere(v, radius, eps)
+    _check_finite(v)
+    if eps == 0:
+        if (lost := (v == 0).all(-1)).any():
             raise ValueError(
                 f"token {lost.nonzero()[0].tolist()} is zero, so every point of the sphere is equally near; "
                 "give eps > 0: such a token then stays at zero"
             )
-    return _sphere(v, radius, eps)
+    return nearest_on_sphere(v, radius, eps, scale=scale_of_squares(v, eps))
 
 
 class Moments(Constraint):
@@ -89,16 +110,23 @@ class Moments(Constraint):
 
     The tangent space at u is {v : ∫ v dy = 0, ∫ (u − σ1) v dy = 0}. A moving S1 carries its points along with
     u_t = σ1' + (σ2'/σ2)(u − σ1), whose exact flow is  u ↦ σ1(t1) + σ2(t1)/σ2(t0) · (u − σ1(t0)).
-    eps: as in `project_moments`; layer norm as torch computes it is Moments(eps=1e-5).
+    eps: as in `project_moments`; layer norm as torch computes it is Moments(eps=1e-5), and like torch's it is NaN
+    where squares overflow. With eps = 0 every finite field is projected.
+    Raises: ValueError for a std ≤ 0, an eps < 0, a mean that is not finite, and weights that are not (feature,),
+            positive and finite.
     """
 
     weights: Tensor | None
 
     def __init__(self, mean: Profile = 0.0, std: Profile = 1.0, eps: float = 0.0, weights: Tensor | None = None):
         super().__init__()
-        _check_eps(eps)
+        check_number(eps, "eps", "≥ 0")
         if not callable(std):
             _check_positive(std, "std")
+        if not callable(mean):
+            _check_level(mean)
+        if weights is not None:
+            _check_weights(weights)
         self.mean, self.std, self.eps = mean, std, eps
         self.moving = callable(mean) or callable(std)
         self.register_buffer("weights", weights, persistent=False)
@@ -111,21 +139,21 @@ class Moments(Constraint):
         return (self.mean(t) if callable(self.mean) else self.mean), std
 
     def project(self, v: Tensor, t: float = 0.0) -> Tensor:
-        return _moments(v, *self.at(t), self.eps, self.weights)
+        return nearest_moments(v, *self.at(t), self.eps, self.weights)
 
     def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
-        dtype, u, v = u.dtype, _widen(u), _widen(v)
-        spread = u - _mean(u, self.weights)
-        v = v - _mean(v, self.weights)
-        variance = _mean(spread * spread, self.weights)
-        along = _mean(spread * v, self.weights) / torch.where(variance > 0, variance, 1.0)
+        dtype, u, v = u.dtype, widen(u), widen(v)
+        spread, variance = spread_of(u, self.weights)
+        v = v - mean_of(v, self.weights)
+        along = mean_of(spread * v, self.weights) / torch.where(variance > 0, variance, 1.0)
         return (v - along * spread).to(dtype)
 
     def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
         mean, std = self.at(t)
-        m = _mean(u, self.weights)
-        s = _mean((u - m) ** 2, self.weights).sqrt()
-        return torch.hypot(m - mean, s - std).squeeze(-1)
+        size = power_of_two(u)
+        m = mean_of(u / size, self.weights)
+        s = mean_of((u / size - m) ** 2, self.weights).sqrt()
+        return torch.hypot(size * m - mean, size * s - std).squeeze(-1)
 
     def carry(self, u: Tensor, t0: float, t1: float) -> Tensor:
         if not self.moving:
@@ -142,99 +170,66 @@ class Moments(Constraint):
         return rate(self.mean) + rate(self.std) / std * (u - mean)
 
     def extra_repr(self) -> str:
-        return f"mean={self.mean}, std={self.std}, eps={self.eps}"
+        more = "" if self.weights is None else f", weights={describe(self.weights)}"
+        return f"mean={_in_words(self.mean)}, std={_in_words(self.std)}, eps={self.eps}{more}"
 
 
 class NonNegative(Constraint):
     """S2 = {u ≥ 0}, a convex cone; its projection is ReLU. Tangent cone: any v where u > 0, v ≥ 0 where u = 0."""
 
     def project(self, v: Tensor, t: float = 0.0) -> Tensor:
+        check_reals(v, "v", "a field of real numbers (…, feature)")
         return F.relu(v)
 
     def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
         return torch.where(u > 0, v, F.relu(v))
 
     def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
-        return F.relu(-u).norm(dim=-1)
+        return length(F.relu(-u))
 
 
 class Sphere(Constraint):
-    """{u : |u| = r} over y; RMS norm is r = √d. Tangent space at u: {v : ∫ u v dy = 0}."""
+    """{u : |u| = r} over y; RMS norm is r = √d. Tangent space at u: {v : ∫ u v dy = 0}.
+
+    eps: as in `project_sphere`; with eps > 0 it is RMS norm as it is commonly computed, which is 0 where squares
+    overflow. With eps = 0 every finite field but 0 is projected.
+    Raises: ValueError for a radius ≤ 0, an eps < 0.
+    """
 
     def __init__(self, radius: float = 1.0, eps: float = 0.0):
         super().__init__()
         _check_positive(radius, "radius")
-        _check_eps(eps)
+        check_number(eps, "eps", "≥ 0")
         self.radius, self.eps = radius, eps
 
     def project(self, v: Tensor, t: float = 0.0) -> Tensor:
-        return _sphere(v, self.radius, self.eps)
+        return nearest_on_sphere(v, self.radius, self.eps)
 
     def tangent(self, u: Tensor, v: Tensor, t: float = 0.0) -> Tensor:
-        dtype, u, v = u.dtype, _widen(u), _widen(v)
-        square = u.square().sum(-1, keepdim=True)
+        dtype, (u, square), v = u.dtype, ray_of(widen(u)), widen(v)
         return (v - (u * v).sum(-1, keepdim=True) / torch.where(square > 0, square, 1.0) * u).to(dtype)
 
     def defect(self, u: Tensor, t: float = 0.0) -> Tensor:
-        return (u.norm(dim=-1) - self.radius).abs()
+        return (length(u) - self.radius).abs()
 
     def extra_repr(self) -> str:
-        return f"radius={self.radius}, eps={self.eps}"
+        return f"radius={_in_words(self.radius)}, eps={self.eps}"
 
 
-def _mean(v: Tensor, weights: Tensor | None) -> Tensor:
-    if weights is None:
-        return v.mean(-1, keepdim=True)
-    return (v * weights).sum(-1, keepdim=True) / weights.sum()
-
-
-def _widen(v: Tensor) -> Tensor:
-    """Half precision is too coarse to take a mean and a spread in: float32 then, and anything else as it is."""
-    return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
-
-
-def _moments(v: Tensor, mean: float | Tensor, std: float | Tensor, eps: float, weights: Tensor | None) -> Tensor:
-    v, dtype = _widen(v), v.dtype
-    if v.dtype != dtype:
-        return _moments(v, mean, std, eps, weights).to(dtype)
-    if eps > 0 and weights is None:  # torch's fused layer norm, with the same rounding
-        if isinstance(mean, float) and isinstance(std, float):  # level and spread in the same pass over the field
-            scale, shift = (v.new_full(v.shape[-1:], number) for number in (std, mean))
-            return F.layer_norm(v, v.shape[-1:], scale, shift, eps)
-        return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
-    spread = v - _mean(v, weights)
-    variance = _mean(spread * spread, weights) + eps
-    positive = torch.where(
-        variance > 0, variance, 1.0
-    )  # a constant token goes to its mean, and its gradient is a number
-    return mean + std * spread / positive.sqrt()
-
-
-def _sphere(v: Tensor, radius: float | Tensor, eps: float) -> Tensor:
-    v, dtype = _widen(v), v.dtype
-    if v.dtype != dtype:
-        return _sphere(v, radius, eps).to(dtype)
-    square = v.square().sum(-1, keepdim=True) + eps
-    return radius * v / torch.where(square > 0, square, 1.0).sqrt()
-
-
-def _find_constant(v: Tensor, weights: Tensor | None) -> Tensor:
-    """Tokens whose spread over y is nothing but round-off, (…,)."""
-    spread = (v - _mean(v, weights)).abs().amax(-1)
-    return spread <= 4 * torch.finfo(v.dtype).eps * v.abs().amax(-1)
-
-
-def _check_moments(v: Tensor, std: float | Tensor, eps: float, weights: Tensor | None) -> None:
+def _check_moments(v: Tensor, mean: float | Tensor, std: float | Tensor, eps: float, weights: Tensor | None) -> None:
+    check_floats(v, "v", "a field of floats (…, feature)")
     if v.ndim < 1 or v.shape[-1] < 2:
         raise ValueError(f"mean and spread need v (…, feature) with at least 2 features, got {tuple(v.shape)}")
-    if weights is not None and weights.shape != v.shape[-1:]:
-        raise ValueError(
-            f"one weight per feature: {v.shape[-1]} features, but weights have shape {tuple(weights.shape)}"
-        )
     if weights is not None:
-        _check_positive(weights, "every weight")
+        _check_weights(weights)
+        check_device(weights, "weights", v, "v")
+        if weights.shape != v.shape[-1:]:
+            raise ValueError(
+                f"one weight per feature: {v.shape[-1]} features, but weights have shape {tuple(weights.shape)}"
+            )
+    _check_level(mean)
     _check_positive(std, "std")
-    _check_eps(eps)
+    check_number(eps, "eps", "≥ 0")
 
 
 def _check_finite(v: Tensor) -> None:
@@ -245,13 +240,27 @@ def _check_finite(v: Tensor) -> None:
         )
 
 
+def _check_weights(weights: Tensor) -> None:
+    check_reals(weights, "weights", "a tensor of positive numbers (feature,)")
+    if weights.ndim != 1:
+        raise ValueError(f"weights must be (feature,), one for each feature, got {describe(weights)}")
+    _check_positive(weights, "every weight in weights")
+
+
+def _check_level(mean: float | Tensor) -> None:
+    if not isinstance(mean, Tensor):
+        check_number(mean, "mean")
+    elif can_read(mean) and not torch.isfinite(mean).all():
+        raise ValueError(f"mean must be finite, got {describe(mean)} with NaN or infinity in it")
+
+
 def _check_positive(value: float | Tensor, what: str) -> None:
-    if torch.compiler.is_compiling():
-        return
-    if not bool((torch.as_tensor(value) > 0).all()):
-        raise ValueError(f"{what} must be > 0, got {value}")
+    if not isinstance(value, Tensor):
+        return check_number(value, what, "> 0")
+    if can_read(value) and not ((value > 0) & torch.isfinite(value)).all():
+        raise ValueError(f"{what} must be > 0 and finite, the smallest is {value.min():g}")
 
 
-def _check_eps(eps: float) -> None:
-    if not eps >= 0:
-        raise ValueError(f"eps must be ≥ 0 (0 is the exact projection), got {eps}")
+def _in_words(value: Profile) -> str:
+    """A setting for a repr: a number, a function's name, a tensor's shape."""
+    return str(value) if isinstance(value, int | float) else describe(value)

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.arguments import check_flag, check_floats, check_number, check_type, check_whole, describe
+from flowlib.operators.nearest import to_unit
+
 
 class Rotary(nn.Module):
     """R_x z: each pair of features is turned by the angle x ω_j, so that ⟨R_x q, R_x̃ k⟩ depends on x − x̃ alone.
@@ -20,7 +23,7 @@ class Rotary(nn.Module):
     turned, the others stay. Pairs are (z_j, z_{j+dim/2}) or, interleaved, (z_2j, z_2j+1).
     precision: the dtype of the angles. float32 is what trained models use: at x = 2000 it is off by up to 1e-4.
     Error: exact for float64 angles (round-off).
-    Raises: ValueError for a dim that is odd or less than 2, and for z with fewer than dim features.
+    Raises: ValueError for a dim that is odd or less than 2, a base ≤ 0, and for z with fewer than dim features.
     Source: Su et al., arXiv:2104.09864.
     """
 
@@ -28,11 +31,19 @@ class Rotary(nn.Module):
         self, dim: int, base: float = 10000.0, *, interleaved: bool = False, precision: torch.dtype = torch.float32
     ):
         super().__init__()
-        if dim < 2 or dim % 2:
+        check_whole(dim, "dim", 2)
+        check_number(base, "base", "> 0")
+        check_flag(interleaved, "interleaved")
+        if not isinstance(precision, torch.dtype) or not precision.is_floating_point:
+            raise TypeError(f"precision must be a float dtype such as torch.float32, got {precision!r}")
+        if dim % 2:
             raise ValueError(f"features are turned in pairs: dim must be even and at least 2, got {dim}")
         self.dim, self.base, self.interleaved, self.precision = dim, base, interleaved, precision
 
     def forward(self, z: Tensor, first: int = 0) -> Tensor:
+        check_floats(z, "z", "a tensor of floats (…, token, feature)")
+        if z.ndim < 2:
+            raise ValueError(f"z must be (…, token, feature), got {describe(z)}")
         if z.shape[-1] < self.dim:
             raise ValueError(f"{self.dim} features are to be turned, but a head has {z.shape[-1]}; give a smaller dim")
         turned, rest = z[..., : self.dim], z[..., self.dim :]
@@ -62,8 +73,20 @@ class UnitLength(nn.Module):
 
     def __init__(self, heads: int, head_dim: int, before: nn.Module | None = None):
         super().__init__()
+        check_whole(heads, "heads")
+        check_whole(head_dim, "head_dim")
+        check_type(before, "before", (nn.Module, type(None)), "a module, or None")
         self.scale, self.before = nn.Parameter(torch.ones(heads, 1, head_dim)), before
 
     def forward(self, z: Tensor, first: int = 0) -> Tensor:
+        check_floats(z, "z", "a tensor of floats (…, head, token, feature)")
+        if z.ndim < 3 or (z.shape[-3], z.shape[-1]) != (self.scale.shape[0], self.scale.shape[-1]):
+            raise ValueError(
+                f"z must be (…, head, token, feature) with {self.scale.shape[0]} heads of {self.scale.shape[-1]} "
+                f"features, got {describe(z)}"
+            )
         z = z if self.before is None else self.before(z, first)
-        return self.scale * F.normalize(z, dim=-1)
+        return self.scale * F.normalize(to_unit(z), dim=-1)
+
+    def extra_repr(self) -> str:
+        return f"heads={self.scale.shape[0]}, head_dim={self.scale.shape[-1]}"

@@ -5,7 +5,10 @@ u_t ∈ Σ_i A_i(u, t) − N_S(t)(u):        a Term is one A_i.
 
 from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from flowlib.arguments import check_floats, describe
 
 Causal = Literal[False, True, "volterra"]
 
@@ -70,4 +73,32 @@ def check_term(module: object, whose: str) -> None:
         raise TypeError(
             f"{whose} takes terms, and {type(module).__name__} is none; derive its class from flowlib.operators.Term, "
             "and set sees_other_tokens = True there if it looks at other tokens"
+        )
+
+
+def check_fit(u: Tensor, width: int, weight: Tensor | None, whose: str, axes: int = 1) -> None:
+    """Raises: TypeError for a field that is no tensor, ValueError for one of another width, dtype or device than the
+    term's parameters. (Under autocast the dtypes may differ; without a weight they are not looked at.)"""
+    if (
+        isinstance(u, Tensor)
+        and u.ndim >= axes
+        and u.shape[-1] == width
+        and (weight is None or (u.dtype == weight.dtype and u.device == weight.device))
+    ):
+        return
+    field = "u (a flow's u0)"
+    check_floats(u, field, "a field of floats (…, token, feature)")
+    if u.ndim < axes or u.shape[-1] != width:
+        raise ValueError(f"{field} must be (…, token, feature) with the {width} features of {whose}, got {describe(u)}")
+    if weight is None:
+        return
+    if u.device != weight.device:
+        raise ValueError(
+            f"{field} must be where the parameters are: it is on {u.device}, those of {whose} on {weight.device}; "
+            f"try u0.to({weight.device.type!r})"
+        )
+    if not torch.is_autocast_enabled(u.device.type):
+        raise ValueError(
+            f"{field} must have the dtype of the parameters: it is {u.dtype}, those of {whose} are {weight.dtype}; "
+            f"try u0.to({weight.dtype}), or flow.to({u.dtype})"
         )

@@ -63,5 +63,25 @@ def test_a_table_that_is_no_scheme_has_order_0():
     assert order_of(half) == 0 and shares(half) == [0.5, 0.5]
     forgets = Scheme("forgets", 1, lambda n: [(1.0, ((0, 1.0),))])
     assert order_of(forgets) == 0 and shares(forgets) == [1, 0]
-    with pytest.raises(ValueError, match="at least one term"):
+    with pytest.raises(ValueError, match="terms must be a whole number ≥ 1"):
         order_of(half, 0)
+
+
+def test_two_terms_unless_told_otherwise():
+    """What is asked of a scheme without a number of terms is asked of two: here each number shows."""
+    counts = Scheme("counts", 1, lambda n: [(1.0, tuple((i, -float(n)) for i in range(n)))])
+    assert step_back(counts) == -2 and step_back(counts, 3) == -3
+    assert shares(counts) == [-2, -2] and shares(counts, 3) == [-3, -3, -3]
+    mixed = Scheme("mixed", 1, lambda n: SCHEMES["strang" if n == 2 else "lie"].paths(n))
+    assert order_of(mixed) == 2 and order_of(mixed, 3) == 1
+
+
+def test_words_of_six_letters_and_nine_digits():
+    assert order_of("lie", 1) == 6 and order_of("lie", 1, most=3) == 3  # one term alone is exact at every order
+    off = lambda gap: Scheme("off", 1, lambda n: [(1.0, there(n, 1 + gap))])
+    assert order_of(off(1e-10)) == 1 and order_of(off(1e-8)) == 0 and order_of(off(1e-8), tolerance=1e-7) == 1
+
+
+def test_a_weight_can_step_back_as_well_as_a_share():
+    assert step_back(Scheme("weights", 1, lambda n: [(1.5, there(n)), (-0.5, there(n)[::-1])])) == -0.5
+    assert step_back(Scheme("shares", 1, lambda n: [(1.0, there(n, -0.25))])) == -0.25

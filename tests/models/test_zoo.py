@@ -60,8 +60,6 @@ def compare(measured, dtype, bound, masking, batch, tokens, seed, fast=False, **
     causal, padding = masks(masking, batch, tokens)
     valid = torch.ones(batch, tokens, dtype=torch.bool) if padding is None else ~padding
     mask = mask_from_torch(causal, padding)
-    if mask is not None and padding is None:
-        mask = mask[None]  # (1, query, key), so that it cannot be taken for valid tokens where batch = tokens
     u = torch.randn(batch, tokens, d, dtype=dtype)
     if fast:
         with torch.no_grad():
@@ -167,7 +165,10 @@ def test_a_layer_alone_and_what_it_returns():
 
 def test_masks_are_inverted():
     causal = nn.Transformer.generate_square_subsequent_mask(3)
-    assert torch.equal(mask_from_torch(causal), torch.ones(3, 3, dtype=torch.bool).tril())
+    assert torch.equal(mask_from_torch(causal), torch.ones(1, 3, 3, dtype=torch.bool).tril())
+    padding = torch.tensor([[False, True, False]] * 3)  # a batch of as many as there are tokens
+    assert mask_from_torch(None, padding).shape == mask_from_torch(causal, padding).shape == (3, 3, 3)
+    assert mask_from_torch(None, padding)[0].tolist() == [[True, False, True], [False] * 3, [True, False, True]]
     assert mask_from_torch() is None
     with pytest.raises(ValueError, match="0 and −∞ only"):
         mask_from_torch(torch.randn(3, 3))

@@ -190,6 +190,89 @@ def test_volterra_restores_order_two(measured, weighted):
     measured.near(f"order, all counted whole, {how}", measured_order(True, trapezoid), 1, within=0.1)
 
 
+MAKE = {
+    "midpoint": Grid.uniform,
+    "trapezoid": lambda n: Grid.uniform(n, "trapezoid"),
+    "graded 2": lambda n: Grid.graded(n, 2.0),
+    "graded 3": lambda n: Grid.graded(n, 3.0),
+    "gauss": Grid.gauss,
+}
+
+
+def volterra_gaps(grid):
+    """How far each query is from its own Gauss–Legendre integral over [0, x]."""
+    ours = attend(GAMMA_Q(grid.x), GAMMA_K(grid.x), VALUE(grid.x), grid.weights, causal="volterra")
+    fine = [Grid.gauss(40, (0.0, max(x, 1e-12))) for x in grid.x.tolist()]
+    exact = [attend(GAMMA_Q(x[None]), GAMMA_K(g.x), VALUE(g.x), g.weights)[0] for x, g in zip(grid.x, fine)]
+    return (ours - torch.stack(exact)).abs().amax(-1)
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_volterra_has_order_two_with_the_weights_of_every_grid(measured, kind):
+    """Equal weights are weights, too. On midpoints the first few queries, an O(h) from the start, are of order 1."""
+    gaps, grids = [], [MAKE[kind](n) for n in SIZES]
+    for grid in grids:
+        gap = volterra_gaps(grid)
+        gaps.append([gap[-1], gap[grid.x > 0.25].max(), gap.max()])
+    last, far, whole = (order(column, SIZES) for column in zip(*gaps))
+    measured.near(f"order of the last query, {kind}", last, 2, within=0.1)
+    measured.near(f"order of the queries beyond 1/4, {kind}", far, 2, within=0.1)
+    measured.near(f"order of all queries, {kind}", whole, 1 if kind == "midpoint" else 2, within=0.1)
+
+
+@pytest.mark.no_shape_check  # which no compiler can follow
+@pytest.mark.parametrize("causal", [False, True, "volterra"])
+def test_nothing_depends_on_whether_weights_happen_to_be_equal(causal):
+    """The result, its gradient and its compiled value are those of weights that differ in the last digits."""
+    torch.manual_seed(0)
+    q, k, v = qkv(2, n=6)
+    equal = torch.full((6,), 0.25, dtype=torch.float64)
+    nearly = equal * (1 + 1e-12 * torch.arange(6))
+    f = lambda w: attend(q, k, v, w, causal=causal)
+    torch.testing.assert_close(f(equal), f(nearly), rtol=0, atol=1e-10)
+    torch.testing.assert_close(torch.compile(f, backend="eager", fullgraph=True)(equal), f(equal), rtol=0, atol=1e-12)
+    jacobian = torch.autograd.functional.jacobian
+    assert jacobian(f, equal).abs().max() > 1e-3
+    torch.testing.assert_close(jacobian(f, equal), jacobian(f, nearly), rtol=0, atol=1e-9)
+    forwards = torch.func.jvp(f, (equal,), (torch.arange(6).double(),))[1]
+    torch.testing.assert_close(forwards, jacobian(f, equal) @ torch.arange(6).double(), rtol=0, atol=1e-12)
+    with torch.autograd.forward_ad.dual_level():
+        dual = f(torch.autograd.forward_ad.make_dual(equal, torch.arange(6).double()))
+        tangent = torch.autograd.forward_ad.unpack_dual(dual).tangent
+    torch.testing.assert_close(tangent, forwards, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype, size", [(torch.float32, 1e25), (torch.float64, 1e200), (torch.bfloat16, 1e30)])
+@pytest.mark.parametrize("causal", [False, True, "volterra"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_that_overflow_have_an_integral(dtype, size, causal, weighted):
+    """The kernel is then 1 at the largest score, and shared where that is reached twice."""
+    torch.manual_seed(0)
+    q, k, v = (z.to(dtype) for z in qkv(2, n=5))
+    q, k, v = q * size, (k * size).round(), v
+    k[:, 1] = k[:, 0]  # a tie
+    w = torch.tensor([1.0, 3, 1, 2, 1]) if weighted else None
+    ours = attend(q, k, v, w, causal=causal)
+    scores = (q.double() / size) @ (k.double() / size).mT
+    allowed = torch.ones(5, 5).tril().bool() if causal else torch.ones(5, 5).bool()
+    top = scores.masked_fill(~allowed, -math.inf)
+    hit = ((top - top.amax(-1, keepdim=True)).abs() < 1e-9).double() * allowed
+    weights = torch.ones(5, 5).double() if w is None else w.double().expand(5, 5)
+    if causal == "volterra":
+        weights = weights.clone()
+        weights[:, 0] *= 0.5 if w is None else 1
+        weights = weights * (1 - 0.5 * torch.eye(5))
+        if w is not None and w[-1] < 0.75 * w[-2]:
+            weights[-1, -1] = w[-1]
+    gamma = hit * weights / (hit * weights).sum(-1, keepdim=True)
+    torch.testing.assert_close(ours.double(), gamma @ v.double(), rtol=0, atol=0.03 if dtype.itemsize == 2 else 1e-6)
+
+
+def test_a_temperature_as_small_as_it_gets_picks_the_largest_score():
+    q, k, v = qkv(n=5)
+    assert torch.equal(attend(q, k, v, temperature=1e-310), v[(q @ k.mT).argmax(-1)])
+
+
 @pytest.mark.parametrize("grid", [Grid.uniform(65, "trapezoid"), Grid.graded(64, 2.0)], ids=["trapezoid", "graded"])
 def test_volterra_weights_of_a_grid(grid):
     """The weights of row i sum to the length from the start to x_i, so that v = 1/w·… integrates at order 2."""
@@ -266,7 +349,7 @@ def test_a_row_with_nothing_to_attend_is_an_error(causal):
         (dict(weights=torch.tensor([1.0, 1, -2, 1, 1])), "must be positive and finite"),
         (dict(weights=torch.tensor([1.0, 1, float("nan"), 1, 1])), "must be positive and finite"),
         (dict(temperature=0.0), "temperature must be > 0"),
-        (dict(causal="strict"), "must be False, True or 'volterra'"),
+        (dict(causal="strict"), "causal must be one of False, True, 'volterra'"),
         (dict(mask=torch.ones(5, 5)), "mask must be bool"),
         (dict(mask=torch.ones(4, 5, dtype=torch.bool)), r"broadcast to \(…, query, key\)"),
         (dict(q=torch.full((5, 4), float("nan"))), r"q must be finite, but q\[0, 0\] is nan"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flowlib.fields import Grid
 from flowlib.operators import Moments, NonNegative, Sphere, project_moments, project_nonnegative, project_sphere
+from flowlib.operators.constraint import are_same
 
 COLLECTS = [HealthCheck.function_scoped_fixture]  # `measured` gathers the figures of all examples, on purpose
 
@@ -218,7 +219,10 @@ def test_relu_is_the_nearest_point_of_a_convex_cone(measured):
         (lambda: project_moments(torch.randn(3), eps=-1.0), "eps must be ≥ 0"),
         (lambda: project_moments(torch.randn(3, 1)), "at least 2 features"),
         (lambda: project_moments(torch.randn(3), weights=torch.ones(4)), "one weight per feature: 3"),
-        (lambda: project_moments(torch.randn(3), weights=torch.tensor([1.0, 0.0, 1.0])), "every weight must be > 0"),
+        (
+            lambda: project_moments(torch.randn(3), weights=torch.tensor([1.0, 0.0, 1.0])),
+            "every weight in weights must be > 0",
+        ),
         (lambda: project_nonnegative(torch.tensor([float("inf")])), "finite field"),
         (lambda: project_sphere(torch.zeros(2, 3)), "equally near"),
         (lambda: project_sphere(torch.ones(3), radius=-1.0), "radius must be > 0"),
@@ -230,3 +234,87 @@ def test_relu_is_the_nearest_point_of_a_convex_cone(measured):
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- every finite field ----
+
+EXTREMES = [(torch.float32, 1e25), (torch.float32, 1e-25), (torch.float64, 1e200), (torch.float64, 1e-200)]
+EXTREMES += [(torch.float32, 3e37), (torch.float32, 1e-40), (torch.bfloat16, 1e30), (torch.bfloat16, 1e-30)]
+
+
+@pytest.mark.parametrize("dtype, size", EXTREMES)
+def test_a_field_whose_squares_are_no_numbers_is_projected(dtype, size):
+    torch.manual_seed(0)
+    base = torch.randn(3, 5, 6, dtype=torch.float64).to(dtype)
+    v = (base * size).to(dtype)
+    bound = 2e-2 if dtype.itemsize == 2 else 1e-4 if size == 1e-40 else 1e-6
+    close = lambda a, b: torch.testing.assert_close(a, b, rtol=0, atol=bound)
+    for constraint, project in ((Moments(), project_moments), (Sphere(), project_sphere)):
+        for f in (project, constraint.project):
+            close(f(v), f(base))
+        assert constraint.defect(project(v).double()).max() < 10 * bound
+        far = constraint.defect(base.double() * 1e9) / 1e9 if size > 1 else torch.ones(3, 5).double()
+        ours = constraint.defect(v).double() / max(size, 1)
+        torch.testing.assert_close(ours, far, rtol=bound, atol=bound)
+        close(constraint.tangent(v, base), constraint.tangent(base, base))
+        close(torch.compile(constraint.project, backend="eager", fullgraph=True)(v), constraint.project(base))
+    weights = torch.arange(1, 7).to(dtype)
+    close(project_moments(v, weights=weights), project_moments(base, weights=weights))
+    close((NonNegative().defect(v).double() / size).to(dtype), NonNegative().defect(base))
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-1])
+@pytest.mark.parametrize("dtype, size", [(torch.float32, 1e25), (torch.float64, 1e200), (torch.bfloat16, 1e30)])
+def test_with_eps_a_large_field_is_projected_too(dtype, size, eps):
+    torch.manual_seed(0)
+    base = torch.randn(3, 6, dtype=torch.float64).to(dtype)
+    bound = 1e-2 if dtype.itemsize == 2 else 1e-6
+    torch.testing.assert_close(project_moments(base * size, eps=eps), project_moments(base), rtol=0, atol=bound)
+    torch.testing.assert_close(project_sphere(base * size, eps=eps), project_sphere(base), rtol=0, atol=bound)
+    weights = torch.arange(1, 7).to(dtype)
+    for f in (lambda v: project_moments(v, eps=eps, weights=weights), Moments(eps=eps, weights=weights).project):
+        torch.testing.assert_close(f(base * size), project_moments(base, weights=weights), rtol=0, atol=bound)
+
+
+def test_scaling_changes_no_digit():
+    torch.manual_seed(0)
+    v = torch.randn(7, 5)
+    for power in (-90, -3, 1, 90):
+        assert torch.equal(project_moments(v * 2.0**power), project_moments(v))
+        assert torch.equal(project_sphere(v * 2.0**power), project_sphere(v))
+    mean = v.mean(-1, keepdim=True)
+    assert torch.equal(project_moments(v), (v - mean) / (v - mean).square().mean(-1, keepdim=True).sqrt())
+
+
+def test_the_gradient_of_a_scaled_projection_is_that_of_the_formula():
+    torch.manual_seed(0)
+    base = torch.randn(3, 5, dtype=torch.float64)
+    for f in (project_moments, project_sphere):
+        ours = torch.autograd.functional.jacobian(f, base * 2.0**600) * 2.0**600
+        torch.testing.assert_close(ours, torch.autograd.functional.jacobian(f, base))
+
+
+# ---- weights over the features ----
+
+
+def test_the_weights_of_moments_move_with_it_and_are_no_state():
+    constraint = Moments(weights=torch.arange(1.0, 5))
+    assert not constraint.state_dict() and not list(constraint.parameters())
+    assert constraint.double().weights.dtype == torch.float64
+    assert constraint.to("meta").weights.device.type == "meta"
+    Moments(weights=torch.ones(4)).load_state_dict({})
+
+
+def test_constraints_say_their_settings_and_print_no_tensors():
+    assert repr(Moments(weights=torch.ones(4))) == "Moments(mean=0.0, std=1.0, eps=0.0, weights=float32 of shape (4,))"
+    assert "tensor" not in repr(Moments(mean=torch.zeros(4, 1), std=torch.ones(4, 1)))
+    assert repr(Sphere(2.0, 1e-3)) == "Sphere(radius=2.0, eps=0.001)"
+
+
+def test_the_same_set_is_known_by_its_settings_and_tensors():
+    a, b = torch.ones(4), torch.arange(1.0, 5)
+    level = lambda t: t
+    assert are_same(Moments(weights=a), Moments(weights=a.clone())) and are_same(Moments(level), Moments(level))
+    others = [Moments(), Moments(weights=b), Moments(eps=1e-5), Moments(lambda t: t), Sphere()]
+    assert not any(are_same(Moments(weights=a), other) for other in others)
+    assert not are_same(Moments(level), Moments(lambda t: t))

@@ -69,8 +69,8 @@ class EmbeddedFlow(nn.Module):
             raise ValueError(
                 f"attention_mask must be (batch, token) = {tuple(u0.shape[:-1])}, got {tuple(attention_mask.shape)}"
             )
-        mask = None if attention_mask is None else attention_mask.bool()
-        return self.flow(u0, steps, mask=mask, save=save)
+        valid = None if attention_mask is None else attention_mask.bool()
+        return self.flow(u0, steps, valid=valid, save=save)
 
 
 def _check_mask(mask: Tensor) -> None:

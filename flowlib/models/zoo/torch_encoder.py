@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.parts import affine, assemble, attention, local
 from flowlib.models.zoo.selfcheck import must_be_equal, torchs_fast_path
@@ -82,12 +83,15 @@ def _verify(flow: Flow, module: nn.Module, first: nn.TransformerEncoderLayer) ->
 
 def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None = None) -> Tensor | None:
     """Torch's encoder masks as flowlib's.  mask (query, key), key_padding_mask (batch, token): True = must not attend
-    (or, as floats, 0 and −∞)  →  bool (batch, token) from the second alone, else (…, query, key); True = may attend.
+    (or, as floats, 0 and −∞)  →  bool (batch or 1, query, key) for a flow's mask=; True = may attend.
 
-    With both, padded tokens are also kept from attending, so that they are padded on both sides.
+    Padded tokens are also kept from attending, so that they are padded on both sides.
+    Raises: TypeError for what is no tensor, ValueError for floats that are neither 0 nor −∞.
     """
 
     def allowed(m: Tensor | None) -> Tensor | None:
+        if m is not None:
+            check_tensor(m, "mask", "a tensor of bool, or of 0 and −∞")
         if m is not None and m.dtype != torch.bool:
             if not ((m == 0) | m.isneginf()).all():
                 raise ValueError("a float mask must hold 0 and −∞ only; other additive biases are no masks")
@@ -95,9 +99,10 @@ def mask_from_torch(mask: Tensor | None = None, key_padding_mask: Tensor | None 
         return None if m is None else ~m
 
     pairs, valid = allowed(mask), allowed(key_padding_mask)
-    if pairs is None or valid is None:
-        return valid if pairs is None else pairs
-    return pairs & valid.unsqueeze(-2) & valid.unsqueeze(-1)
+    if valid is not None:
+        both = valid.unsqueeze(-2) & valid.unsqueeze(-1)
+        pairs = both if pairs is None else both & pairs
+    return pairs[None] if pairs is not None and pairs.ndim == 2 else pairs
 
 
 def _post_norm(layer: nn.TransformerEncoderLayer) -> Pattern:
