@@ -60,7 +60,8 @@ def attention_to_tokens(flow: Flow, u0: Tensor, at: int | None = -1) -> Tensor:
 
     at: the token that listens, or None for the mean of all. Error: exact.
     """
-    _check_texts(flow, u0)
+    check_flow(flow, u0)
+    check_field(u0, "u0", "(text, token, feature)", 3)
     if at is not None:
         check_whole(at, "at", -u0.shape[-2], u0.shape[-2] - 1)
     gamma = kernels_of(flow, u0).mean((0, -3))  # (text, query, key)
@@ -78,12 +79,9 @@ def effects_of_tokens(flow: Flow, u0: Tensor, readouts: Tensor, at: int | None =
     return torch.stack([effect_of_tokens(flow, u, r, at) for u, r in zip(u0, readouts)])
 
 
-def _check_texts(flow: Flow, u0: Tensor, readouts: Tensor | None = None) -> None:
+def _check_texts(flow: Flow, u0: Tensor, readouts: Tensor) -> None:
     """Raises: TypeError, ValueError for what is no flow, no field of texts, or no read-out for each of them."""
     check_flow(flow, u0)
-    check_field(u0, "u0", "(text, token, feature)", 3)
-    if readouts is None:
-        return
     check_tensor(readouts, "readouts", "(text, feature)")
     if u0.ndim != 3 or readouts.shape != (len(u0), u0.shape[-1]):
         raise ValueError(
