@@ -16,7 +16,7 @@ def order(errors: Sequence | Tensor, steps: Sequence | Tensor) -> float:
     Raises: ValueError where that does not hold (an error of exactly 0 has no logarithm: leave the point out).
     """
     e, n = _numbers(errors, "errors"), _numbers(steps, "steps")
-    if len(e) != len(n) or len(e) < 2 or len(set(n)) < 2:
+    if len(e) != len(n) or len(set(n)) < 2:
         raise ValueError(f"an order needs as many errors as steps, at least 2 and different ones; got {len(e)} and {n}")
     if not (np.isfinite(e) & np.isfinite(n) & (e > 0) & (n > 0)).all():
         raise ValueError(

@@ -228,12 +228,21 @@ class Doubled(Attention):
         return 2 * super().forward(u, **context)
 
 
+class Bent(Attention):
+    """Attention that does a little more than its heads say."""
+
+    def forward(self, u, **context):
+        return (1 + 1e-4) * super().forward(u, **context)
+
+
 def test_heads_that_do_not_sum_are_refused():
     u0, r = torch.randn(5, 8), torch.randn(8)
     flow = Flow([Doubled(8, 2)], Moments())
     with pytest.raises(ValueError, match="must add up to what Doubled moved in step 0, and miss it by"):
         budget(flow, u0, heads=True)
     assert budget(flow, u0).names == ["doubled", "projection"]
+    with pytest.raises(ValueError, match="and miss it by"):
+        budget(Flow([Bent(8, 2)]).double(), u0.double(), heads=True)
     plain, seen = Flow([Attention(8, 2)], Moments()), []
     plain.by("lie", substep="midpoint")(u0, watch=seen.append)
     with pytest.raises(ValueError, match="must add up to what Attention moved"):
@@ -314,3 +323,10 @@ def test_an_increment_says_its_kind():
         assert (one.term is None) == (one.kind in ("carry", "projection")) == (one.before is one.moved)
         assert (one.context is None) == (one.kind != "term")
     assert seen[-1].term is flow.readout and seen[-1].after is final and seen[-1].step == 2
+
+
+def test_defects_are_those_of_the_set_at_its_time():
+    S = Moments(**MOVING)
+    flow = flow_of(S)
+    assert defects(S, flow(S.project(start(), 0.0), 3)).max() < 1e-14
+    assert defects(Moments(), flow(S.project(start(), 0.0), 3))[-1].min() > 0.1

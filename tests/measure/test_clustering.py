@@ -139,3 +139,14 @@ def test_what_cannot_be_is_said():
     }.items():
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_bounds_belong_to_what_they_bound():
+    e = torch.eye(3, dtype=torch.float64)
+    assert clusters(torch.stack([e[0], e[0], e[1]]), 1.0).item() == 2  # a cosine of 1 is reached by equal tokens
+    assert clusters(e, 0.0).item() == 1 and clusters(e, 1e-9).item() == 3
+    assert mean_cosine(torch.stack([e[0], e[0]])).item() == 1  # two tokens are enough
+    left, times = torch.tensor([2.0**-k for k in (9, 10, 11, 12, 13)]).double(), torch.arange(5.0)
+    assert tail_rate(times, 1 - left, 2.0**-10, 2.0**-12) == pytest.approx(math.log(2))  # three times, ends counted
+    with pytest.raises(ValueError, match="at 2 times, and a rate needs 3"):
+        tail_rate(times, 1 - left, 2.0**-10, 2.0**-11)
