@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from flowlib.flow import Flow
+from flowlib.flow import Constant, Flow
 from flowlib.measure.ablation import effect_of_tokens, silence_tokens, without
 from flowlib.measure.readings import (
     attention_to_tokens,
@@ -98,3 +98,32 @@ def test_two_terms_are_silenced_one_after_the_other(reading):
     torch.testing.assert_close(both(u0).final, u, rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="silent in step 0 of 2"):
         without(without(flow, 0, 0), 1, 0, steps=3)(u0, 3)
+
+
+class OneList(Constant):
+    """Parameters that answer with one and the same list for every step."""
+
+    def forward(self, depths):
+        return [self.terms(0)] * len(depths)
+
+
+@torch.no_grad()
+def test_a_term_is_silent_in_its_step_alone_even_where_the_steps_share_a_list():
+    torch.manual_seed(0)
+    flow = Flow([Attention(8, 2), Local(8)], Moments(), depth=OneList(3)).double()
+    u = u0 = torch.randn(5, 8, dtype=torch.float64)
+    for n in range(3):
+        for k, term in enumerate(flow.terms):
+            u = Moments().project(u if (n, k) == (1, 0) else u + term(u))
+    torch.testing.assert_close(without(flow, 1, 0)(u0).final, u, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_the_effect_of_a_token_is_what_is_missing_without_it(reading):
+    flow, u0, r = reading
+    whole, effects = flow(u0[0]).final, effect_of_tokens(flow, u0[0], r[0], at=None)
+    for token in range(5):
+        alone = torch.ones(5, 5, dtype=torch.bool)
+        alone[:, token] = torch.arange(5) == token
+        missing = flow(u0[0], mask=alone).final
+        torch.testing.assert_close(effects[token], ((whole - missing).mean(0) @ r[0]), rtol=0, atol=1e-12)
