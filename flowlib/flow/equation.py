@@ -134,7 +134,8 @@ class Flow(nn.Module):
         act, dt = partial(evaluate, context=context, slots=slots), self.horizon / steps
         u, fields = u0, [u0]
         for n, layer in enumerate(self._layers(steps)):  # parameters in t, outside the loop
-            tell = None if watch is None else Teller(watch, n, context, self.scheme.paths(len(layer)))
+            told = context if past is None else None  # a kernel over a past cannot be made again from the field alone
+            tell = None if watch is None else Teller(watch, n, told, self.scheme.paths(len(layer)))
             step = partial(self._step, layer=layer, t=n * dt, dt=dt, act=act, tell=tell)
             again = self.recompute and torch.is_grad_enabled() and watch is None
             u = checkpoint(step, u, use_reentrant=False) if again else step(u)

@@ -31,9 +31,9 @@ Path = tuple[float, tuple[tuple[int, float], ...]]  # c, ((i_1, a_1), …, (i_k,
 class Scheme:
     """A splitting scheme as a table: paths(n) for n substeps.
 
-    order: p in error = O(Δt^p) for smooth substeps that are themselves of order ≥ p. Substeps that are arranged, one
-    after the other or averaged, are never better than they are alone: Strang with Euler substeps is of order 1. (A path
-    with a negative weight subtracts errors, and can be: chapter 10.)
+    order: p in error = O(Δt^p) for smooth substeps that are themselves of order ≥ p. Euler substeps stay
+    of order 1 in every average of paths that give each term the share 1 in all, as Strang does: A'A gets a coefficient
+    below ½ from them. Paths that do not, or a negative weight, can do better: chapters 06 and 10.
     Raises: TypeError or ValueError for a name, order or paths of another kind; `check` looks at the paths themselves.
     Source: Strang, SIAM J. Numer. Anal. 5 (1968); Hairer, Lubich, Wanner, Geometric Numerical Integration, II.5.
     """

@@ -55,7 +55,8 @@ class Increment:
     term    the module that moved it: the term, or the readout; None where a constraint acted alone.
     share   the weight of the substep's path in the scheme: 1 where substeps follow each other, less where they run
             side by side. The sum of share · (after − before) over all substeps is u(T) − u(0), until the readout.
-    context what a term that sees other tokens is told of them: weights and mask; None where no term moved.
+    context what a term that sees other tokens is told of them: weights and mask; None where no term moved, and where
+            the flow was called with a past.
     """
 
     step: int
@@ -82,7 +83,7 @@ Watch = Callable[[Increment], object]
 class Teller:
     """Tells `watch` of one step's substeps, in the order they are taken, each with the weight of its path."""
 
-    def __init__(self, watch: Watch, step: int, context: Context, paths: list[Path]):
+    def __init__(self, watch: Watch, step: int, context: Context | None, paths: list[Path]):
         self.watch, self.step, self.context = watch, step, context
         self.shares = iter([share for share, path in paths for _ in path])
 

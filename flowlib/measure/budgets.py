@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from flowlib.fields import Grid
 from flowlib.flow.equation import Flow, Increment
-from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm
+from flowlib.measure.inputs import check_flow, check_tensor, find_dropout
+from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm, Pull
 
 NAMES: dict[type, str] = {
     Attention: "attention",
@@ -54,6 +55,7 @@ class Budget:
         Error: exact; the rows sum to ⟨r, final⟩ − ⟨r, start⟩ to round-off of float64.
         Raises: ValueError where r has not as many features as the field.
         """
+        check_tensor(readout, "readout", "(feature,) or (feature, k)")
         if readout.ndim not in (1, 2) or len(readout) != self.start.shape[-1]:
             raise ValueError(
                 f"a readout must be (feature,) or (feature, k) with {self.start.shape[-1]} features, "
@@ -99,27 +101,23 @@ def budget(
 ) -> Budget:
     """The account of flow(u0, steps, mask=…, valid=…, weights=…): every scheme, substep and constraint.
 
-    u0 (…, token, feature). heads: a row for each head of attention (its output map W^O is a sum over heads), and one
-    for its bias if it has one. With tangent=True a term's row is what it moved along S: the part of its velocity that
-    points out of S was never taken. Where paths run side by side, each row counts with its path's weight.
+    u0 (…, token, feature). heads: a row for each head of attention (its output map W^O is a sum over heads), one for
+    its bias if it has one, and one for its dropout in training: what chance moved. With tangent=True a term's row is
+    what it moved along S: the part of its velocity that points out of S was never taken. Where paths run side by side,
+    each row counts with its path's weight.
     Error: the rows sum to the flow's own result (float64: 1e-12, float32: 1e-6, relative to the largest entry).
-    Raises: ValueError where heads are asked for, and a substep is no Euler step on A(u) itself.
+    Raises: ValueError where heads are asked for, and a substep is no Euler step on A(u) itself, or attention adds
+            something of its own to the sum over its heads.
     """
+    check_flow(flow, u0)
     if heads and (flow.substep != "euler" or flow.tangent):
         raise ValueError(
             f"heads can be told apart in Euler substeps on A(u) itself; this flow takes {flow.substep} substeps with "
             f"tangent={flow.tangent}; leave heads=True out"
         )
     rows: list[tuple[int, str, Tensor]] = []
-    flow(
-        u0,
-        steps,
-        mask=mask,
-        valid=valid,
-        weights=weights,
-        save="final",
-        watch=lambda one: rows.extend(_rows(one, heads)),
-    )
+    tell = lambda one: rows.extend(_rows(one, heads))
+    flow(u0, steps, mask=mask, valid=valid, weights=weights, save="final", watch=tell)
     numbers, names, moved = zip(*rows)
     return Budget(u0.detach().double(), torch.stack(moved), list(numbers), list(names))
 
@@ -134,21 +132,44 @@ def _rows(one: Increment, heads: bool) -> list[tuple[int, str, Tensor]]:
         return [(one.step, READOUT, by_term), *rows]
     if one.kind == "term":
         attention = attention_of(one) if heads else None
-        parts = [(name_of(one.term), by_term)] if attention is None else _head_rows(one, attention)
+        parts = [(name_of(one.term), by_term)] if attention is None else _head_rows(one, attention, by_term)
         return [*((one.step, name, part) for name, part in parts), *rows]
     return rows
 
 
-def _head_rows(one: Increment, attention: Attention) -> list[tuple[str, Tensor]]:
-    scale = one.share * one.dt
-    rows = [(f"head {h + 1}", scale * part) for h, part in enumerate(by_head(one).unbind(-3))]
+def _head_rows(one: Increment, attention: Attention, by_term: Tensor) -> list[tuple[str, Tensor]]:
+    scale, parts = one.share * one.dt, by_head(one)
+    _check_sum(one, attention, parts)
+    rows = [(f"head {h + 1}", scale * part) for h, part in enumerate(parts.unbind(-3))]
     if attention.out.bias is not None:
         rows.append(("bias", (scale * attention.out.bias.double()).expand_as(one.before)))
+    if find_dropout(attention):
+        rows.append(("dropout", by_term - torch.stack([moved for _, moved in rows]).sum(0)))
     return rows
 
 
+def _check_sum(one: Increment, attention: Attention, parts: Tensor) -> None:
+    """Raises: ValueError where the heads and the bias do not add up to what the substep moved, dropout apart."""
+    if find_dropout(attention):
+        return
+    velocity = parts.sum(-3) if attention.out.bias is None else parts.sum(-3) + attention.out.bias.double()
+    moved = one.moved.double() - one.before.double()
+    largest = max(z.abs().max().item() for z in (one.before, one.moved, moved))
+    gap, device = (one.dt * velocity - moved).abs().max().item(), moved.device.type
+    computed = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else one.before.dtype
+    if not gap <= torch.finfo(computed).eps ** 0.4 * largest:  # loose: round-off is none of its business
+        raise ValueError(
+            f"the heads must add up to what {type(attention).__name__} moved in step {one.step}, and miss it by "
+            f"{gap:.1e}; they do in Euler substeps on A(u) itself, where attention adds nothing of its own to that; "
+            "otherwise leave heads out"
+        )
+
+
 def by_head(one: Increment) -> Tensor:
-    """W^O_h ∫ γ_h V_h dx̃ of each head in float64, (…, head, token, feature): A(u) without its bias is their sum."""
+    """W^O_h ∫ γ_h V_h dx̃ of each head in float64, (…, head, token, feature): A(u) without its bias is their sum.
+
+    Before any dropout, as `kernel_of`. Raises: ValueError where the substep is none of attention.
+    """
     gamma, out = _kernel_and_values(one)
     return gamma @ out
 
@@ -156,42 +177,67 @@ def by_head(one: Increment) -> Tensor:
 def by_token(one: Increment, readout: Tensor) -> Tensor:
     """Δt γ_h(x, x̃) ⟨r, W^O_h V_h(x̃)⟩, (…, head, query, key): what each token x̃ pushed the read-out r (feature,) by.
 
-    Summed over heads and keys it is the attention's row of the budget along r, but for W^O's bias.
-    Raises: ValueError where the substep is none of attention.
+    Summed over heads and keys it is the attention's row of the budget along r, but for W^O's bias and for dropout.
+    Raises: ValueError where the substep is none of attention, or moved something else than that sum: it was no Euler
+            substep on A(u) itself.
     """
+    check_tensor(readout, "readout", "(feature,)", (1,))
     gamma, out = _kernel_and_values(one)
+    if len(readout) != out.shape[-1]:
+        raise ValueError(f"readout must be (feature,) with {out.shape[-1]} features, got {tuple(readout.shape)}")
+    attention = attention_of(one)
+    assert attention is not None  # _kernel_and_values has said so
+    _check_sum(one, attention, gamma @ out)
     return one.share * one.dt * gamma * (out @ readout.detach().to(out)).unsqueeze(-2)
 
 
 def kernel_of(one: Increment) -> Tensor:
-    """γ(x, x̃) w(x̃) at the start of a substep of attention, (…, head, query, key).
+    """γ(x, x̃) w(x̃) at the start of a substep of attention, (…, head, query, key), before any dropout.
 
-    Raises: ValueError where the substep is none of attention.
+    Raises: ValueError where there is no attention in the substep, and where it heard a past.
     """
-    attention = attention_of(one)
-    if attention is None or one.context is None:
+    if (attention := attention_inside(one)) is None:
         raise ValueError(f"heads and kernels belong to attention, and this substep is {name_of(one.term)!r}")
+    if one.context is None:
+        raise ValueError("this substep heard a past, which a field does not hold; flow all tokens again, without past=")
     return attention.kernel(field_of(one), **one.context)
 
 
 def _kernel_and_values(one: Increment) -> tuple[Tensor, Tensor]:
     """γ (…, head, query, key) and W^O_h V_h (…, head, key, feature), both float64."""
-    gamma, attention = kernel_of(one).double(), attention_of(one)
-    assert attention is not None  # kernel_of has said so
-    values = attention.qkv(field_of(one)).chunk(3, -1)[-1].unflatten(-1, (attention.heads, -1)).transpose(-3, -2)
+    if (attention := attention_of(one)) is None:
+        raise ValueError(f"heads and kernels belong to attention, and this substep is {name_of(one.term)!r}")
+    gamma = kernel_of(one).double()
+    values = attention.values(field_of(one), **_told_of_values(one))
     mixes = attention.out.weight.unflatten(-1, (attention.heads, -1)).permute(1, 2, 0)  # (head, feature/head, feature)
     return gamma, values.double() @ mixes.double()
 
 
+def _told_of_values(one: Increment) -> dict[str, Tensor | None]:
+    """What V is told of the other tokens: all but the mask."""
+    return {name: value for name, value in (one.context or {}).items() if name != "mask"}
+
+
 def attention_of(one: Increment) -> Attention | None:
-    """The attention that a substep took, or None: under pre-norm it is inside of the term."""
+    """The attention whose A(u) a substep took, or None: under pre-norm it is inside of the term."""
     inner = _inner(one.term)
     return inner if one.kind == "term" and isinstance(inner, Attention) else None
 
 
+def attention_inside(one: Increment) -> Attention | None:
+    """The attention that a substep's velocity is made of, however it is wrapped, or None."""
+    term = one.term if one.kind == "term" else None
+    while isinstance(term, PreNorm | Pull):
+        term = term.term
+    return term if isinstance(term, Attention) else None
+
+
 def field_of(one: Increment) -> Tensor:
     """The field that a substep's term saw: under pre-norm, the normalised one."""
-    return one.term.normalise(one.before) if isinstance(one.term, PreNorm) else one.before
+    u, term = one.before, one.term
+    while isinstance(term, PreNorm | Pull):
+        u, term = term.normalise(u) if isinstance(term, PreNorm) else u, term.term
+    return u
 
 
 def name_of(term: nn.Module | None) -> str:

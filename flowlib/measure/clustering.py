@@ -16,6 +16,7 @@ from flowlib.fields import Grid
 from flowlib.flow.depth import Constant
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import rk4
+from flowlib.measure.inputs import check_field, check_positive, check_tensor, check_whole, describe, finite, number
 from flowlib.operators import Attention, Sphere
 
 
@@ -25,7 +26,10 @@ def particles(dim: int, beta: float = 1.0, horizon: float = 8.0, steps: int = 40
     value: V = value · u. With a negative one a token passes on what it is not, and all are driven apart.
     Error: O(Δt⁴), Δt = horizon / steps. Raises: ValueError for β ≤ 0, and what `Flow` raises.
     """
-    if not 0 < beta < math.inf:
+    check_whole(dim, "dim")
+    check_whole(steps, "steps")
+    value = number(value, "value")
+    if not 0 < number(beta, "β") < math.inf:
         raise ValueError(f"β must be positive and finite, got {beta}; for equal attention to all take a small one")
     attention = Attention(dim, temperature=1 / (beta * math.sqrt(dim)), bias=False).double().requires_grad_(False)
     unit = torch.eye(dim, dtype=torch.float64)
@@ -41,7 +45,10 @@ def equiangular(n: int, cosine: float, dim: int | None = None) -> Tensor:
     Raises: ValueError for n < 2, a dim below n, and a cosine outside of [−1/(n−1), 1): no such vectors exist.
     """
     dim = n if dim is None else dim
-    if n < 2 or dim < n or not -1 / (n - 1) <= cosine < 1:
+    check_whole(n, "n", 2)
+    check_whole(dim, "dim")
+    cosine = number(cosine, "cosine")
+    if dim < n or not -1 / (n - 1) <= cosine < 1:
         raise ValueError(
             f"equiangular vectors need n ≥ 2, dim ≥ n and −1/(n−1) ≤ cosine < 1; got n {n}, dim {dim}, cosine {cosine}"
         )
@@ -50,12 +57,15 @@ def equiangular(n: int, cosine: float, dim: int | None = None) -> Tensor:
     return torch.nn.functional.pad(across * (eye - ones) + along * ones, (0, dim - n))
 
 
-def equiangular_rate(cosine: Tensor, n: int, beta: float = 1.0) -> Tensor:
+def equiangular_rate(cosine: Tensor | float, n: int, beta: float = 1.0) -> Tensor:
     """c' = 2 e^{βc} (1 − c) ((n−1)c + 1) / (e^β + (n−1) e^{βc}):  how fast n equiangular particles draw together.
 
     Equiangular particles stay so; the cosine c is all there is to know. Near c = 1 it is 2 (1 − c): 1 − c ~ e^{−2t},
     for every n and β. Error: exact. Source: arXiv:2312.10794.
     """
+    check_whole(n, "n", 2)
+    if not isinstance(cosine, Tensor):
+        cosine = torch.tensor(number(cosine, "cosine"), dtype=torch.float64)
     pull = torch.exp(beta * (cosine - 1))
     return 2 * pull * (1 - cosine) * ((n - 1) * cosine + 1) / (1 + (n - 1) * pull)
 
@@ -64,7 +74,10 @@ def equiangular_cosine(
     start: float, n: int, beta: float, times: Iterable[float] | Tensor, substeps: int = 16
 ) -> Tensor:
     """c at the times (time,), the first of them with c = start. Error: O(h⁴), h = the gap of two times / substeps."""
-    times = torch.as_tensor(times, dtype=torch.float64)
+    times = _times(times)
+    check_whole(n, "n", 2)
+    check_whole(substeps, "substeps")
+    start, beta = number(start, "start"), number(beta, "β")
     cosines = [torch.tensor(start, dtype=torch.float64)]
     for gap in times.diff().tolist():
         c = cosines[-1]
@@ -80,7 +93,9 @@ def equiangular_time(start: float, level: float, n: int, beta: float = 1.0, poin
     It is integrated over s = −log(1 − c), in which the integrand has no pole.
     Error: spectral (Gauss–Legendre). Raises: ValueError unless −1/(n−1) < start < level < 1.
     """
-    if n < 2 or not -1 / (n - 1) < start < level < 1:
+    check_whole(n, "n", 2)
+    start, level, beta = number(start, "start"), number(level, "level"), number(beta, "β")
+    if not -1 / (n - 1) < start < level < 1:
         raise ValueError(
             f"the time needs n ≥ 2 and −1/(n−1) < start < level < 1; got n {n}, start {start}, level {level}"
         )
@@ -89,8 +104,20 @@ def equiangular_time(start: float, level: float, n: int, beta: float = 1.0, poin
     return grid.integrate(remaining / equiangular_rate(1 - remaining, n, beta)).item()
 
 
+def _times(times: Iterable[float] | Tensor) -> Tensor:
+    """The times as a tensor. Raises: TypeError, ValueError for what is no list of times."""
+    try:
+        found = torch.as_tensor(times if isinstance(times, Tensor) else list(times), dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"times must be a list of numbers, got {describe(times)}") from None
+    if found.ndim != 1 or not len(found):
+        raise ValueError(f"times must be (time,) and not empty, got shape {tuple(found.shape)}")
+    return finite(found, "times")
+
+
 def cosines(u: Tensor) -> Tensor:
     """⟨u(x), u(x̃)⟩ / (|u(x)| |u(x̃)|) of each two tokens: u (…, token, feature) → (…, token, token)."""
+    check_field(u)
     unit = torch.nn.functional.normalize(u, dim=-1)
     return unit @ unit.mT
 
@@ -100,6 +127,7 @@ def mean_cosine(u: Tensor) -> Tensor:
 
     Raises: ValueError for fewer than two tokens.
     """
+    check_field(u)
     n = u.shape[-2]
     if n < 2:
         raise ValueError(f"a cosine is of two tokens, and this field has {n}; give a longer text")
@@ -113,7 +141,7 @@ def clusters(u: Tensor, cosine: float = 0.99) -> Tensor:
 
     Raises: ValueError for a cosine outside of (−1, 1].
     """
-    if not -1 < cosine <= 1:
+    if not -1 < number(cosine, "cosine") <= 1:
         raise ValueError(f"a cosine must be above −1 and at most 1, got {cosine}")
     near = cosines(u) >= cosine
     n = u.shape[-2]
@@ -130,11 +158,14 @@ def clusters(u: Tensor, cosine: float = 0.99) -> Tensor:
 def collapse_time(times: Tensor, cosine: Tensor, level: float = 0.99) -> float:
     """When the mean cosine (time,) first reaches `level`, straight between two times; ∞ where it never does.
 
-    Error: O(Δt²). Raises: ValueError where the two are not equally long.
+    Error: O(Δt²). Raises: ValueError where the two are not equally long, or a cosine is not finite.
     """
+    check_tensor(times, "times", "(time,)")
+    check_tensor(cosine, "cosine", "(time,)")
+    level = number(level, "level")
     if times.shape != cosine.shape or times.ndim != 1:
         raise ValueError(f"one cosine for each time is needed, got {tuple(cosine.shape)} and {tuple(times.shape)}")
-    reached = (cosine >= level).nonzero()
+    reached = (finite(cosine, "cosine") >= level).nonzero()
     if not len(reached):
         return math.inf
     k = int(reached[0])
@@ -147,8 +178,17 @@ def collapse_time(times: Tensor, cosine: Tensor, level: float = 0.99) -> float:
 def tail_rate(times: Tensor, cosine: Tensor, below: float = 1e-3, above: float = 1e-9) -> float:
     """r in 1 − c ~ e^{−rt}, fitted where `above` ≤ 1 − c ≤ `below`: 2 for particles, whatever n and β are.
 
-    Error: O(`below`), for the rate is a limit. Raises: ValueError where fewer than 3 times lie there.
+    Error: O(`below`), for the rate is a limit. Raises: ValueError where fewer than 3 times lie there, or not
+    0 < above < below (1 − c = 0 has no logarithm).
     """
+    check_tensor(times, "times", "(time,)", real=False)
+    check_tensor(cosine, "cosine", "(time,)")
+    if times.shape != cosine.shape or times.ndim != 1:
+        raise ValueError(f"one cosine for each time is needed, got {tuple(cosine.shape)} and {tuple(times.shape)}")
+    check_positive(above, "above")
+    if not number(below, "below") > above:
+        raise ValueError(f"below must be larger than above, got below {below:g} and above {above:g}")
+    finite(cosine, "cosine")
     left = 1 - cosine
     tail = (left <= below) & (left >= above)
     if tail.sum() < 3:

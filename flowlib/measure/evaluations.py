@@ -1,7 +1,6 @@
 """The work that a scheme needs: evaluations of a flow's terms until its last field is within a given error."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlib.flow.equation import Flow
+from flowlib.measure.inputs import check_flow, check_positive, check_repeatable, check_tensor, check_whole, finite
 from flowlib.operators import Constraint
 
 STAGES = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}  # evaluations of a term in one substep
@@ -31,12 +31,21 @@ def evaluations(flow: Flow, steps: int = 1) -> int:
     It follows from the scheme's table and the substep: euler evaluates a term once, midpoint and heun twice, rk4 four
     times.
     """
+    check_flow(flow)
+    check_whole(steps, "steps")
     taken = sum(len(path) for _, path in flow.scheme.paths(len(flow.constraints)))
     return steps * taken * STAGES[flow.substep]
 
 
 def error(field: Tensor, reference: Tensor) -> float:
-    """√ mean (u − u_ref)² over all tokens and features: on S1, where u has spread 1, this is a relative error."""
+    """√ mean (u − u_ref)² over all tokens and features: on S1, where u has spread 1, this is a relative error.
+
+    Raises: ValueError for fields of different shapes.
+    """
+    check_tensor(field, "field")
+    check_tensor(reference, "reference")
+    if field.shape != reference.shape:
+        raise ValueError(f"reference must have the field's shape {tuple(field.shape)}, got {tuple(reference.shape)}")
     return (field - reference).square().mean().sqrt().item()
 
 
@@ -48,9 +57,9 @@ def solution(flow: Flow, u0: Tensor, tolerance: float = 1e-5, most: int = 16_384
     by a third of the last change (Richardson). Steps are multiples of the flow's own, so that a jump of the parameters
     in depth falls between two of them.
     Error: below `tolerance` (root mean square), estimated by the last change.
-    Raises: ValueError where the flow has no such limit, or `most` steps are not enough.
+    Raises: ValueError where the flow has no such limit, `most` steps are not enough, or the tolerance is not > 0.
     """
-    own = flow.depth.steps
+    own = _check_search(flow, u0, tolerance, most, 2)
     flow.velocity(u0, 0.0)  # says why, where there is no limit
     fine = flow.by("strang", substep="midpoint", tangent=isinstance(flow.constraints[0], Constraint))
     steps, before = own, fine(u0, own, save="final").fields[-1]
@@ -74,17 +83,23 @@ def work(flow: Flow, u0: Tensor, reference: Tensor, tolerance: float = 1e-3, mos
     u0, reference: (…, token, feature); compare in float64. Doubling finds too few and enough of them; between the two
     the error is taken to fall as a power of the steps.
     Error: the fewest multiple, or one whose error is at least 97 % of the tolerance.
-    Raises: ValueError where `most` are not enough.
+    Raises: ValueError where `most` are not enough, the reference is not finite, or the tolerance is not > 0.
     """
-    own = flow.depth.steps
-    miss: Callable[[int], float] = lambda n: error(flow(u0, n * own, save="final").fields[-1], reference)
+    own = _check_search(flow, u0, tolerance, most, 1)
+    check_tensor(reference, "reference", "(…, token, feature)")
+    finite(reference, "reference")
+
+    def miss(n: int) -> float:  # a field that is no number any more is as far away as can be
+        found = error(flow(u0, n * own, save="final").fields[-1], reference)
+        return found if math.isfinite(found) else math.inf
+
     few, enough, left = 0, 1, math.inf
     while (found := miss(enough)) > tolerance:
         few, enough, left = enough, 2 * enough, found
         if enough * own > most:
             raise ValueError(f"an error of {found:.1e} is left after {few * own} steps of {flow.scheme.name}")
     while enough - few > 1 and found < 0.97 * tolerance:
-        power = math.log(left / found) / math.log(enough / few)
+        power = math.log(left / max(found, 1e-300)) / math.log(enough / few)
         middle = min(max(round(few * (left / tolerance) ** (1 / power)), few + 1), enough - 1)
         if (now := miss(middle)) > tolerance:
             few, left = middle, now
@@ -94,11 +109,22 @@ def work(flow: Flow, u0: Tensor, reference: Tensor, tolerance: float = 1e-3, mos
     return Work(name, enough * own, evaluations(flow, enough * own), found, tolerance)
 
 
+def _check_search(flow: Flow, u0: Tensor, tolerance: float, most: int, least: int) -> int:
+    """The flow's own number of steps. Raises: TypeError, ValueError for what no search could end with."""
+    check_flow(flow, u0)
+    check_repeatable(flow)
+    check_positive(tolerance, "tolerance")
+    check_whole(most, "most", least * flow.depth.steps)
+    return flow.depth.steps
+
+
 def compare_work(flow: Flow, u0: Tensor, tolerance: float = 1e-3) -> list[Work]:
     """Lie as trained, Strang with plain projection, and tangent Strang, on one equation and one start.
 
     The reference is the equation's own solution (`solution`, to a hundredth of the tolerance).
     """
+    check_flow(flow, u0)
+    check_positive(tolerance, "tolerance")
     by = partial(flow.by, substep="midpoint")
     schemes = [flow.by("lie"), by("strang")]
     if isinstance(flow.constraints[0], Constraint):

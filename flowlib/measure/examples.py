@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from flowlib.flow import Flow, Scheme
 from flowlib.measure.clustering import particles
+from flowlib.measure.inputs import check_positive, check_whole
 from flowlib.operators import Attention, Local, Moments, Term, project_moments
 
 
@@ -18,6 +19,9 @@ def downhill_sieve(dim: int, spread: float | None = None) -> Local:
 
     spread: of the numbers in W, 1/√dim unless given; then the fastest rate of a wide one is −9 (Marchenko, Pastur).
     """
+    check_whole(dim, "dim")
+    if spread is not None:
+        check_positive(spread, "spread")
     term = Local(dim, 4 * dim, "tanh", bias=False).requires_grad_(False)
     term.up.weight.normal_(std=dim**-0.5 if spread is None else spread)
     term.down.weight.copy_(-term.up.weight.T)
@@ -29,6 +33,8 @@ def find_rest(term: Term, dim: int, horizon: float = 60.0) -> Tensor:
 
     Error: what is left of the difference at t = horizon.
     """
+    check_whole(dim, "dim", 2)
+    check_positive(horizon, "horizon")
     flow = Flow([term], Moments(), substep="midpoint", tangent=True, horizon=horizon)
     return flow(project_moments(torch.randn(1, dim)), round(10 * horizon), save="final").final
 
@@ -38,6 +44,8 @@ def echo(tokens: int = 6, dim: int = 8) -> tuple[Flow, Tensor]:
 
     There a difference between tokens has the rate −1, and the velocity points outward with a = 1.
     """
+    check_whole(tokens, "tokens")
+    check_whole(dim, "dim")
     u = 1 + 1e-3 * torch.randn(tokens, dim)
     return particles(dim), nn.functional.normalize(u, dim=-1)
 

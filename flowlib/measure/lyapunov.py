@@ -15,6 +15,7 @@ from torch.func import jvp, vjp, vmap
 
 from flowlib.fields import Grid
 from flowlib.flow.equation import Flow
+from flowlib.measure.inputs import check_field, check_flow, check_repeatable, check_whole, finite
 from flowlib.measure.stability import plain_attention
 
 Piece = tuple[Callable[[Tensor], Tensor], Tensor]  # a step as a map of a flat vector, and where it is taken
@@ -42,13 +43,19 @@ def exponents(
     A direction that a projection takes away has λ = −∞, or very negative in round-off.
     Error: falls as (σ_k+1/σ_i)^(2·sweeps): exact where k is the whole dimension; ask for a few more than you need.
            Rates that lie more than 23/T below the first are less exact: they come from R's diagonal alone.
-    Raises: ValueError for a field that is not (token, feature), and for k that is not from 1 to its dimension.
+    Raises: ValueError for a field that is not (token, feature), for k that is not from 1 to its dimension, a token that
+            is not there, a flow that does not do the same each time, and derivatives that are not finite.
     """
+    check_flow(flow, u0)
+    check_repeatable(flow)
+    check_field(u0, "u0", "(token, feature)", 1)
     if u0.ndim != 2:
         raise ValueError(f"exponents need one field (token, feature), got shape {tuple(u0.shape)}; choose a text")
+    check_whole(sweeps, "sweeps")
+    if token is not None:
+        check_whole(token, "token", -len(u0), len(u0) - 1)
     most = u0[0].numel() if token is not None else u0.numel()
-    if not 1 <= k <= most:
-        raise ValueError(f"k must be from 1 to {most}, the dimension of what changes, got {k}")
+    check_whole(k, "k", 1, most)  # most: the dimension of what changes
     maps = flow.maps(u0, steps, mask=mask, valid=valid, weights=weights)
     with plain_attention():
         pieces = _pieces(maps, u0, token)
@@ -86,9 +93,9 @@ def _push(pieces: list[Piece], basis: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     whole, scale, logs = torch.eye(basis.shape[1]).to(basis), basis.new_zeros(()), basis.new_zeros(())
     for f, at in pieces:
         carried = vmap(lambda v: jvp(f, (at,), (v,))[1], in_dims=1, out_dims=1)(basis)  # noqa: B023
-        basis, r = torch.linalg.qr(carried)
+        basis, r = torch.linalg.qr(finite(carried, "the derivative of a step"))
         whole, size = r @ whole, r.abs().max()
-        whole, scale, logs = whole / size, scale + size.log(), logs + r.diagonal().abs().log()
+        whole, scale, logs = whole / size.where(size > 0, 1.0), scale + size.log(), logs + r.diagonal().abs().log()
     return basis, whole, scale, logs
 
 
@@ -96,5 +103,6 @@ def _pull(pieces: list[Piece], basis: Tensor) -> Tensor:
     """The same with the transposed derivatives, from the last step to the first."""
     for f, at in reversed(pieces):
         pull = vjp(f, at)[1]
-        basis = torch.linalg.qr(vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)(basis)).Q  # noqa: B023
+        pulled = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)(basis)  # noqa: B023
+        basis = torch.linalg.qr(finite(pulled, "the derivative of a step")).Q
     return basis

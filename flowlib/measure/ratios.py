@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
+from flowlib.measure.inputs import check_callable, check_whole, describe, number
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -26,8 +28,13 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     The number of values below the true median is binomial whatever their distribution is, so the interval holds
     with at least that confidence for independent values. Fewer than 6 values cannot give 95 %: then it is
     [smallest, largest], and `coverage` says what that is worth.
-    Raises: ValueError for no values.
+    Raises: ValueError for no values, values that are not finite, a confidence that is not between 0 and 1.
     """
+    if not hasattr(values, "__len__"):
+        raise TypeError(f"values must be a list of numbers, got {describe(values)}")
+    values = [number(x, "every value") for x in values]
+    if not 0 <= number(confidence, "confidence") <= 1:
+        raise ValueError(f"confidence must be from 0 to 1, got {confidence}; 0.95 is 95 %")
     n = len(values)
     if not n:
         raise ValueError("a median needs at least one value, got none")
@@ -52,6 +59,11 @@ def in_turns(
     least_seconds  each is repeated within a round until it takes about that long
     wait           called before the clock is read: torch.cuda.synchronize on a GPU
     """
+    if not isinstance(calls, Mapping):
+        raise TypeError(f"calls must be a dict of name → function, got {describe(calls)}")
+    for name, call in calls.items():
+        check_callable(call, f"calls[{name!r}]", "a function without arguments")
+    check_whole(rounds, "rounds", 0)
     if rounds < 1 or not calls:
         raise ValueError(f"a comparison needs at least one call and one round, got {len(calls)} and {rounds}")
 
@@ -83,4 +95,9 @@ def speed_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     """How fast we are as a multiple of them: the median over rounds of (their seconds / our seconds)."""
     if len(ours) != len(theirs):
         raise ValueError(f"the rounds must be paired, got {len(ours)} and {len(theirs)} of them")
+    for name, seconds in (("ours", ours), ("theirs", theirs)):
+        if not all(number(x, f"every number of {name}") > 0 for x in seconds):
+            raise ValueError(
+                f"the seconds of {name} must be > 0, got {min(seconds)}; the clock is too coarse for one call"
+            )
     return median_interval([b / a for a, b in zip(ours, theirs)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from flowlib.measure.inputs import describe, finite
 from flowlib.operators import Attention
 
 
@@ -29,14 +30,14 @@ class ThinMap:
     @property
     def eigenvalues(self) -> Tensor:
         """Those that may differ from 0, (head, rank), complex, the largest first: the eigenvalues of right @ left."""
-        found = torch.linalg.eigvals(self.right @ self.left)
+        found = torch.linalg.eigvals(finite(self.right @ self.left, "right @ left"))
         return found.gather(-1, found.abs().argsort(-1, descending=True))
 
     @property
     def singular_values(self) -> Tensor:
         """(head, rank), the largest first."""
-        q, r = torch.linalg.qr(self.left)
-        return torch.linalg.svdvals(r @ self.right)
+        _, r = torch.linalg.qr(finite(self.left, "left"))
+        return torch.linalg.svdvals(finite(r @ self.right, "right"))
 
     @property
     def symmetric_share(self) -> Tensor:
@@ -60,7 +61,8 @@ def qk(attention: Attention) -> ThinMap:
     """M = W_Qᵀ W_K / (τ√d) of each head: the bilinear form that says who hears whom.
 
     Its symmetric part is a likeness (s(x, x̃) = s(x̃, x)), its antisymmetric part a direction. Biases of Q and K, and
-    rotations of them (rotary positions), stay outside of it. Error: exact.
+    rotations of them (rotary positions), and what a neighbourhood does to the field before, stay outside of it.
+    Error: exact.
     """
     q, k, _ = _by_head(attention)
     return ThinMap(q.mT / (attention.temperature * math.sqrt(q.shape[-2])), k)
@@ -71,10 +73,15 @@ def ov(attention: Attention) -> ThinMap:
 
     A positive eigenvalue passes on more of what is there, a negative one takes it away.
     """
+    values = _by_head(attention)[2]
     mixes = attention.out.weight.detach().unflatten(-1, (attention.heads, -1)).transpose(0, 1)  # W_O by head
-    return ThinMap(mixes, _by_head(attention)[2])
+    return ThinMap(mixes, values)
 
 
 def _by_head(attention: Attention) -> tuple[Tensor, ...]:
-    """W_Q, W_K, W_V, each (head, feature/head, feature)."""
+    """W_Q, W_K, W_V, each (head, feature/head, feature). Raises: TypeError for what is no attention."""
+    if not isinstance(attention, Attention):
+        raise TypeError(
+            f"attention must be a flowlib.operators.Attention, got {describe(attention)}; take one of a flow's terms"
+        )
     return tuple(w.unflatten(0, (attention.heads, -1)) for w in attention.qkv.weight.detach().chunk(3))

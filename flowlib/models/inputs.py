@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowlib.arguments import describe
+
 WHOLE = (torch.int64, torch.int32)  # what an embedding can look up
 
 
 def check_tensor(value: Any, name: str, shape: str) -> None:
     """Raises: TypeError for what is no tensor."""
     if not isinstance(value, Tensor):
-        kind = type(value)
-        said = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        raise TypeError(f"{name} must be a tensor {shape}, got {said}; try torch.as_tensor({name})")
+        raise TypeError(f"{name} must be a tensor {shape}, got {describe(value)}; try torch.as_tensor({name})")
 
 
 def check_tokens(tokens: Any, known: int, name: str = "tokens", look: bool = True) -> None:

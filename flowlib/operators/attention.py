@@ -154,6 +154,10 @@ class Attention(Term):
         unit = torch.eye(u.shape[-2], dtype=u.dtype, device=u.device)  # ∫ γ δ_j dx̃: attend to unit vectors
         return self._integrate(u, unit, weights, mask, points=points)
 
+    def values(self, u: Tensor, weights: Tensor | None = None, points: Tensor | None = None) -> Tensor:
+        """V of every head, (…, head, key, feature/head): what the kernel integrates."""
+        return self._split(self._qkv(u, points, weights)[2])
+
     def _integrate(
         self,
         u: Tensor,

@@ -65,6 +65,44 @@ def test_a_rough_field_takes_the_advantage_away(measured, make, roughness, expec
     measured.near(f"order, {make.__name__}, {roughness}", order(errors, SIZES), expected, within=0.1)
 
 
+@pytest.mark.claim("C2.4")
+@pytest.mark.parametrize("make", [Grid.gauss, Grid.uniform], ids=["gauss", "midpoint"])
+def test_a_kink_has_order_two_in_the_mean_over_places_and_any_slope_at_one(measured, make):
+    for low, high, count in ((0.2, 0.8, 600), (0.1, 0.9, 200), (0.3, 0.5, 97)):
+        c = torch.linspace(low, high, count, dtype=torch.float64)[:, None]
+        grids = [make(n) for n in SIZES]
+        integral = (c**2 + (1 - c) ** 2)[:, 0] / 2
+        missed = torch.stack([(g.integrate(lambda x: (x - c).abs()) - integral).abs() for g in grids])  # noqa: B023
+        together = order(missed.square().mean(1).sqrt(), SIZES)
+        measured.near(f"order, {make.__name__}, kink, over other places", together, 2, within=0.1)
+        slopes = [order(e, SIZES) for e in missed.T if e.min() > 0]
+        measured.between(f"smallest order, {make.__name__}, kink at one place", min(slopes), -1, 1.2)
+        measured.at_least(f"largest order, {make.__name__}, kink at one place", max(slopes), 2.7)
+
+
+SMOOTH = {
+    "waves": (lambda x: torch.sin(5 * x), (1 - math.cos(5)) / 5),
+    "a decay": (lambda x: torch.exp(-3 * x), (1 - math.exp(-3)) / 3),
+    "a bell": (lambda x: 1 / (1 + x**2), math.pi / 4),
+    "many waves": (lambda x: torch.cos(20 * x), math.sin(20) / 20),
+}
+
+
+@pytest.mark.claim("C2.4")
+@pytest.mark.parametrize("name", SMOOTH)
+def test_sixteen_gauss_points_beat_ten_thousand_midpoints_where_they_see_the_waves(measured, name):
+    field, integral = SMOOTH[name]
+    few, many = ((g.integrate(field) - integral).abs() for g in (Grid.gauss(16), Grid.uniform(10_000)))
+    measured.at_most("error, 16 Gauss against 10,000 midpoints", few / many, 1)
+
+
+@pytest.mark.claim("C2.4")
+def test_sixteen_gauss_points_do_not_see_waves_that_they_cannot_resolve(measured):
+    field, integral = lambda x: torch.sin(60 * x), (1 - math.cos(60)) / 60
+    few, many = ((g.integrate(field) - integral).abs() for g in (Grid.gauss(16), Grid.uniform(10_000)))
+    measured.at_least("the same with ten waves in the interval", few / many, 1000)
+
+
 def heap(points):
     return torch.exp(-points.square().sum(-1))
 

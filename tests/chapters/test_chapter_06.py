@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from flowlib.flow import Flow
-from flowlib.measure import order
+from flowlib.flow import Flow, Scheme
+from flowlib.flow.conditions import order_of, shares
+from flowlib.measure import errors_against, order
 from flowlib.models import FlowLM, from_torch, shipped
-from flowlib.operators import Moments, project_moments
+from flowlib.operators import Attention, Local, Moments, project_moments
 
 FINE = 128  # steps per layer; the error left is about 1/FINE of that of one step
 
@@ -33,16 +34,131 @@ def test_a_trained_layer_is_far_from_its_refined_flow(measured):
         measured.near("order of ρ in the steps per layer", order(gaps[1:], [4, 8]), 1, within=0.2)
 
 
+HELP = [
+    "the value of the argum",
+    "If the object is a string, the result is the same",
+    "Return a list of the names in the file.",
+    "def f(x):\n    return x + 1\n",
+    "The default is to raise an exception when",
+    "    is equivalent to the following",
+    "a mapping from keys to values, see the",
+    "class, which is called with the arguments",
+    " pattern is fixed-length",
+    "an object indirectly, by means of their\ncomparis",
+    "--------------------------------------------+\n\nI",
+]
+OTHER = [
+    "aaaaaaaaaaaa",
+    "\n\n\n\n",
+    "0123456789 !?#$%",
+    "x",
+    "qzxjkvb",
+    "ÄÖü€",
+    " " * 32,
+    "((((([[[[[",
+    "THE QUICK BROWN FOX",
+]
+
+
+@pytest.mark.claim("C6.7")
+@pytest.mark.parametrize(("kind", "texts", "low", "high"), [("help", HELP, 0.25, 2 / 3), ("other", OTHER, 0.2, 0.7)])
+@torch.no_grad()
+def test_a_trained_layer_is_far_from_its_refined_flow_on_many_texts(measured, kind, texts, low, high):
+    model = FlowLM.load(shipped("tiny")).double()
+    for text in texts:
+        for u0, terms in zip(model.trajectory(text).fields, model.flow.depth.layers):
+            gap = missed(Flow(list(terms), Moments(eps=1e-5), horizon=1.0), u0, [1])[0]
+            measured.between(f"ρ of a trained layer, one step, {kind} texts", gap, low, high)
+
+
+@pytest.mark.claim("C6.7")
+@pytest.mark.parametrize(("d", "heads"), [(16, 2), (32, 4), (128, 8)])
+@pytest.mark.parametrize("gain, low, high", [(0.25, 0.0, 0.03), (1.0, 0.1, 0.3), (2.0, 0.5, 1.0)])
+def test_random_layers_of_other_widths_and_seeds_are_alike(measured, gain, low, high, d, heads):
+    for seed in (1, 2, 3):
+        measured.between(f"ρ of random layers, gain {gain:g}", rho_of_random(gain, d, heads, seed), low, high)
+
+
 @pytest.mark.claim("C6.7")
 @pytest.mark.parametrize("gain, low, high", [(0.25, 0.0, 0.03), (1.0, 0.1, 0.3), (2.0, 0.5, 1.0)])
 def test_a_random_layer_is_close_to_its_flow_where_its_matrices_are_small(measured, gain, low, high):
-    torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(32, 4, 128, 0.0, batch_first=True, dtype=torch.float64).eval()
-    u0 = project_moments(torch.randn(16, 32, dtype=torch.float64))
+    measured.between(f"ρ of a random layer, gain {gain:g}", rho_of_random(gain, 32, 4, 0), low, high)
+
+
+def rho_of_random(gain, d, heads, seed):
+    torch.manual_seed(seed)
+    layer = nn.TransformerEncoderLayer(d, heads, 4 * d, 0.0, batch_first=True, dtype=torch.float64).eval()
+    u0 = project_moments(torch.randn(16, d, dtype=torch.float64))
     with torch.no_grad():
         for p in layer.parameters():
             p.mul_(gain if p.ndim == 2 else 1.0)
-    measured.between(f"ρ of a random layer, gain {gain:g}", missed(from_torch(layer), u0, [1])[0], low, high)
+    return missed(from_torch(layer), u0, [1])[0]
+
+
+FOUR = Scheme("four paths", 1, lambda n: [(0.25, p) for p in (((0, 1.0),) * 2, ((1, 1.0),) * 2, THERE_AND_BACK, ())])
+THERE_AND_BACK = ((0, 1.0), (1, 1.0), (1, 1.0), (0, 1.0))
+KEPT = {
+    "free": {},
+    "tangent": dict(constraints=Moments(), tangent=True),
+    "plain projection": dict(constraints=Moments()),
+}
+
+
+def order_with_euler(scheme, width=8, seed=0, constraints=None, tangent=False):
+    """Of two terms with random parameters, with Euler substeps, against tangent Strang with midpoint substeps."""
+    torch.manual_seed(seed)
+    terms = [Local(width, 2 * width, "tanh"), Attention(width, 2)]
+    for p in (p for term in terms for p in term.parameters()):
+        nn.init.normal_(p, std=0.3)
+    flow = Flow(terms, constraints, scheme, horizon=1.0, tangent=tangent).double()
+    u0, steps = project_moments(torch.randn(5, width, dtype=torch.float64)), [32, 64, 128]
+    fine = flow.by("strang", substep="midpoint", tangent=constraints is not None)
+    coarse, exact = (fine(u0, n, save="final").final for n in (256, 512))
+    exact = exact + (exact - coarse) / 3  # Richardson
+    return order(errors_against(exact, lambda n: flow(u0, n, save="final").final, steps), steps)
+
+
+@pytest.mark.claim("C6.3")
+@pytest.mark.parametrize("kept", KEPT)
+@torch.no_grad()
+def test_an_average_of_paths_without_whole_shares_can_be_of_order_two(measured, kept):
+    assert order_of(FOUR) == 1 and shares(FOUR) == [1.0, 1.0]  # with exact substeps; with Euler's it gains one
+    for width, seed in ((8, 0), (4, 1), (16, 2)):
+        expected = 1 if kept == "plain projection" else 2
+        found = order_with_euler(FOUR, width, seed, **KEPT[kept])
+        measured.near(f"order, four paths, Euler, {kept}", found, expected, within=0.06)
+
+
+@pytest.mark.claim("C6.3")
+@torch.no_grad()
+def test_an_average_of_paths_with_whole_shares_is_of_order_one(measured):
+    """Random arrangements: as many pieces as they like, each term 1 in all; means of one to three such paths."""
+    generator = torch.Generator().manual_seed(0)
+    random = lambda k: torch.rand(k, generator=generator).double()
+    for number in (1, 2, 3):
+        weights, paths = random(number) + 0.1, []
+        for _ in range(number):
+            pieces = [(i, a) for i in (0, 1) for a in (lambda z: z / z.sum())(random(3) + 0.1).tolist()]
+            paths.append(tuple(pieces[k] for k in torch.randperm(6, generator=generator)))
+        table = list(zip((weights / weights.sum()).tolist(), paths))
+        squares = sum(c * sum(a * a for i, a in path if i == 0) for c, path in table)
+        assert (1 - squares) / 2 < 0.5  # the coefficient of A'A, ½ in the river
+        for how in ({}, KEPT["tangent"]):
+            found = order_with_euler(Scheme("random", 1, lambda n, table=table: table), seed=number, **how)
+            measured.near("order, random averages of whole paths, Euler", found, 1, within=0.1)
+
+
+@pytest.mark.claim("C6.4")
+@pytest.mark.parametrize("d", [3, 16, 128])
+def test_the_averaged_skip_shows_by_three_halves_of_epsilon_over_the_squared_spread(measured, d):
+    for seed in range(3):
+        torch.manual_seed(seed)
+        u = project_moments(torch.randn(100, d, dtype=torch.float64)) * torch.linspace(0.2, 5, 100)[:, None]
+        s = u.std(-1, correction=0)
+        whole, half = Moments(eps=1e-5).project(u), Moments(eps=1e-5).project(u / 2)
+        shorter = 1 - half.norm(dim=-1) / whole.norm(dim=-1)
+        for found in (shorter * s**2 / 1e-5).aminmax():
+            measured.near("what a token loses of its length, in units of ε/s²", found, 1.5, within=0.002)
 
 
 @pytest.mark.claim("C6.6")

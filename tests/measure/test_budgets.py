@@ -6,12 +6,28 @@ import pytest
 import torch
 from torch import nn
 
+from flowlib.fields import Grid
 from flowlib.flow import Constant, Flow, Increment, PerStep
 from flowlib.flow.trajectory import Kind
-from flowlib.measure.budgets import attention_of, budget, by_head, by_token
+from flowlib.measure.budgets import attention_of, budget, by_head, by_token, kernel_of
 from flowlib.measure.defects import defects
 from flowlib.models import FlowConfig, FlowLM, from_torch, shipped
-from flowlib.operators import Attention, LiteralLocal, Local, Moments, NonNegative, Sphere, Term
+from flowlib.operators import (
+    Affine,
+    Attention,
+    LiteralLocal,
+    Local,
+    Moments,
+    Neighbourhood,
+    NonNegative,
+    Past,
+    PreNorm,
+    Pull,
+    Rotary,
+    Sphere,
+    Term,
+    UnitLength,
+)
 
 
 class Rain(Term):
@@ -137,6 +153,130 @@ def test_heads_and_heard_tokens_sum_to_the_term():
             by_head(seen[1])
 
 
+PLACES = Grid.product(Grid.graded(2), Grid.uniform(3))
+RIGHT = torch.ones(6, 6, dtype=torch.bool).triu().mT
+VALID = torch.arange(6) < torch.tensor([[6], [4]])
+
+
+def near(dim):
+    neighbourhood = Neighbourhood(dim, 0.25)
+    nn.init.normal_(neighbourhood.share, std=0.3)
+    return neighbourhood
+
+
+ATTENTIONS = {
+    "plain": lambda: Attention(12, 3),
+    "no bias": lambda: Attention(12, 3, bias=False),
+    "dropout": lambda: Attention(12, 3, dropout=0.3),
+    "near": lambda: Attention(12, 3, near=near(12)),
+    "near and dropout": lambda: Attention(12, 3, near=near(12), dropout=0.2),
+    "volterra": lambda: Attention(12, 3, causal="volterra", temperature=0.5),
+    "wide heads": lambda: Attention(12, 3, head_dim=8, prepare=Rotary(8)),
+    "unit length": lambda: Attention(12, 2, prepare=UnitLength(2, 6)),
+    "pre-norm": lambda: PreNorm(Attention(12, 3, dropout=0.3), Moments(eps=1e-5), Affine(12)),
+}
+HEARING = {
+    "all": {},
+    "weights": dict(weights=PLACES),
+    "weights for each": dict(weights=torch.rand(2, 6, generator=torch.Generator().manual_seed(0)).double() + 0.1),
+    "mask": dict(weights=PLACES, mask=RIGHT),
+    "valid": dict(weights=PLACES, mask=VALID),
+    "steps": dict(weights=PLACES, steps=5),
+}
+
+
+@pytest.mark.parametrize("make", ATTENTIONS.values(), ids=ATTENTIONS)
+@pytest.mark.parametrize("scheme", ["lie", "symmetrised"])
+@torch.no_grad()
+def test_heads_sum_to_the_result_whatever_attention_does(make, scheme):
+    """In training, too: what was dropped has a row of its own."""
+    torch.manual_seed(0)
+    local = Local(12, dropout=0.1)
+    flow = Flow([make(), local], Moments(eps=1e-5), scheme, PerStep(2)).double().train()
+    u0 = torch.randn(2, 6, 12, dtype=torch.float64)
+    for name, how in HEARING.items():
+        if any(term.needs_points for term in flow.terms) and not isinstance(how.get("weights"), Grid):
+            continue
+        torch.manual_seed(1)
+        account = budget(flow, u0, **how, heads=True)
+        torch.manual_seed(1)
+        final = flow(u0, **how).final
+        assert (account.final - final).abs().max() < 1e-12 * final.abs().max(), name
+        flow.eval()
+        seen = []
+        flow(u0, **how, watch=seen.append)
+        one = next(one for one in seen if attention_of(one) is not None)
+        bias, r = attention_of(one).out.bias, torch.randn(12, dtype=torch.float64)
+        velocity = (one.moved - one.before) / one.dt - (0 if bias is None else bias)
+        assert (by_head(one).sum(-3) - velocity).abs().max() < 1e-12, name
+        pushed = one.share * one.dt * velocity @ r
+        assert (by_token(one, r).sum((-3, -1)) - pushed).abs().max() < 1e-12, name
+        flow.train()
+
+
+def test_dropout_has_a_row_only_where_something_is_dropped():
+    names = lambda flow: set(budget(flow, torch.randn(5, 12), heads=True).names)
+    flow = Flow([Attention(12, 3, dropout=0.3)], Moments())
+    assert names(flow.train()) - names(flow.eval()) == {"dropout"}
+    assert names(flow.train()) == {"head 1", "head 2", "head 3", "bias", "dropout", "projection"}
+
+
+class Doubled(Attention):
+    """Attention that does more than its heads say."""
+
+    def forward(self, u, **context):
+        return 2 * super().forward(u, **context)
+
+
+class Bent(Attention):
+    """Attention that does a little more than its heads say."""
+
+    def forward(self, u, **context):
+        return (1 + 1e-4) * super().forward(u, **context)
+
+
+def test_heads_that_do_not_sum_are_refused():
+    u0, r = torch.randn(5, 8), torch.randn(8)
+    flow = Flow([Doubled(8, 2)], Moments())
+    with pytest.raises(ValueError, match="must add up to what Doubled moved in step 0, and miss it by"):
+        budget(flow, u0, heads=True)
+    assert budget(flow, u0).names == ["doubled", "projection"]
+    with pytest.raises(ValueError, match="and miss it by"):
+        budget(Flow([Bent(8, 2)]).double(), u0.double(), heads=True)
+    plain, seen = Flow([Attention(8, 2)], Moments()), []
+    plain.by("lie", substep="midpoint")(u0, watch=seen.append)
+    with pytest.raises(ValueError, match="must add up to what Attention moved"):
+        by_token(seen[0], r)
+    seen.clear()
+    causal, past = Flow([Attention(8, 2, causal=True)], Moments()), Past()
+    causal(u0, past=past)
+    causal(u0[-1:], past=past, watch=seen.append)
+    with pytest.raises(ValueError, match="this substep heard a past"):
+        by_head(seen[0])
+
+
+@torch.no_grad()
+def test_attention_inside_of_a_pull_has_a_kernel_but_no_heads():
+    torch.manual_seed(0)
+    attention = Attention(8, 2)
+    flow, u0, seen = Flow([Pull(attention, Sphere(), 8)], Sphere()).eval(), start(torch.float32), []
+    flow(u0, watch=seen.append)
+    torch.testing.assert_close(kernel_of(seen[0]), flow.terms[0].term.kernel(u0))
+    with pytest.raises(ValueError, match="this substep is 'pull'"):
+        by_head(seen[0])
+    assert budget(flow, u0, heads=True).names == ["pull", "projection"]
+
+
+@torch.no_grad()
+def test_in_half_precision_heads_are_told_apart_as_well():
+    flow = Flow([Attention(8, 2), Local(8)], Moments(eps=1e-5)).eval()
+    for dtype in (torch.bfloat16, torch.float32):
+        u0 = start(torch.float32).to(dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
+            model = flow.to(dtype)
+            assert (budget(model, u0, heads=True).final - model(u0).final.double()).abs().max() < 0.1
+
+
 @torch.no_grad()
 def test_a_last_norm_has_a_row_of_its_own():
     torch.manual_seed(0)
@@ -183,3 +323,10 @@ def test_an_increment_says_its_kind():
         assert (one.term is None) == (one.kind in ("carry", "projection")) == (one.before is one.moved)
         assert (one.context is None) == (one.kind != "term")
     assert seen[-1].term is flow.readout and seen[-1].after is final and seen[-1].step == 2
+
+
+def test_defects_are_those_of_the_set_at_its_time():
+    S = Moments(**MOVING)
+    flow = flow_of(S)
+    assert defects(S, flow(S.project(start(), 0.0), 3)).max() < 1e-14
+    assert defects(Moments(), flow(S.project(start(), 0.0), 3))[-1].min() > 0.1

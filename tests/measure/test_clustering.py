@@ -35,6 +35,23 @@ def test_particles_follow_the_equiangular_equation_to_its_tail(measured, n, star
     assert reached == pytest.approx(equiangular_time(start, 0.99, n, beta), abs=1e-3)
 
 
+WIDE = [(3, 0.2, 0.01), (8, 0.0, 1.0), (4, 0.9, 20.0), (8, 0.9, 50.0), (4, 0.999, 1e3), (16, 0.9999, 1e4)]
+
+
+@pytest.mark.claim("C9.5")
+@pytest.mark.parametrize("n, start, beta", WIDE)
+def test_the_tail_has_the_rate_2_for_any_beta_where_it_has_begun(measured, n, start, beta):
+    """It begins where both 1 − c and β (1 − c) are small: before, e^{−β (1 − c)} slows it."""
+    way = particles(n, beta, horizon=12.0, steps=400)(equiangular(n, start))
+    cosine = mean_cosine(way.fields)
+    apart = (cosine - equiangular_cosine(start, n, beta, way.times)).abs().max()
+    measured.at_most("largest distance of a cosine from the equiangular equation", apart, 1e-8)
+    rate = tail_rate(way.times, cosine, below=min(1e-3, 0.02 / beta))
+    measured.near("rate r of the tail, β from 0.01 to 10,000", rate, 2.0, within=0.002)
+    early = tail_rate(way.times, cosine, below=1e-3)
+    assert (early < 1.995) == (beta >= 1000)
+
+
 def test_particles_are_of_order_4_and_stay_on_the_sphere():
     start = equiangular(6, 0.1)
     exact = equiangular_cosine(0.1, 6, 2.0, [0.0, 2.0], substeps=2000)[-1]
@@ -122,3 +139,14 @@ def test_what_cannot_be_is_said():
     }.items():
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_bounds_belong_to_what_they_bound():
+    e = torch.eye(3, dtype=torch.float64)
+    assert clusters(torch.stack([e[0], e[0], e[1]]), 1.0).item() == 2  # a cosine of 1 is reached by equal tokens
+    assert clusters(e, 0.0).item() == 1 and clusters(e, 1e-9).item() == 3
+    assert mean_cosine(torch.stack([e[0], e[0]])).item() == 1  # two tokens are enough
+    left, times = torch.tensor([2.0**-k for k in (9, 10, 11, 12, 13)]).double(), torch.arange(5.0)
+    assert tail_rate(times, 1 - left, 2.0**-10, 2.0**-12) == pytest.approx(math.log(2))  # three times, ends counted
+    with pytest.raises(ValueError, match="at 2 times, and a rate needs 3"):
+        tail_rate(times, 1 - left, 2.0**-10, 2.0**-11)

@@ -1,13 +1,15 @@
 """The work of a scheme: counted as it is done, against a solution that another library finds too."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 from torchdiffeq import odeint
 
-from flowlib.flow import Flow, PerStep, PiecewiseLinear
+from flowlib.flow import Constant, Flow, PerStep, PiecewiseLinear
 from flowlib.measure.evaluations import compare_work, error, evaluations, solution, work
-from flowlib.operators import Attention, LiteralLocal, Local, Moments
+from flowlib.operators import Attention, LiteralLocal, Local, Moments, Term
 
 
 def flow_of(depth, constraint=None, spread=0.3):
@@ -68,3 +70,42 @@ def test_where_it_cannot_be_told_it_says_so():
         work(flow, u0, solution(flow, u0, 1e-4), 1e-6, most=64)
     with pytest.raises(ValueError, match="no limit"):
         solution(Flow([LiteralLocal([8, 16, 8]).double()]), u0)
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 2e-3])
+@torch.no_grad()
+def test_the_fewest_steps_are_found_with_few_tries(tolerance):
+    """Doubling, then a power law: not one try for every number of steps in between."""
+    flow, u0 = flow_of(PerStep(2)), start()
+    reference, tries = solution(flow, u0, 1e-5), []
+    flow.register_forward_hook(lambda *_: tries.append(1))
+    found = work(flow, u0, reference, tolerance)
+    assert len(tries) <= math.log2(found.steps) + 5
+    one_less = error(flow(u0, found.steps - 2, save="final").final, reference)
+    assert found.error <= tolerance and (found.error >= 0.97 * tolerance or one_less > tolerance)
+
+
+@torch.no_grad()
+def test_a_reference_that_is_met_exactly_and_a_flow_that_blows_up_end_the_search():
+    flow, u0 = flow_of(PerStep(2)), start()
+    assert work(flow, u0, flow(u0, 8, save="final").final, 1e-12).error == 0
+    stiff = Flow([Stiff()], None, depth=Constant(2), horizon=2.0)
+    found = work(stiff, 1e3 * u0, solution(stiff, 1e3 * u0, 1e-3), 1e-2)
+    assert found.steps > 10 and found.error <= 1e-2
+
+
+class Stiff(Term):
+    """u_t = −u³: with few steps Euler blows up to infinity and NaN."""
+
+    def forward(self, u):
+        return -(u**3) / 1e4
+
+
+def test_most_is_the_last_number_of_steps_that_is_tried():
+    flow, u0 = flow_of(PerStep(2)), start()
+    reference = solution(flow, u0, 1e-5)
+    found = work(flow, u0, reference, 1e-2)
+    power = 2 ** math.ceil(math.log2(found.steps))
+    assert work(flow, u0, reference, 1e-2, most=power).steps == found.steps
+    with pytest.raises(ValueError, match="is left after"):
+        work(flow, u0, reference, 1e-2, most=power - 1)

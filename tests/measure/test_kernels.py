@@ -72,3 +72,9 @@ def test_what_cannot_be_is_said():
         entropy(UNIFORM, torch.ones(4))
     with pytest.raises(ValueError, match="a place for each of the 5 tokens, got 4"):
         reach(UNIFORM, torch.arange(4.0))
+
+
+def test_rows_that_all_but_sum_to_one_are_no_kernel():
+    with pytest.raises(ValueError, match="must sum to 1"):
+        entropy(1.01 * UNIFORM)
+    assert evenness(torch.full((2, 2), 0.5)).tolist() == pytest.approx([1, 1])  # two tokens have a choice

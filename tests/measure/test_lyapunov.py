@@ -69,7 +69,7 @@ def test_what_cannot_be_is_said():
     flow = Flow([Linear(torch.eye(2).double())])
     with pytest.raises(ValueError, match="exponents need one field"):
         exponents(flow, torch.zeros(1, 3, 2).double())
-    with pytest.raises(ValueError, match="k must be from 1 to 2"):
+    with pytest.raises(ValueError, match="k must be a whole number from 1 to 2"):
         exponents(flow, torch.zeros(3, 2).double(), 3, token=0)
-    with pytest.raises(ValueError, match="k must be from 1 to 6"):
+    with pytest.raises(ValueError, match="k must be a whole number from 1 to 6"):
         exponents(flow, torch.zeros(3, 2).double(), 0)

@@ -165,3 +165,15 @@ def test_the_sharpness_is_the_largest_eigenvalue_of_the_hessian():
     assert sharpness(loss, two, tolerance=1e-9) == pytest.approx(exact, rel=1e-4)
     with pytest.raises(ValueError, match="sharpness must stand still"):
         sharpness(loss, two, iterations=2, tolerance=1e-12)
+
+
+def test_what_dies_slowly_dies_and_what_only_rounds_does_not():
+    assert critical_step(-1e-3 + 1j) == pytest.approx(0.002 / (1 + 1e-6))
+    assert critical_step(-1e-12 + 1j) == math.inf
+
+
+@pytest.mark.parametrize("edge", [0.013, 0.3, 0.77, 9.0])
+def test_a_breaking_step_is_found_to_the_tolerance(edge):
+    rests = lambda h: h < edge
+    assert breaking_step(rests, 0.01, 10) == pytest.approx(edge, rel=0.01)
+    assert breaking_step(rests, 0.01, 10, 1e-300) == pytest.approx(edge, rel=1e-14)  # round-off ends it
