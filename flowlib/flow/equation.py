@@ -50,8 +50,7 @@ class Flow(nn.Module):
     tangent      False: u moves freely in a substep and is then projected. True: the velocity is projected onto the
                  tangent space of S first; S itself carries u along where it moves (and the projection stays, to
                  remove the drift). This is what makes Strang second order under a constraint.
-    horizon      T; by default the depth's own number of steps, so that Δt = 1.
-    steps        how many steps a call takes unless told otherwise; by default the depth's own number.
+    horizon, steps   T, and how many steps a call takes; both by default the depth's own number, so that Δt = 1.
     readout      a map of the last field to `Trajectory.final`, as a last norm is.
     Two attributes are for training: `recompute = True` keeps only the field before each step for the backward pass,
     which computes the step again; `checks = False` reads no value of u0 (a GPU would wait for it in every call).
@@ -133,8 +132,8 @@ class Flow(nn.Module):
         slots = None if past is None else past.begin(steps)
         act, dt = partial(evaluate, context=context, slots=slots), self.horizon / steps
         u, fields = u0, [u0]
+        told = context if past is None else None  # a kernel over a past cannot be made again from the field alone
         for n, layer in enumerate(self._layers(steps)):  # parameters in t, outside the loop
-            told = context if past is None else None  # a kernel over a past cannot be made again from the field alone
             tell = None if watch is None else Teller(watch, n, told, self.scheme.paths(len(layer)))
             step = partial(self._step, layer=layer, t=n * dt, dt=dt, act=act, tell=tell)
             again = self.recompute and torch.is_grad_enabled() and watch is None

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from flowlib.measure.inputs import check_callable, check_tensor, check_whole, describe
+from flowlib.arguments import describe
+from flowlib.measure.inputs import check_callable, check_tensor, check_whole
 
 
 def order(errors: Sequence | Tensor, steps: Sequence | Tensor) -> float:

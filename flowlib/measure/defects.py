@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from flowlib.arguments import describe
 from flowlib.flow.equation import Trajectory
-from flowlib.measure.inputs import describe
 from flowlib.operators import Constraint
 
 

@@ -7,10 +7,11 @@ p, (…, query, key), as `Attention.kernel` gives them.
 import torch
 from torch import Tensor
 
+from flowlib.arguments import describe
 from flowlib.fields import Grid
 from flowlib.flow.equation import Flow, Increment
 from flowlib.measure.budgets import attention_inside, kernel_of
-from flowlib.measure.inputs import check_flow, check_tensor, describe
+from flowlib.measure.inputs import check_flow, check_tensor
 
 
 @torch.no_grad()

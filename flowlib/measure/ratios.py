@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
-from flowlib.measure.inputs import check_callable, check_whole, describe, number
+from flowlib.arguments import describe
+from flowlib.measure.inputs import check_callable, check_whole, number
 
 
 @dataclass(frozen=True)

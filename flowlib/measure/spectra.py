@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowlib.measure.inputs import describe, finite
+from flowlib.arguments import describe
+from flowlib.measure.inputs import finite
 from flowlib.operators import Attention
 
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from flowlib.arguments import describe
 from flowlib.measure.inputs import (
     check_callable,
     check_field,
     check_positive,
     check_tensor,
     check_whole,
-    describe,
     finite,
     number,
     same_shape,
