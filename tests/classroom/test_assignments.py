@@ -96,11 +96,11 @@ def test_other_right_answers_score_full(name):
 
 
 def said_by(book, test: str, seed: int = 0) -> str:
-    """What a test says of the answers, run as a student runs it: all in one Python, up to that test. The seed draws its
-    numbers, so that a second run of this test is the same."""
+    """What a test says of the answers, run as a student runs it: all in one Python, up to that test; other tests, which
+    leave nothing behind, are left out. The seed draws its numbers, so that a second run of this test is the same."""
     names: dict = {"__name__": "notebook"}
     for cell in book.cells:
-        if cell.cell_type != "code":
+        if cell.cell_type != "code" or (is_test(cell) and cell.id != test):
             continue
         try:
             exec(compile(cell.source, cell.id, "exec"), names)
