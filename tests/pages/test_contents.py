@@ -165,5 +165,7 @@ def build_otherwise(root: Path, file: str, old: str, new: str) -> None:
 def test_without_the_extra_one_sentence_says_what_to_install(small, monkeypatch, capsys, package):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.chdir(small)
+    (small / "etc").mkdir(exist_ok=True)
+    (small / "etc" / "links.json").write_text('{"repository": "", "ref": "main"}', "utf-8")  # what a course's copy has
     assert main(["out"]) == 1
     assert "pip install -e '.[book]'" in capsys.readouterr().err and not (small / "out").exists()

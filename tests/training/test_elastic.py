@@ -139,7 +139,7 @@ def test_the_same_equation_by_another_scheme_shares_its_parameters():
     assert (other.scheme.name, other.tangent, other.substep) == ("strang", True, "heun")
     with pytest.raises(ValueError, match="unknown scheme"):
         flow.by("leapfrog")
-    with pytest.raises(ValueError, match="unknown substep"):
+    with pytest.raises(ValueError, match="substep must be one of"):
         flow.by("lie", substep="rk8")
     with pytest.raises(ValueError, match="one and the same constraint"):
         Flow([Local(4, 4)]).by("lie", tangent=True)
