@@ -5,6 +5,7 @@ a GPU wait, so they are read only where `can_read` says so.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,13 +74,21 @@ def check_device(value: Tensor, name: str, like: Tensor, other: str) -> None:
         )
 
 
-def check_whole(value: object, name: str, least: int = 1) -> None:
-    """Raises: TypeError or ValueError for what is no whole number ≥ least."""
-    if isinstance(value, bool) or not isinstance(value, Whole):
+def check_whole(value: object, name: str, least: int = 1, most: int | None = None) -> None:
+    """A tensor of one whole number counts as one.
+
+    Raises: TypeError or ValueError for what is no whole number ≥ least (and ≤ most).
+    """
+    span = f"a whole number ≥ {least}" if most is None else f"a whole number from {least} to {most}"
+    try:
+        whole = operator.index(value)  # type: ignore[arg-type]
+    except (TypeError, RuntimeError):  # the second is a tensor's of many numbers
+        whole = None
+    if whole is None or isinstance(value, bool):
         kind = ValueError if isinstance(value, Number) else TypeError
-        raise kind(f"{name} must be a whole number ≥ {least}, got {describe(value)}")
-    if value < least:
-        raise ValueError(f"{name} must be a whole number ≥ {least}, got {value}")
+        raise kind(f"{name} must be {span}, got {describe(value)}")
+    if whole < least or (most is not None and whole > most):
+        raise ValueError(f"{name} must be {span}, got {whole}")
 
 
 def check_number(value: object, name: str, rule: str = "finite") -> None:

@@ -17,7 +17,8 @@ Write = Callable[[Path], object]  # fills the file of that name, which is a new 
 
 NO_MODES = {errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # said by FUSE, exFAT, SMB
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-PATIENCE = 1.0 if os.name == "nt" else 0.0  # seconds for which a virus scanner on Windows may hold a file
+HELD = {5, 32, 33}  # Windows: access denied, in use, locked; a scanner or a browser looks at the file for a moment
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds
 
 
 # Tensors and texts
@@ -180,16 +181,19 @@ def unfinished(file: Path) -> list[Path]:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Give a file or folder its name; where a scanner holds it, that is tried again for a second."""
-    until = time.monotonic() + PATIENCE
-    move = os.rename if old.is_dir() else os.replace  # a folder takes the place of no other
-    while True:
+    """Give a file or folder its name; a file takes the place of an older one, a folder of none.
+
+    Raises: OSError; where Windows says that somebody holds the file, after it was tried again for three seconds.
+    """
+    move = os.rename if old.is_dir() else os.replace
+    for pause in PAUSES:
         try:
             return move(old, new)
-        except PermissionError:
-            if time.monotonic() >= until:
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in HELD:
                 raise
-        time.sleep(0.05)
+        time.sleep(pause)
+    return move(old, new)
 
 
 def set_mode(path: Path, mode: int) -> None:

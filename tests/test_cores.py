@@ -33,11 +33,28 @@ def group(tmp_path):
         ("0::/a/b\n", {"a": "400000 100000\n", "a_b": "50000 100000\n"}, 0.5),
         ("0::/../x\n", {}, math.inf),
         ("0::/\n", {"_": "no numbers\n"}, math.inf),
-        ("4:cpu:/a\n", {}, math.inf),  # version 1
+        ("no group\n", {}, math.inf),
     ],
 )
 def test_the_quota_of_a_container_is_read(group, line, quotas, cores_given):
     assert cores.read_quota(group(line, **quotas)) == cores_given
+
+
+@pytest.mark.parametrize(
+    ("line", "quota", "cores_given"),
+    [
+        ("4:cpu,cpuacct:/a/b\n3:memory:/\n", "250000", 2.5),
+        ("4:cpu:/\n", "250000", math.inf),  # the limit is that of another group
+        ("4:cpu:/a\n", "-1", math.inf),
+        ("3:memory:/a\n", "250000", math.inf),
+    ],
+)
+def test_the_quota_of_an_older_container_is_read(tmp_path, group, line, quota, cores_given):
+    folder = tmp_path / "sys/fs/cgroup/cpu/a"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert cores.read_quota(group(line)) == cores_given
 
 
 def test_a_machine_without_control_groups_has_no_quota(tmp_path):

@@ -133,23 +133,37 @@ def test_a_file_system_without_modes(tmp_path, monkeypatch, code):
         save_tensors({"a": torch.ones(2)}, tmp_path / "c.safetensors")
 
 
-def test_a_scanner_that_holds_a_file_is_waited_for(tmp_path, monkeypatch):
-    held, replace = [0, 0, 0], os.replace
+def hold(times: int, winerror: int | None, monkeypatch) -> list:
+    """os.replace as Windows has it while a scanner holds the file: so many times it is refused."""
+    asked, replace = [], os.replace
 
-    def busy(old, new):
-        if held and (held.pop() or True):
-            raise PermissionError(errno.EACCES, "used by another process")
-        return replace(old, new)
+    def refuse(old, new):
+        asked.append(new)
+        if len(asked) > times:
+            return replace(old, new)
+        error = PermissionError(errno.EACCES, "held")
+        error.winerror = winerror
+        raise error
 
-    monkeypatch.setattr(files, "PATIENCE", 1.0)
-    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(files.time, "sleep", lambda _: None)
+    return asked
+
+
+def test_a_file_that_a_scanner_holds_for_a_moment_is_tried_again(tmp_path, monkeypatch):
+    save_text("old", tmp_path / "a")
+    asked = hold(3, 5, monkeypatch)
     save_text("new", tmp_path / "a")
-    assert not held and (tmp_path / "a").read_text() == "new"
-    monkeypatch.setattr(files, "PATIENCE", 0.1)
-    monkeypatch.setattr(os, "replace", lambda old, new: (_ for _ in ()).throw(PermissionError("held")))
+    assert say(tmp_path) == {"a": "new"} and len(asked) == 4
+
+
+@pytest.mark.parametrize(("winerror", "tries"), [(32, len(files.PAUSES) + 1), (None, 1)])
+def test_what_stays_held_or_may_not_be_written_is_an_error(tmp_path, monkeypatch, winerror, tries):
+    save_text("old", tmp_path / "a")
+    asked = hold(99, winerror, monkeypatch)
     with pytest.raises(PermissionError, match="held"):
-        save_text("newer", tmp_path / "a")
-    assert say(tmp_path) == {"a": "new"}
+        save_text("new", tmp_path / "a")
+    assert say(tmp_path) == {"a": "old"} and len(asked) == tries
 
 
 def test_lines_end_alike_on_every_system(tmp_path, monkeypatch):

@@ -21,8 +21,8 @@ import nbformat
 
 from flowlib.authoring import notebooks
 from flowlib.authoring.course import RECORD, Stamp, find_notebooks
-from flowlib.authoring.moving import move
 from flowlib.authoring.notebooks import LINKS, SETUP_ID, code_cells, is_setup
+from flowlib.files import rename
 
 OPEN, CLOSE = "<!-- links -->", "<!-- /links -->"
 LEAD = "**Open:** "  # a line that began with a mark would be HTML, and no links
@@ -88,11 +88,11 @@ def save_all(root: Path, texts: dict[Path, str]) -> None:
             shutil.copy2(path, old[path])
         try:
             for path in texts:
-                move(new[path], path)
+                rename(new[path], path)
         except OSError:
             for path in texts:
                 if not new[path].exists():
-                    move(old[path], path)
+                    rename(old[path], path)
             raise
 
 

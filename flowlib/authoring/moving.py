@@ -1,23 +1,8 @@
-"""Files put in place of older ones. Windows refuses that for a moment, while a scanner or a browser looks at one."""
+"""Files put in place of older ones in a folder that has others, too."""
 
-import os
-import time
 from pathlib import Path
 
-PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds
-
-
-def move(old: Path, new: Path) -> None:
-    """os.replace, tried again where the system says that a file is held. Raises: OSError where it stays so."""
-    for pause in PAUSES:
-        try:
-            os.replace(old, new)
-            return
-        except PermissionError as error:
-            if getattr(error, "winerror", None) not in (5, 32, 33):  # access denied, in use, locked
-                raise
-            time.sleep(pause)
-    os.replace(old, new)
+from flowlib.files import rename
 
 
 def find_obstacle(place: Path, files: list[Path]) -> Path | None:
@@ -47,4 +32,4 @@ def put_in_place(made: Path, place: Path) -> None:
         )
     for file in files:
         (place / file).parent.mkdir(parents=True, exist_ok=True)
-        move(made / file, place / file)
+        rename(made / file, place / file)

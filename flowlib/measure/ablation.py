@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from flowlib.arguments import check_whole
 from flowlib.fields import Grid
 from flowlib.flow.depth import Depth
 from flowlib.flow.equation import Flow
 from flowlib.flow.twin import twin
-from flowlib.measure.inputs import check_field, check_flow, check_repeatable, check_tensor, check_whole
+from flowlib.measure.inputs import check_field, check_flow, check_repeatable, check_tensor
 from flowlib.operators import Term
 
 

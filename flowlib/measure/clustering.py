@@ -12,12 +12,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from flowlib.arguments import describe
+from flowlib.arguments import check_whole, describe
 from flowlib.fields import Grid
 from flowlib.flow.depth import Constant
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import rk4
-from flowlib.measure.inputs import check_field, check_positive, check_tensor, check_whole, finite, number
+from flowlib.measure.inputs import check_field, check_positive, check_tensor, finite, number
 from flowlib.operators import Attention, Sphere
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from flowlib.arguments import describe
-from flowlib.measure.inputs import check_callable, check_tensor, check_whole
+from flowlib.arguments import check_whole, describe
+from flowlib.measure.inputs import check_callable, check_tensor
 
 
 def order(errors: Sequence | Tensor, steps: Sequence | Tensor) -> float:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from flowlib.measure.inputs import check_whole, number
+from flowlib.arguments import check_whole
+from flowlib.measure.inputs import number
 from flowlib.measure.stability import check_loss, slopes_of
 
 

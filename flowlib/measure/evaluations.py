@@ -7,8 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from flowlib.arguments import check_whole
 from flowlib.flow.equation import Flow
-from flowlib.measure.inputs import check_flow, check_positive, check_repeatable, check_tensor, check_whole, finite
+from flowlib.measure.inputs import check_flow, check_positive, check_repeatable, check_tensor, finite
 from flowlib.operators import Constraint
 
 STAGES = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}  # evaluations of a term in one substep

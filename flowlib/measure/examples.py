@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowlib.arguments import check_whole
 from flowlib.flow import Flow, Scheme
 from flowlib.measure.clustering import particles
-from flowlib.measure.inputs import check_positive, check_whole
+from flowlib.measure.inputs import check_positive
 from flowlib.operators import Attention, Local, Moments, Term, project_moments
 
 

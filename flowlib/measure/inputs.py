@@ -5,7 +5,6 @@ process, so `finite` stands before every one of them.
 """
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,19 +39,6 @@ def check_field(u: object, name: str = "u", shape: str = "(…, token, feature)"
     if u.ndim < least or not u.numel():
         raise ValueError(f"{name} must be {shape} and not empty, got shape {tuple(u.shape)}")
     finite(u, name)
-
-
-def check_whole(n: Any, name: str, least: int = 1, most: int | None = None) -> None:
-    """Raises: TypeError for what is no number; ValueError for one that is not whole, or outside of least … most."""
-    span = f"a whole number ≥ {least}" if most is None else f"a whole number from {least} to {most}"
-    try:
-        whole = operator.index(n)
-    except (TypeError, RuntimeError):
-        whole = None
-    if whole is None or isinstance(n, bool):
-        raise (ValueError if isinstance(n, float | bool) else TypeError)(f"{name} must be {span}, got {describe(n)}")
-    if whole < least or (most is not None and whole > most):
-        raise ValueError(f"{name} must be {span}, got {whole}")
 
 
 def number(x: Any, name: str) -> float:

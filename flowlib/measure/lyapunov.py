@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
+from flowlib.arguments import check_whole
 from flowlib.fields import Grid
 from flowlib.flow.equation import Flow
-from flowlib.measure.inputs import check_field, check_flow, check_repeatable, check_whole, finite
+from flowlib.measure.inputs import check_field, check_flow, check_repeatable, finite
 from flowlib.measure.stability import plain_attention
 
 Piece = tuple[Callable[[Tensor], Tensor], Tensor]  # a step as a map of a flat vector, and where it is taken

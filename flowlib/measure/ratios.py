@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
-from flowlib.arguments import describe
-from flowlib.measure.inputs import check_callable, check_whole, number
+from flowlib.arguments import check_whole, describe
+from flowlib.measure.inputs import check_callable, number
 
 
 @dataclass(frozen=True)

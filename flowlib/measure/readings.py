@@ -9,18 +9,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from flowlib.arguments import check_whole
 from flowlib.flow.equation import Flow
 from flowlib.measure.ablation import effect_of_tokens, without
 from flowlib.measure.budgets import PROJECTION, budget
-from flowlib.measure.inputs import (
-    check_callable,
-    check_field,
-    check_flow,
-    check_repeatable,
-    check_tensor,
-    check_whole,
-    finite,
-)
+from flowlib.measure.inputs import check_callable, check_field, check_flow, check_repeatable, check_tensor, finite
 from flowlib.measure.kernels import kernels_of
 
 Place = Callable[[Tensor], Tensor]  # (…, text, token, feature) → (…, text, feature): one token, or the mean of all

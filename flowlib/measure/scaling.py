@@ -2,8 +2,9 @@
 
 import torch
 
+from flowlib.arguments import check_whole
 from flowlib.measure.examples import downhill_sieve
-from flowlib.measure.inputs import check_positive, check_whole
+from flowlib.measure.inputs import check_positive
 from flowlib.measure.kernels import entropy
 from flowlib.measure.stability import lipschitz
 from flowlib.operators import Attention, Local, project_moments

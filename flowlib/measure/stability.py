@@ -14,17 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flowlib.arguments import describe
-from flowlib.measure.inputs import (
-    check_callable,
-    check_field,
-    check_positive,
-    check_tensor,
-    check_whole,
-    finite,
-    number,
-    same_shape,
-)
+from flowlib.arguments import check_whole, describe
+from flowlib.measure.inputs import check_callable, check_field, check_positive, check_tensor, finite, number, same_shape
 
 Velocity = Callable[[Tensor], Tensor]
 LARGEST = 4096  # numbers in u for which a whole Jacobian is still reasonable: 128 MB in float64

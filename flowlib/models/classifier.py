@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.arguments import check_tensor
 from flowlib.fields import Grid
-from flowlib.models.inputs import check_targets, check_tensor
+from flowlib.models.inputs import check_targets
 from flowlib.models.shape import FlowModel, FlowShape
 
 
@@ -88,10 +89,10 @@ def integral_mean(u: Tensor, weights: Tensor | None = None) -> Tensor:
     weights (token,) or (…, token); without them every token counts alike. Error: that of the quadrature rule.
     Raises: ValueError where there is not one weight for each token, TypeError for what is no tensor.
     """
-    check_tensor(u, "u", "(…, token, feature)")
+    check_tensor(u, "u", "a tensor (…, token, feature)")
     if weights is None:
         return u.mean(-2)
-    check_tensor(weights, "weights", "(…, token)")
+    check_tensor(weights, "weights", "a tensor (…, token)")
     if weights.shape[-1] != u.shape[-2]:
         raise ValueError(f"one weight per token: {u.shape[-2]} tokens, but weights have shape {tuple(weights.shape)}")
     share = (weights / weights.sum(-1, keepdim=True)).to(u)

@@ -1,20 +1,13 @@
 """What models are given: one small layer that says what must hold, what came, and what to try."""
 
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flowlib.arguments import describe
+from flowlib.arguments import check_tensor
 
 WHOLE = (torch.int64, torch.int32)  # what an embedding can look up
-
-
-def check_tensor(value: Any, name: str, shape: str) -> None:
-    """Raises: TypeError for what is no tensor."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor {shape}, got {describe(value)}; try torch.as_tensor({name})")
 
 
 def check_tokens(tokens: Any, known: int, name: str = "tokens", look: bool = True) -> None:
@@ -22,7 +15,7 @@ def check_tokens(tokens: Any, known: int, name: str = "tokens", look: bool = Tru
 
     look: at the values, too; never in a compiled step, and not where a GPU would have to wait.
     """
-    check_tensor(tokens, name, "(…, token) of whole numbers")
+    check_tensor(tokens, name, "a tensor (…, token) of whole numbers")
     if tokens.dtype not in WHOLE:
         raise ValueError(f"{name} must be whole numbers (int64), got {tokens.dtype}; try {name}.long()")
     if tokens.ndim < 1 or not tokens.shape[-1]:
@@ -40,7 +33,7 @@ def check_floats(values: Any, name: str, shape: str, like: Tensor) -> None:
 
     Raises: TypeError for what is no tensor, ValueError for other numbers.
     """
-    check_tensor(values, name, shape)
+    check_tensor(values, name, f"a tensor {shape}")
     if not values.is_floating_point():
         raise ValueError(
             f"{name} must be floats {shape}, got {values.dtype} of shape {tuple(values.shape)}; try {name}.float()"
@@ -59,7 +52,7 @@ def check_targets(targets: Any, scores: Tensor, look: bool = True) -> None:
 
     Raises: TypeError for what is no tensor, ValueError for what does not fit.
     """
-    check_tensor(targets, "targets", f"{tuple(scores.shape[:-1])} of whole numbers")
+    check_tensor(targets, "targets", f"a tensor {tuple(scores.shape[:-1])} of whole numbers")
     if targets.dtype != torch.int64 or targets.shape != scores.shape[:-1]:
         raise ValueError(
             f"targets must be whole numbers (int64) of shape {tuple(scores.shape[:-1])}, got {targets.dtype} of shape "
@@ -69,12 +62,6 @@ def check_targets(targets: Any, scores: Tensor, look: bool = True) -> None:
         odd = targets[((targets < 0) | (targets >= scores.shape[-1])) & (targets != -100)]
         if len(odd):
             raise ValueError(f"targets must be in 0 … {scores.shape[-1] - 1}, got {odd[0]}")
-
-
-def check_count(value: Any, name: str, least: int = 1) -> None:
-    """Raises: ValueError for what is no whole number, or too small."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r:.80}")
 
 
 def check_text(value: Any, name: str) -> None:

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.arguments import check_tensor
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
-from flowlib.models.inputs import check_targets, check_tensor, check_text, check_tokens
+from flowlib.models.inputs import check_targets, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
 from flowlib.models.vocabulary import Vocabulary
 from flowlib.operators import Past
@@ -73,7 +74,7 @@ class FlowLM(FlowModel):
 
     def read_out(self, u: Tensor) -> Tensor:
         """Logits E u of the next token, (…, token, vocabulary): what the model would say if it stopped at u."""
-        check_tensor(u, "u", "(…, token, width)")
+        check_tensor(u, "u", "a tensor (…, token, width)")
         if u.ndim < 1 or u.shape[-1] != self.config.width:
             raise ValueError(f"u must be (…, token, width = {self.config.width}), got {tuple(u.shape)}")
         return u @ self.embed.weight.T

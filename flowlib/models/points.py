@@ -6,10 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from flowlib.arguments import check_tensor
 from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
 from flowlib.models.classifier import FlowClassifier, integral_mean
-from flowlib.models.inputs import check_floats, check_tensor
+from flowlib.models.inputs import check_floats
 from flowlib.models.shape import FlowShape
 
 
@@ -76,7 +77,7 @@ class FlowPoints(FlowClassifier):
             )
         check_floats(points, "points", "(…, point, 3)", self.head.weight)
         if weights is not None:
-            check_tensor(weights, "weights", f"{tuple(points.shape[:-1])}")
+            check_tensor(weights, "weights", f"a tensor {tuple(points.shape[:-1])}")
         if points.shape[-2] == 0:
             raise ValueError("the point cloud is empty: a surface needs at least 2 points")
         if weights is not None and weights.shape not in (points.shape[:-1], points.shape[-2:-1]):
@@ -106,7 +107,7 @@ def normalise_cloud(points: Tensor, weights: Tensor | None = None) -> Tensor:
     points (…, point, 3), weights (…, point) → (…, point, 3), the shortest axis first. The signs of the axes are left to
     chance, and where two λ are equal (a torus, a can) so are the two axes.
     """
-    check_tensor(points, "points", "(…, point, 3)")
+    check_tensor(points, "points", "a tensor (…, point, 3)")
     if points.ndim < 2 or points.shape[-1] != 3 or not points.shape[-2] or not points.is_floating_point():
         raise ValueError(f"points must be floats (…, point, 3), got {points.dtype} of shape {tuple(points.shape)}")
     x = points - integral_mean(points, weights).unsqueeze(-2)

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flowlib.arguments import check_tensor, check_whole
 from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
 from flowlib.models.classifier import FlowClassifier
-from flowlib.models.inputs import check_count, check_floats, check_tensor
+from flowlib.models.inputs import check_floats
 from flowlib.models.shape import FlowShape
 from flowlib.operators import Neighbourhood
 
@@ -77,7 +78,7 @@ class FlowVision(FlowClassifier):
         grid = self.grid if grid is None else grid
         self._check(pictures, grid)
         if positions is not None:
-            check_tensor(positions, "positions", "(token, 2)")
+            check_tensor(positions, "positions", "a tensor (token, 2)")
         points = grid.points.to(pictures)
         if positions is not None and positions.shape != points.shape:
             raise ValueError(
@@ -139,7 +140,7 @@ def sample(pictures: Tensor, points: Tensor) -> Tensor:
     Error: exact in the middles of the pixels; O(pixel²) between them, for a smooth picture.
     """
     _check_pictures(pictures)
-    check_tensor(points, "points", "(point, 2)")
+    check_tensor(points, "points", "a tensor (point, 2)")
     if points.ndim != 2 or points.shape[-1] != 2 or points.dtype != pictures.dtype:
         raise ValueError(
             f"points must be (point, 2) in {pictures.dtype}, as the pictures are, got {points.dtype} of shape "
@@ -158,13 +159,13 @@ def index_positions(rows: int, columns: int, tokens: int) -> Tensor:
     Raises: ValueError for what is no whole number ≥ 1.
     """
     for name, n in (("rows", rows), ("columns", columns), ("tokens", tokens)):
-        check_count(n, name)
+        check_whole(n, name)
     i, j = (torch.arange(n, dtype=torch.float64) + 0.5 for n in (rows, columns))
     return torch.cartesian_prod(i, j) / tokens
 
 
 def _check_pictures(pictures: Tensor) -> None:
-    check_tensor(pictures, "pictures", "(…, channel, row, column)")
+    check_tensor(pictures, "pictures", "a tensor (…, channel, row, column)")
     if pictures.ndim < 3 or not pictures.is_floating_point():
         raise ValueError(
             f"pictures must be floats (…, channel, row, column), got {pictures.dtype} of shape {tuple(pictures.shape)}"

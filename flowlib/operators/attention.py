@@ -95,7 +95,9 @@ class Attention(Term):
     prepare: a map (z, first position) ↦ z of queries and keys alike, z (…, head, token, feature/head), before they
              meet: γ = exp(⟨R Q, R K⟩ …). This is how positions enter a kernel (`Rotary`).
     near: a `Neighbourhood`, whose view of u Q, K and V take in place of u; it needs the tokens' points (token, dims).
-    Error: that of the token grid's quadrature rule (see `attend`); exact where tokens are all there is.
+    Error: that of the token grid's quadrature rule (see `attend`); exact where tokens are all there is. Scores are not
+           looked at here, where a GPU would wait for it: where they overflow the field's dtype, A(u) is NaN (`attend`
+           is not); a wider dtype or a higher temperature helps.
     Raises: ValueError where dim is not a multiple of heads and no head_dim is given, for a causal, temperature or
             dropout that is none, and for a field of another width, dtype or device.
     Source: arXiv:2510.03989, term I; Vaswani et al., arXiv:1706.03762, for the heads.

@@ -16,8 +16,7 @@ import tyro
 
 import flowlib
 from flowlib.authoring.course import root_of
-from flowlib.authoring.moving import move
-from flowlib.files import save_text
+from flowlib.files import rename, save_text
 from flowlib.pages.crosslinks import repository
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
@@ -152,12 +151,12 @@ def put_book(site: Path, out: Path, aside: Path) -> None:
     save_text("\n".join(list_files(site)) + "\n", site / MARK)
     check_out(out)  # once more: the book took a minute
     if out.exists():
-        move(out, aside)
+        rename(out, aside)
     try:
-        move(site, out)
+        rename(site, out)
     except OSError:
         if aside.exists():
-            move(aside, out)
+            rename(aside, out)
         raise
 
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowlib.files import save_text
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -35,6 +37,9 @@ def _take(run: Path, stack: ExitStack) -> str:
     from filelock import FileLock, Timeout
 
     run.mkdir(parents=True, exist_ok=True)
+    for file in (run / LOCK, run / TRAINER):
+        if os.path.lexists(file) and not _is_ours(file):
+            return f"{file} is in the way, and flowlib did not write it; move it, or give a new run another name"
     try:
         stack.enter_context(FileLock(run / LOCK, timeout=0))
     except Timeout:
@@ -43,13 +48,27 @@ def _take(run: Path, stack: ExitStack) -> str:
         if isinstance(error, OSError) and error.errno not in NO_LOCKS:
             raise
     who = {"process": os.getpid(), "machine": platform.node(), "since": datetime.now().isoformat(" ", "seconds")}
-    (run / TRAINER).write_text(json.dumps(who) + "\n", "utf-8", newline="\n")
+    save_text(json.dumps(who) + "\n", run / TRAINER)
     return ""
 
 
+def _is_ours(file: Path) -> bool:
+    """A lock is empty; trainer.json says who trains, and nothing else."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    return file.stat().st_size == 0 if file.name == LOCK else _read_trainer(file.parent) is not None
+
+
 def _find_trainer(run: Path) -> str:
+    who = _read_trainer(run)
+    if who is None:  # it has only just begun
+        return "another process"
+    return f"process {who['process']} on {who['machine']}, since {who['since']},"
+
+
+def _read_trainer(run: Path) -> dict | None:
     try:
         who = json.loads((run / TRAINER).read_text("utf-8"))
-        return f"process {who['process']} on {who['machine']}, since {who['since']},"
-    except (OSError, ValueError, KeyError):  # it has only just begun
-        return "another process"
+        return who if set(who) == {"process", "machine", "since"} else None
+    except (OSError, ValueError, TypeError):
+        return None

@@ -15,7 +15,7 @@ from flowlib.authoring import course as home
 from flowlib.authoring import links
 from flowlib.authoring.course import Stamp, find_notebooks, read_stamp
 from flowlib.authoring.links import plan, save_all
-from flowlib.authoring.moving import move
+from flowlib.files import rename
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHOOL = Stamp("school/course", "v1.0")
@@ -257,9 +257,9 @@ def test_where_one_file_cannot_be_put_in_place_the_others_come_back(course, monk
         moved.append(new)
         if len(moved) == 3:
             raise PermissionError(13, "held", str(new))
-        move(old, new)
+        rename(old, new)
 
-    monkeypatch.setattr("flowlib.authoring.links.move", hold)
+    monkeypatch.setattr("flowlib.authoring.links.rename", hold)
     with pytest.raises(PermissionError, match="held"):
         save_all(course, plan(course, SCHOOL))
     assert len(moved) == 5 and contents(course) == before

@@ -56,7 +56,7 @@ def refused(call, error, message):
 
 TOKENS = torch.tensor([[0, 1, 2]])
 TEXTS = [
-    (lambda m: m([[0, 1]]), TypeError, "tokens must be a tensor .*got a list of 1; try torch.as_tensor"),
+    (lambda m: m([[0, 1]]), TypeError, "tokens must be a tensor .*got a list of 1; try torch.tensor"),
     (lambda m: m(np.zeros((1, 3), int)), TypeError, "got a numpy array of shape"),
     (lambda m: m(None), TypeError, "tokens must be a tensor"),
     (lambda m: m("abc"), TypeError, "tokens must be a tensor .*got 'abc'"),

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from flowlib.authoring.moving import move
 from flowlib.authoring.notebooks import read
 from flowlib.authoring.symbols import formulas
+from flowlib.files import rename
 from flowlib.pages.book import build, main, put_book
 from flowlib.pages.library import ROOMS
 
@@ -106,9 +106,9 @@ def test_where_the_new_book_cannot_be_put_the_old_one_comes_back(tmp_path, monke
         moved.append(new)
         if len(moved) == 2:
             raise OSError("no room")
-        move(old, new)
+        rename(old, new)
 
-    monkeypatch.setattr("flowlib.pages.book.move", fail_at_second)
+    monkeypatch.setattr("flowlib.pages.book.rename", fail_at_second)
     with pytest.raises(OSError, match="no room"):
         made_book(tmp_path)
     assert (tmp_path / "book" / "index.html").read_text() == "old"

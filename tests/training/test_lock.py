@@ -50,8 +50,18 @@ def test_who_trains_in_a_folder_is_said_and_nothing_of_it_is_touched(config, tmp
 def test_a_lock_whose_holder_is_unknown_is_a_lock(config, tmp_path):
     run = tmp_path / "run"
     with hold(run, Accelerator(cpu=True)), pytest.raises(BlockingIOError, match="another process trains in"):
-        (run / "trainer.json").write_text('{"proc')  # it has only just begun
+        (run / "trainer.json").unlink()  # it has only just begun
         train(config, run, progress=False)
+
+
+@pytest.mark.parametrize("name", ["lock", "trainer.json"])
+def test_a_file_of_that_name_that_is_not_ours_stays(config, tmp_path, name):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).write_text('{"process": "of Kafka, chapter 3"}')
+    with pytest.raises(BlockingIOError, match=f"{name} is in the way, and flowlib did not write it; move it"):
+        train(config, run, progress=False)
+    assert [(file.name, file.read_text()) for file in run.iterdir()] == [(name, '{"process": "of Kafka, chapter 3"}')]
 
 
 @pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))])

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from flowlib.arguments import check_tensor
 from flowlib.fields import Grid
-from flowlib.models.inputs import check_tensor
 from flowlib.models.zoo.parts import Map, linear
 from flowlib.operators import Normalise
 
@@ -46,7 +46,7 @@ class TokenEmbedding(nn.Module):
             raise ValueError(f"at most {self.position.num_embeddings} tokens have a position, got {tokens.shape[-1]}")
         if types is None:
             return
-        check_tensor(types, "token_type_ids", "like input_ids")
+        check_tensor(types, "token_type_ids", "a tensor like input_ids")
         if self.types is None:
             raise ValueError("this architecture has no token types; leave token_type_ids out")
         if types.shape != tokens.shape:
@@ -73,7 +73,7 @@ class PatchEmbedding(nn.Module):
         self.token, self.position = nn.Parameter(token[0].clone()), nn.Parameter(position[0].clone())
 
     def forward(self, pictures: Tensor) -> Tensor:
-        check_tensor(pictures, "pictures", "(…, channel, height, width)")
+        check_tensor(pictures, "pictures", "a tensor (…, channel, height, width)")
         if pictures.shape[-3:] != self.shape or not pictures.is_floating_point():
             raise ValueError(
                 f"pictures must be floats (…, channel, height, width) = (…, {', '.join(map(str, self.shape))}), "
@@ -107,7 +107,7 @@ def _table(weight: Tensor) -> nn.Embedding:
 
 
 def _check_numbers(numbers: Tensor, known: int, name: str) -> None:
-    check_tensor(numbers, name, "(…, token) of whole numbers")
+    check_tensor(numbers, name, "a tensor (…, token) of whole numbers")
     if numbers.dtype not in (torch.int64, torch.int32) or numbers.ndim < 1 or not numbers.numel():
         raise ValueError(
             f"{name} must be whole numbers (…, token), at least one, got {numbers.dtype} {tuple(numbers.shape)}"

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.inputs import check_tensor
 from flowlib.models.zoo import decoders, encoders
 from flowlib.models.zoo.embedding import PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
@@ -75,7 +75,7 @@ class EmbeddedFlow(nn.Module):
 
 def _check_mask(mask: Tensor) -> None:
     """Raises: TypeError for what is no tensor; ValueError for other numbers than 0 and 1, as in an additive mask."""
-    check_tensor(mask, "attention_mask", "(batch, token) of 1 (valid) and 0 (padded)")
+    check_tensor(mask, "attention_mask", "a tensor (batch, token) of 1 (valid) and 0 (padded)")
     if not torch.compiler.is_compiling() and mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
         raise ValueError(f"attention_mask must hold 1 (valid) and 0 (padded) only, got {mask.min()} … {mask.max()}")
 
