@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.notebooks import answers, is_cover, is_folded, name_answer, read
+from flowlib.authoring.notebooks import HOW_TO_RUN, answers, is_cover, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
@@ -96,6 +96,8 @@ def prepare(notebook, line: str = ""):
             there = [output for output in cell.outputs if not is_cover(output)]
             cell.outputs = [describe(output) for output in there if WIDGET not in output.get("data", {})]
         shown.cells.append(cell)
+    if shown.cells:
+        shown.cells[0].source = HOW_TO_RUN.sub("", shown.cells[0].source)  # nothing runs on a page
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
     return shown
