@@ -11,14 +11,20 @@ from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.notebooks import read
+from flowlib.authoring.notebooks import HOW_TO_RUN, answers, is_cover, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
 
 # Of README, after its opening; the rest is for your own copy.
-FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
-BESIDE = ("chapters/notation.md", "chapters/claims.md", "chapters/extending.md", "exercises/README.md")
+FRONT = ("Why read it", "Three doors", "Chapters", "Cite", "Licence")
+BESIDE = (
+    "chapters/notation.md",
+    "chapters/claims.md",
+    "chapters/measured.md",
+    "chapters/extending.md",
+    "exercises/README.md",
+)
 BIBLIOGRAPHY = "chapters/bibliography.md"
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)
@@ -85,14 +91,27 @@ def prepare(notebook, line: str = ""):
     """The notebook as a reader of the page sees it, with a line more at the end of its first cell."""
     shown = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for cell in notebook.cells:
-        folded = cell.metadata.get("jupyter", {}).get("source_hidden")
-        cell = nbformat.from_dict({**cell, "metadata": {"tags": ["remove-input"]} if folded else {}})
+        cell = nbformat.from_dict({**cell, "metadata": fold(cell)})
         if cell.cell_type == "code":
-            cell.outputs = [describe(output) for output in cell.outputs if WIDGET not in output.get("data", {})]
+            there = [output for output in cell.outputs if not is_cover(output)]
+            cell.outputs = [describe(output) for output in there if WIDGET not in output.get("data", {})]
         shown.cells.append(cell)
+    if shown.cells:
+        shown.cells[0].source = HOW_TO_RUN.sub("", shown.cells[0].source)  # nothing runs on a page
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
     return shown
+
+
+def fold(cell) -> dict:
+    """What MyST-NB is told of a cell: an answer lies in a closed <details>, other folded code is left out."""
+    hidden = is_folded(cell, "source")
+    if cell.cell_type != "code" or not answers(cell):
+        return {"tags": ["remove-input"]} if hidden else {}
+    return {
+        "tags": ["hide-cell" if hidden else "hide-output"],
+        "mystnb": {"code_prompt_show": name_answer(cell), "code_prompt_hide": "Fold it away again"},
+    }
 
 
 def describe(output):
