@@ -6,6 +6,7 @@ palette      the colours and the style of all of them          canvas       figu
 curves       curves, convergence; line_style                   paths        river, trajectory2d, snapshots; principal
 heatmaps     field, kernel, kernels; heat draws on axes        stability    spectrum, Decay
 budgets      Account                                           comparisons  against_width, seeds, Errors
+diagram      block                                              drawings     arcs, echo_chamber, tuning_fork, sieve
 samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
 
 Account, Decay and Errors are figures that an explorer moves: made once, and `put` gives them other values.
@@ -15,6 +16,8 @@ from flowlib.notebook.figures.budgets import Account
 from flowlib.notebook.figures.canvas import figure
 from flowlib.notebook.figures.comparisons import Errors, against_width, seeds
 from flowlib.notebook.figures.curves import convergence, curves, line_style
+from flowlib.notebook.figures.diagram import block
+from flowlib.notebook.figures.drawings import arcs, echo_chamber, sieve, tuning_fork
 from flowlib.notebook.figures.heatmaps import field, heat, kernel, kernels
 from flowlib.notebook.figures.paths import principal, river, snapshots, trajectory2d
 from flowlib.notebook.figures.stability import Decay, spectrum
@@ -24,8 +27,11 @@ __all__ = [
     "Decay",
     "Errors",
     "against_width",
+    "arcs",
+    "block",
     "convergence",
     "curves",
+    "echo_chamber",
     "field",
     "figure",
     "heat",
@@ -35,7 +41,9 @@ __all__ = [
     "principal",
     "river",
     "seeds",
+    "sieve",
     "snapshots",
     "spectrum",
     "trajectory2d",
+    "tuning_fork",
 ]
