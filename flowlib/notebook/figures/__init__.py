@@ -2,11 +2,11 @@
 
     figures.convergence(steps, errors)     figures.kernel(gamma, tokens)     figures.river(trajectory.fields)
 
-palette      the colours and the style of all of them          canvas       figure, which each picture begins with
-curves       curves, convergence; line_style                   paths        river, trajectory2d, snapshots; Plane, principal
-heatmaps     field, kernel, kernels; heat draws on axes        stability    spectrum, Decay
-budgets      Account                                           comparisons  against_width, seeds, Errors
-diagram      block, the one that goes through the course       drawings     arcs, echo_chamber, tuning_fork, sieve
+palette      the colours and the style of all of them     canvas       figure, which each picture begins with
+curves       curves, convergence; line_style              paths        river, trajectory2d, snapshots; Plane, principal
+heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, Decay
+budgets      Account                                      comparisons  against_width, seeds, Errors
+diagram      block, the one that goes through the course  drawings     arcs, echo_chamber, tuning_fork, sieve
 labels       names that do not cover each other
 samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
 
