@@ -172,7 +172,7 @@ def test_layers_of_a_path_may_be_swapped_with_their_neighbours_and_not_shuffled(
             u = euler(layer, u, 3 / len(depths))
         return u
 
-    sizes, swapped, shuffled = [48, 96, 192], [], []
+    sizes, swapped, shuffled = [96, 192, 384], [], []
     for N in sizes:
         middles = (torch.arange(N) + 0.5) / N
         end = walk(middles)
