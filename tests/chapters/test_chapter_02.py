@@ -30,6 +30,29 @@ def test_the_trapezoidal_error_is_minus_twice_the_midpoint_error(measured):
         measured.near(f"trapezoid / midpoint error, {n} cells", trapezoid / midpoint, -2, within=20 / n**2)
 
 
+@pytest.mark.claim("C2.8")
+@pytest.mark.parametrize("rule", ["midpoint", "trapezoid"])
+def test_a_periodic_field_has_no_order_and_an_infinite_slope_has_less_than_two(measured, rule):
+    def grid(n):
+        return Grid.uniform(n + (rule == "trapezoid"), rule)
+
+    def wave(x):
+        return torch.exp(torch.sin(2 * math.pi * x))
+
+    truth = Grid.gauss(80).integrate(wave)
+    errors = [(grid(n).integrate(wave) - truth).abs() for n in (4, 8, 12)]
+    measured.at_most(f"periodic, {rule}: error with 12 gauges", errors[2], 1e-11)
+    measured.at_least(f"periodic, {rule}: order from 4 to 8 gauges", order(errors[:2], [4, 8]), 10)
+    root = [(grid(n).integrate(torch.sqrt) - 2 / 3).abs() for n in (256, 512, 1024, 2048)]
+    measured.near(f"order on the root, {rule}", order(root, [256, 512, 1024, 2048]), 1.5, within=0.06)
+
+
+@pytest.mark.claim("C2.8")
+def test_cells_that_narrow_towards_it_bring_order_two_back(measured):
+    root = [(Grid.graded(n, 2.0).integrate(torch.sqrt) - 2 / 3).abs() for n in SIZES]
+    measured.near("order on the root, graded", order(root, SIZES), 2, within=0.1)
+
+
 @pytest.mark.claim("C2.2")
 def test_both_ends_counted_whole_is_of_order_one(measured):
     grids = [Grid.uniform(n, "trapezoid") for n in SIZES]
