@@ -16,6 +16,7 @@ STATEMENT = re.compile(r"\*\*Claim (C\d+\.\d+)")
 EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
 QUESTIONS = ("predict(", "predict_number(", "predict_order(")
 SETUP_ID = "setup-cell"
+OPENING = 3  # prose cells: title, objectives, prerequisites, reading time stand in them
 CHECKED = "nbval-check-output"  # a tag: nbval compares what this cell prints
 COMMENT = re.compile(r"\A[ \t]*# ?NBVAL_CHECK_OUTPUT[ \t]*(\n|\Z)")  # the same, once, where a reader saw it
 ANSWERS = "answer:"  # a tag, as answer:Q3.2: this cell shows the answer, and stays folded until the reader has chosen
@@ -135,6 +136,7 @@ def claim_ids(notebook, chapter: int) -> set[str]:
 
 
 def objectives(notebook) -> dict[str, list[str]]:
-    """Each objective, a line '- ...' of the first cell, with the claims and questions that it names."""
-    lines = re.findall(r"^- (.+)$", notebook.cells[0].source, re.MULTILINE) if notebook.cells else []
+    """Each objective, a line '- ...' of the opening, with the claims and questions that it names."""
+    text = next((text for text in prose(notebook)[:OPENING] if "objectives" in text.lower()), "")
+    lines = re.findall(r"^- (.+)$", text, re.MULTILINE)
     return {line: EVIDENCE.findall(line) for line in lines}
