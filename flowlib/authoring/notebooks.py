@@ -16,7 +16,6 @@ STATEMENT = re.compile(r"\*\*Claim (C\d+\.\d+)")
 EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
 QUESTIONS = ("predict(", "predict_number(", "predict_order(")
 SETUP_ID = "setup-cell"
-OPENING = 3  # prose cells: title, objectives, prerequisites, reading time stand in them
 CHECKED = "nbval-check-output"  # a tag: nbval compares what this cell prints
 COMMENT = re.compile(r"\A[ \t]*# ?NBVAL_CHECK_OUTPUT[ \t]*(\n|\Z)")  # the same, once, where a reader saw it
 ANSWERS = "answer:"  # a tag, as answer:Q3.2: this cell shows the answer, and stays folded until the reader has chosen
@@ -136,7 +135,7 @@ def claim_ids(notebook, chapter: int) -> set[str]:
 
 
 def objectives(notebook) -> dict[str, list[str]]:
-    """Each objective, a line '- ...' of the opening, with the claims and questions that it names."""
-    text = next((text for text in prose(notebook)[:OPENING] if "objectives" in text.lower()), "")
-    lines = re.findall(r"^- (.+)$", text, re.MULTILINE)
+    """Each objective, a line '- ...' where the opening lists them, with the claims and questions that it names."""
+    opening = next((text for text in prose(notebook)[:3] if "**Objectives" in text), "")
+    lines = re.findall(r"^- (.+)$", opening, re.MULTILINE)
     return {line: EVIDENCE.findall(line) for line in lines}
