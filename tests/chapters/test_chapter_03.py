@@ -139,4 +139,6 @@ def test_the_lookup_asks_for_what_followed_the_last_letter(measured, chapter):
     letters, answer, back = chapter["texts"](2000, seed=3)
     n, rows = chapter["N"], torch.arange(2000)
     assert torch.equal(letters[rows, n - 1 - back], letters[:, -1]) and torch.equal(letters[rows, n - back], answer)
-    measured.near("places at which the last letter stands", (letters == letters[:, -1:]).sum(-1).double().mean(), 2, 0.0)
+    measured.near(
+        "places at which the last letter stands", (letters == letters[:, -1:]).sum(-1).double().mean(), 2, 0.0
+    )
