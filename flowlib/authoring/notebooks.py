@@ -11,6 +11,7 @@ from flowlib.files import save_text
 
 MEASURED = re.compile(r"(<!-- measured -->).*?(<!-- /measured -->)", re.DOTALL)
 LINKS = re.compile(r"(<!-- links -->).*?(<!-- /links -->)", re.DOTALL)
+HOW_TO_RUN = re.compile(r"\n+\*\*Run:\*\*[^\n]*?(?=<!-- /links -->)")
 CLAIM = re.compile(r"\bC(\d+)\.(\d+)\b")
 STATEMENT = re.compile(r"\*\*Claim (C\d+\.\d+)")
 EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")

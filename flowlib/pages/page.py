@@ -19,7 +19,7 @@ from nbconvert.exporters.base import ExporterDisabledError
 from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from traitlets import default
 
-from flowlib.authoring.notebooks import answers, code_cells, is_cover, name_answer
+from flowlib.authoring.notebooks import HOW_TO_RUN, answers, code_cells, is_cover, name_answer
 from flowlib.pages.crosslinks import rewrite_links_of_page
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES, converter, mathml, without_scripts
@@ -116,6 +116,8 @@ class PageExporter(HTMLExporter):
     def from_notebook_node(self, nb, resources=None, **options):
         resources = {**(resources or {}), "page": {"title": title(nb)}}
         nb = deepcopy(nb)
+        if nb.cells:
+            nb.cells[0].source = HOW_TO_RUN.sub("", nb.cells[0].source)  # nothing runs on a page
         for cell in code_cells(nb):
             cell.outputs = [output for output in cell.outputs if not is_cover(output)]
         html, resources = super().from_notebook_node(nb, resources, **options)
