@@ -53,7 +53,8 @@ class Frame:
 
 def contents(ax) -> list:
     """What lies in the axes: everything but the background, the ticks with their labels, and the grid."""
-    return [artist for artist in ax.get_children() if artist not in (ax.patch, ax.xaxis, ax.yaxis)]
+    spines = () if ax.axison and ax.get_frame_on() else ax.spines.values()  # not drawn where the axes are off
+    return [artist for artist in ax.get_children() if artist not in (ax.patch, ax.xaxis, ax.yaxis, *spines)]
 
 
 def describe_frame(fig) -> tuple:

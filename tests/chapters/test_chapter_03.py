@@ -1,11 +1,16 @@
-"""Chapter 03: over which grids the half weights of a Volterra operator restore order 2, and over which they cannot."""
+"""Chapter 03: who can look a letter up; over which grids a Volterra operator's half weights restore order 2."""
+
+from pathlib import Path
 
 import pytest
 import torch
 
+from flowlib.authoring.notebooks import read
 from flowlib.fields import Grid
 from flowlib.measure import order
 from flowlib.operators import attend
+
+CHAPTER = Path(__file__).parents[2] / "chapters" / "03_attention_is_an_integral.ipynb"
 
 SIZES = [32, 64, 128, 256]
 FIELDS = {  # Q, K, V as functions of x
@@ -77,3 +82,63 @@ def test_the_first_of_the_midpoints_hears_itself_alone(measured, field):
         for g in map(Grid.uniform, SIZES)
     ]
     measured.near("order at the first listener, midpoints", order(first, SIZES), 1, within=0.1)
+
+
+@pytest.fixture
+def chapter():
+    """What the chapter's own cells define, those that make the texts, the readers and their training."""
+    names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional}
+    exec("from flowlib.operators import Attention", names)
+    wanted = ("def texts(", "class Reader(", "def train(")
+    cells = [cell.source for cell in read(CHAPTER).cells if cell.cell_type == "code"]
+    before, threads = torch.get_default_dtype(), torch.get_num_threads()
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
+    for source in (source for source in cells if any(name in source for name in wanted)):
+        exec(source, names)
+    yield names
+    torch.set_default_dtype(before)
+    torch.set_num_threads(threads)
+
+
+def recall(chapter, gather, seed):
+    """(distance of the answer, is it right) on fresh texts, after training with this seed."""
+    letters, answer, back = chapter["texts"](11_000, seed=10**6)
+    reader = chapter["train"](gather, seed)
+    with torch.no_grad():
+        return back, (reader(chapter["tokens"](letters)).argmax(-1) == answer).double()
+
+
+@pytest.mark.claim("C3.8")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_attention_looks_up_what_fixed_places_do_not(measured, chapter, seed):
+    back, hits = recall(chapter, "attention", seed)
+    at = [hits[back == d].mean() for d in range(2, chapter["N"])]
+    measured.at_least("right answers, attention, worst distance", min(at), 0.99)
+    for name, gather in (("a fixed average", "average"), ("a window of 24", 24)):
+        back, hits = recall(chapter, gather, seed)
+        at = [hits[back == d].mean() for d in range(2, chapter["N"])]
+        measured.at_most(f"right answers, {name}, best distance", max(at), 0.4)
+
+
+@pytest.mark.claim("C3.8")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_window_guesses_what_stands_outside_of_it(measured, chapter, seed):
+    """Six tokens, each with the letter before it: seven letters. Nothing before them changes what is read."""
+    back, hits = recall(chapter, 6, seed)
+    measured.near("right answers, a window of 6, beyond it", hits[back > 7].mean(), 1 / 7, within=0.02)
+    letters, answer, back = chapter["texts"](2000, seed=1)
+    assert (answer != letters[:, -1]).all() and all((answer[back > 7] == letter).any() for letter in range(8))
+    reader, far = chapter["train"](6, seed), letters.clone()
+    far[:, : chapter["N"] - 7] = 0
+    assert torch.equal(reader(chapter["tokens"](letters)), reader(chapter["tokens"](far)))
+
+
+@pytest.mark.claim("C3.8")
+def test_the_lookup_asks_for_what_followed_the_last_letter(measured, chapter):
+    letters, answer, back = chapter["texts"](2000, seed=3)
+    n, rows = chapter["N"], torch.arange(2000)
+    assert torch.equal(letters[rows, n - 1 - back], letters[:, -1]) and torch.equal(letters[rows, n - back], answer)
+    measured.near(
+        "places at which the last letter stands", (letters == letters[:, -1:]).sum(-1).double().mean(), 2, 0.0
+    )

@@ -95,3 +95,12 @@ def test_later_cells_do_not_reach_an_explorer():
     exec("by, shift = None, None\ndef half(x):\n    raise NameError", cells)
     assert draw(6) == 4
     assert freeze("words") == "words"
+
+
+def test_axes_that_are_switched_off_stay_without_their_frame():
+    setup()
+    fig, ax = figures.figure()
+    ax.plot([0, 1], [0, 1])
+    ax.set_axis_off()
+    drawn = seen(Frame().draw(fig, 96))
+    assert np.array_equal(drawn, whole(fig))
