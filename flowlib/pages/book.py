@@ -2,12 +2,14 @@
 
 MyST-NB reads notebooks and Markdown, autodoc the library's docstrings; Sphinx resolves the links and makes the search,
 which is the one thing that needs a script; the theme Furo puts the frame around it, light and dark. Formulas are
-MathML. Nothing on a page is fetched from anywhere but the site. Nothing is executed.
+MathML. Nothing on a page is fetched from anywhere but the site. Chapters stand as they were
+executed; they are run once more for the pictures that their explorers move to (`stills`).
 """
 
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +23,7 @@ from flowlib.files import save_text
 from flowlib.pages.crosslinks import repository
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
+from flowlib.pages.stills import draw_stills
 
 MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing else is ever replaced
 NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat")
@@ -61,6 +64,7 @@ SETTINGS = {
     "html_theme": "furo",
     "html_static_path": [str(TEMPLATES / "book")],
     "html_css_files": ["book.css", "math.css"],
+    "html_js_files": [(name, {"defer": "defer"}) for name in ("explorers.js", "questions.js", "reach.js")],
     "html_math_renderer": "mathml",
     "html_copy_source": False,
     "html_show_sphinx": False,
@@ -81,11 +85,11 @@ def add_dark_braces(css: str) -> str:
     return f"{css}{chosen}\n@media (prefers-color-scheme: dark) {{\n{wished}\n}}\n"
 
 
-def write_sources(root: Path, folder: Path) -> None:
+def write_sources(root: Path, folder: Path, stills: Mapping[str, Path]) -> None:
     """What Sphinx reads: texts, and the pictures that they show."""
     from flowlib.pages.contents import contents, pictures
 
-    texts = contents(root)
+    texts = contents(root, stills)
     for file, text in texts.items():
         save_text(text, folder / file)
     for place, picture in pictures(root, texts).items():
@@ -162,8 +166,18 @@ def put_book(site: Path, out: Path, aside: Path) -> None:
         raise
 
 
-def build(root: Path, out: Path) -> list[Path]:
+def put_stills(stills: Mapping[str, Path], site: Path) -> None:
+    """The pictures that explorers move to, beside the pages."""
+    from flowlib.pages.contents import STILLS
+
+    for chapter, folder in stills.items():
+        shutil.copytree(folder, site / STILLS / chapter, ignore=shutil.ignore_patterns("*.json"))
+
+
+def build(root: Path, out: Path, cache: Path | None = None) -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
+
+    cache: where explorers' pictures are kept, and found again; without it explorers stand still, and nothing is run.
 
     Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
     RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
@@ -171,23 +185,30 @@ def build(root: Path, out: Path) -> list[Path]:
     check_out(out)
     check_extra()
     out.parent.mkdir(parents=True, exist_ok=True)
+    stills = draw_stills(sorted((root / "chapters").glob("*.ipynb")), cache) if cache else {}
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         source, site = Path(folder, "source"), Path(folder, "site")
-        write_sources(root, source)
+        write_sources(root, source, stills)
         run_sphinx(source, site, repository(root))
         finish(site)
+        put_stills(stills, site)
         put_book(site, out, Path(folder, "old"))
     return sorted(out.rglob("*.html"))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    def book(out: tyro.conf.Positional[Path] = Path("build/book")) -> int:
+    def book(
+        out: tyro.conf.Positional[Path] = Path("build/book"), quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    ) -> int:
         """Make the course into a site that reads without scripts.
 
         Args:
             out: The folder to make it in.
+            quick: Leave the explorers still. Else each chapter is run once, to draw them at all values of their
+                controls; that is kept in build/stills until the chapter or the library changes.
         """
-        pages = build(root_of(Path.cwd()), out.absolute())
+        root = root_of(Path.cwd())
+        pages = build(root, out.absolute(), None if quick else root / "build" / "stills")
         print(f"{len(pages)} pages; open {out.absolute() / 'index.html'}")
         return 0
 
