@@ -26,7 +26,7 @@ from flowlib.pages.mathml import MATH, TEMPLATES
 from flowlib.pages.stills import draw_stills
 
 MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing else is ever replaced
-NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat")
+NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat", "sphinx_copybutton", "sphinxext.opengraph")
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
     '<summary aria-label="Toggle hidden content">': "<summary>",  # its words say more
@@ -37,7 +37,13 @@ SETTINGS = {
     "release": flowlib.__version__,
     "root_doc": "index",
     "language": "en",
-    "extensions": ["myst_nb", "sphinx.ext.autodoc", "flowlib.pages.extension"],
+    "extensions": [
+        "myst_nb",
+        "sphinx.ext.autodoc",
+        "sphinx_copybutton",
+        "sphinxext.opengraph",
+        "flowlib.pages.extension",
+    ],
     "suppress_warnings": ["myst.header"],  # a chapter may go from ## to ####
     # Markdown as Jupyter reads it, and nothing of MyST that a notebook may write by chance.
     "myst_enable_extensions": ["dollarmath", "strikethrough"],
@@ -66,6 +72,13 @@ SETTINGS = {
     "html_css_files": ["book.css", "math.css"],
     "html_js_files": [(name, {"defer": "defer"}) for name in ("explorers.js", "questions.js", "reach.js")],
     "html_math_renderer": "mathml",
+    "html_favicon": str(TEMPLATES / "book" / "icon.svg"),
+    "copybutton_selector": "div.cell_input div.highlight pre, div.highlight-default pre",
+    "copybutton_copy_empty_lines": True,
+    "ogp_site_name": "flowlib: a Transformer is a river",
+    "ogp_type": "article",
+    "ogp_description_length": 200,
+    "ogp_social_cards": {"enable": False},
     "html_copy_source": False,
     "html_show_sphinx": False,
     "html_show_copyright": False,
@@ -108,12 +121,16 @@ def check_extra() -> None:
             raise ImportError(f"the book needs more packages: pip install -e '.[book]' ({error})") from None
 
 
-def run_sphinx(source: Path, out: Path, address: str) -> None:
-    """Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
+def run_sphinx(source: Path, out: Path, address: str, site: str = "") -> None:
+    """site: where the book will lie on the web, for link previews; "" where nobody knows.
+
+    Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace
 
-    settings = SETTINGS | {"book_address": address}
+    settings = SETTINGS | {"book_address": address, "ogp_site_url": site}
+    if site:
+        settings |= {"ogp_image": "_static/river.png", "ogp_image_alt": "Letters of a text as lines along the depth"}
     with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
         trees, said = out.parent / "doctrees", {"status": None, "warning": sys.stderr}
         app = Sphinx(source, None, out, trees, "html", settings, **said, freshenv=True, warningiserror=True)
@@ -174,10 +191,11 @@ def put_stills(stills: Mapping[str, Path], site: Path) -> None:
         shutil.copytree(folder, site / STILLS / chapter, ignore=shutil.ignore_patterns("*.json"))
 
 
-def build(root: Path, out: Path, cache: Path | None = None) -> list[Path]:
+def build(root: Path, out: Path, cache: Path | None = None, address: str = "") -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
 
     cache: where explorers' pictures are kept, and found again; without it explorers stand still, and nothing is run.
+    address: where the book will lie on the web, for link previews.
 
     Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
     RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
@@ -189,7 +207,7 @@ def build(root: Path, out: Path, cache: Path | None = None) -> list[Path]:
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         source, site = Path(folder, "source"), Path(folder, "site")
         write_sources(root, source, stills)
-        run_sphinx(source, site, repository(root))
+        run_sphinx(source, site, repository(root), address)
         finish(site)
         put_stills(stills, site)
         put_book(site, out, Path(folder, "old"))

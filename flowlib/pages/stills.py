@@ -100,32 +100,30 @@ def draw(explorer, folder: Path) -> None:
     """Draw an explorer's stills, and write down which picture belongs to which positions."""
     controls = [place(name, control) for name, control in explorer.controls.items()]
     folder.mkdir(parents=True)
-    wanted, told = list(one_at_a_time(controls)), {}
-    size = draw_each(explorer, controls, wanted, folder, told)
+    told: dict[tuple[int, ...], tuple[str, str]] = {}  # positions -> the alternative text and the caption
+    draw_each(explorer, controls, one_at_a_time(controls), folder, told)
     number = math.prod(len(control.values) for control in controls)
     weight = sum(file.stat().st_size for file in folder.iterdir()) / len(told)
     if number <= ALL and weight * number <= LIMIT_MB * 1e6:
         everything = itertools.product(*(range(len(control.values)) for control in controls))
-        draw_each(explorer, controls, [key for key in everything if key not in told], folder, told)
+        draw_each(explorer, controls, (key for key in everything if key not in told), folder, told)
     words = list(dict.fromkeys(told.values()))
     moves = {
         "controls": [{n: getattr(c, n) for n in ("name", "label", "kind", "texts", "start")} for c in controls],
         "frames": {",".join(map(str, key)): [i, words.index(said)] for i, (key, said) in enumerate(told.items())},
         "words": words,
-        "size": size,
     }
     save_text(json.dumps(moves, ensure_ascii=False), folder / MOVES)
 
 
-def draw_each(explorer, controls: list[Positions], keys: list, folder: Path, told: dict) -> tuple[int, int]:
-    """Draw the pictures of these positions; `told` gets their words: the alternative text and the caption."""
+def draw_each(explorer, controls: list[Positions], keys: Iterable[tuple[int, ...]], folder: Path, told: dict) -> None:
+    """Draw the pictures of these positions: 0.webp, 1.webp, … in the order of `told`, which gets their words."""
     for key in keys:
         values = {control.name: control.values[k] for control, k in zip(controls, key, strict=True)}
-        canvas, size = explorer.paint(values, DPI)
+        canvas, _ = explorer.paint(values, DPI)
         (folder / f"{len(told)}.webp").write_bytes(encode(canvas))
         alt, caption = explorer.words(values)
         told[key] = (alt, alt if caption is None else " ".join(caption.split()))
-    return size
 
 
 def encode(canvas) -> bytes:
