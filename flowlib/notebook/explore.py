@@ -40,6 +40,7 @@ from flowlib.notebook.show import (
 )
 
 LIVE_DPI = 120  # pixels per inch while a slider moves
+told: list[Callable[["Explorer"], None]] = []  # who wants to know of every explorer as soon as it is made
 SWEEP = "FLOWLIB_SWEEP"  # set it to 1 and every explorer is drawn at all its ends as soon as it is made
 
 
@@ -91,7 +92,8 @@ class Explorer(OnPage):
         """The display data and metadata of the first picture, which is stored with the notebook."""
         canvas, size = self.paint(self.start, palette.DPI)
         alt, caption = self.words(self.start)
-        return bundle(reduce_colours(canvas), alt, *size, caption)
+        data, metadata = bundle(reduce_colours(canvas), alt, *size, caption)
+        return data, metadata | {"flowlib": {"explorer": list(self.controls)}}
 
     def moved(self, values: dict) -> dict:
         """The display data of the picture at these values."""
@@ -163,6 +165,8 @@ def explorer(
         raise ValueError("an explorer needs at least one control, such as steps=slider(1, 64, 4)")
     chosen = {name: as_control(value) for name, value in controls.items()}
     made = Explorer(freeze(draw), freeze(alt), chosen, freeze(caption))
+    for tell in told:
+        tell(made)
     place, first = (WidgetPlace if "google.colab" in sys.modules else Place)(), made.still()
     place.put(*first)
     if os.environ.get(SWEEP) == "1":

@@ -40,6 +40,10 @@ class Question(OnPage):
     def key(self) -> str:
         return self.id or hashlib.sha256(self.question.encode()).hexdigest()[:12]
 
+    def facts(self) -> dict:
+        """What a page that has no kernel needs to answer a reader; it is stored beside the question's text."""
+        raise NotImplementedError
+
     def opening(self, call: str) -> str:
         return f"**{call} ({self.id}).** {self.question}" if self.id else f"**{call}.** {self.question}"
 
@@ -73,6 +77,9 @@ class ChoiceQuestion(Question):
         if choice not in self.why:
             raise ValueError(f"choose one of {list(self.choices)}; got {choice!r}")
         return Reply(False, self.why[choice])
+
+    def facts(self) -> dict:
+        return {"id": self.id, "kind": "choice", "answer": ascii_uppercase[self.choices.index(self.answer)]}
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
@@ -118,6 +125,11 @@ class NumberQuestion(Question):
             return Reply(False, "The sign is the other one.")
         hint = "larger" if abs(value) < abs(self.answer) else "smaller"
         return Reply(False, f"It is {hint} in size. Write down the formula first, then put the numbers in.")
+
+    def facts(self) -> dict:
+        tol = self.tol * (abs(self.answer) or 1.0) + 1e-12
+        ranges = {value: self.tol * (abs(value) or 1.0) + 1e-12 for value in self.why}
+        return {"id": self.id, "kind": "number", "answer": [self.answer, tol], "wrong": list(ranges.items())}
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
@@ -180,6 +192,11 @@ class OrderQuestion(Question):
         if sorted(given) != sorted(named):
             raise ValueError(f"type each of the letters {''.join(named)} once, in your order; got {letters!r}")
         return tuple(named[letter] for letter in given)
+
+    def facts(self) -> dict:
+        letters = dict(zip(self.order_on_page, ascii_uppercase))
+        wrong = ["".join(letters[item] for item in some) for some in self.why]
+        return {"id": self.id, "kind": "order", "answer": "".join(letters[item] for item in self.items), "wrong": wrong}
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""

@@ -5,7 +5,9 @@
 The files keep their places, so that a link from one to another is right as it stands.
 """
 
+import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from flowlib.authoring.notebooks import HOW_TO_RUN, answers, is_cover, is_folded
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
+from flowlib.pages.stills import MOVES
 
 # Of README, after its opening; the rest is for your own copy.
 FRONT = ("Why read it", "Three doors", "Chapters", "Cite", "Licence")
@@ -26,6 +29,7 @@ BESIDE = (
     "exercises/README.md",
 )
 BIBLIOGRAPHY = "chapters/bibliography.md"
+STILLS = "_explorers"  # where the pictures of explorers lie in the book
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)
 
@@ -43,8 +47,8 @@ def parts(root: Path) -> dict[str, list[str]]:
     }
 
 
-def contents(root: Path) -> dict[str, str]:
-    """file -> its text, as Sphinx reads it."""
+def contents(root: Path, stills: Mapping[str, Path] | None = None) -> dict[str, str]:
+    """file -> its text, as Sphinx reads it. stills: where the pictures of a chapter's explorers lie, by its name."""
     listed, library = parts(root), Library(root).pages()
     readme = (root / "README.md").read_text("utf-8")
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
@@ -53,7 +57,8 @@ def contents(root: Path) -> dict[str, str]:
     for file in listed["Beside the chapters"]:
         made.setdefault(file, (root / file).read_text("utf-8") if file != BIBLIOGRAPHY else "")
     for file, notebook in notebooks.items():
-        made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, "")))
+        moves = read_moves(stills or {}, Path(file))
+        made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, ""), moves))
     return made
 
 
@@ -87,20 +92,48 @@ def lists(listed: dict[str, list[str]]) -> str:
 # ------------------------------------------------------------------------------------------------ one notebook
 
 
-def prepare(notebook, line: str = ""):
-    """The notebook as a reader of the page sees it, with a line more at the end of its first cell."""
+def prepare(notebook, line: str = "", moves: Sequence[dict] = ()):
+    """The notebook as a reader of the page sees it, with a line more at the end of its first cell.
+
+    moves: what the controls of its explorers do, in the order of the page; none where no stills were drawn.
+    """
     shown = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    left = list(moves)
     for cell in notebook.cells:
         cell = nbformat.from_dict({**cell, "metadata": fold(cell)})
         if cell.cell_type == "code":
             there = [output for output in cell.outputs if not is_cover(output)]
-            cell.outputs = [describe(output) for output in there if WIDGET not in output.get("data", {})]
+            there = [describe(output) for output in there if WIDGET not in output.get("data", {})]
+            cell.outputs = [more for output in there for more in (output, *controls(output, left))]
         shown.cells.append(cell)
     if shown.cells:
         shown.cells[0].source = HOW_TO_RUN.sub("", shown.cells[0].source)  # nothing runs on a page
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
     return shown
+
+
+def controls(output, left: list[dict]) -> Iterator:
+    """Below an explorer's picture, the place for its controls, which a script makes: explorers.js."""
+    if left and "explorer" in facts(output):
+        data = {"text/html": f'<div data-explorer="{escape(json.dumps(left.pop(0), ensure_ascii=False))}"></div>'}
+        yield nbformat.v4.new_output("display_data", data)
+
+
+def facts(output) -> dict:
+    """What a notebook stores of a question or an explorer, for a page without a kernel."""
+    return output.get("metadata", {}).get("flowlib", {})
+
+
+def read_moves(stills: Mapping[str, Path], file: Path) -> list[dict]:
+    """The moves of a chapter's explorers, each with the way from the chapter's page to the pictures."""
+    folder = stills.get(file.stem)
+    found = sorted(folder.iterdir(), key=lambda one: int(one.name)) if folder else []
+    up = "../" * len(file.parent.parts)
+    return [
+        json.loads((one / MOVES).read_text("utf-8")) | {"folder": f"{up}{STILLS}/{file.stem}/{one.name}/"}
+        for one in found
+    ]
 
 
 def fold(cell) -> dict:
@@ -115,7 +148,11 @@ def fold(cell) -> dict:
 
 
 def describe(output):
-    """The output, in which a picture has the words for it: MyST-NB leaves those out."""
+    """The output, in which a picture has the words for it, which MyST-NB leaves out, and a question what answers it."""
+    if "question" in facts(output):
+        known = escape(json.dumps(facts(output)["question"], ensure_ascii=False))
+        text = f'<div data-question="{known}">\n\n{output["data"]["text/markdown"]}\n\n</div>'
+        output["data"] = {"text/markdown": text}
     data, words = output.get("data", {}), output.get("metadata", {}).get("image/png", {})
     if "image/png" in data and "text/html" not in data:
         sizes = "".join(f' {name}="{escape(str(words[name]))}"' for name in ("width", "height", "alt") if name in words)
