@@ -33,7 +33,7 @@ SETTINGS = {
     "release": flowlib.__version__,
     "root_doc": "index",
     "language": "en",
-    "extensions": ["myst_nb", "sphinx.ext.autodoc", "flowlib.pages.extension"],
+    "extensions": ["myst_nb", "sphinx.ext.autodoc", "flowlib.pages.extension", "flowlib.pages.river"],
     "suppress_warnings": ["myst.header"],  # a chapter may go from ## to ####
     # Markdown as Jupyter reads it, and nothing of MyST that a notebook may write by chance.
     "myst_enable_extensions": ["dollarmath", "strikethrough"],

@@ -15,11 +15,13 @@ from flowlib.authoring.notebooks import read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
+from flowlib.pages.river import PAGE, river_page, show_first
 
 # Of README, after its opening; the rest is for your own copy.
 FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
 BESIDE = ("chapters/notation.md", "chapters/claims.md", "chapters/extending.md", "exercises/README.md")
 BIBLIOGRAPHY = "chapters/bibliography.md"
+RIVER = f"{PAGE}.md"
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)
 
@@ -28,7 +30,7 @@ def parts(root: Path) -> dict[str, list[str]]:
     """The list on the left: its titles, and below each the files."""
     chapters = sorted((root / "chapters").glob("*.ipynb"))
     assignments = sorted((root / "exercises" / "release").glob("*/*.ipynb"))
-    beside = [file for file in BESIDE if (root / file).is_file()]
+    beside = [RIVER] * (root / "flowlib").is_dir() + [file for file in BESIDE if (root / file).is_file()]
     return {
         "Chapters": [path.relative_to(root).as_posix() for path in chapters],
         "Beside the chapters": [*beside, BIBLIOGRAPHY],
@@ -43,9 +45,9 @@ def contents(root: Path) -> dict[str, str]:
     readme = (root / "README.md").read_text("utf-8")
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
     chapters = {Path(file).name: notebooks[file] for file in listed["Chapters"] if re.match(r"\d", Path(file).name)}
-    made = {"index.md": front(readme) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
+    made = {"index.md": show_first(front(readme)) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
     for file in listed["Beside the chapters"]:
-        made.setdefault(file, (root / file).read_text("utf-8") if file != BIBLIOGRAPHY else "")
+        made.setdefault(file, river_page() if file == RIVER else (root / file).read_text("utf-8"))
     for file, notebook in notebooks.items():
         made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, "")))
     return made

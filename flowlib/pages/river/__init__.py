@@ -1,0 +1,108 @@
+"""The river in the reader's own browser: a page of the book, on which the shipped models run.
+
+Sphinx loads this as an extension (SETTINGS in flowlib.pages.book). It puts beside the pages what the river needs:
+
+    _static/river/   river.js and river.css    the page: what is drawn, and what answers
+                     model.js                  the model, in a worker: the three terms, the splitting, the read-out
+                     NAME.safetensors          the shipped tensors, the very file
+                     models.json               each model's settings, and the side from which its river is looked at
+                     offline/                  the same files as scripts: a page that is opened from the file system
+                                               may load scripts, and nothing else
+"""
+
+import json
+import re
+import shutil
+from base64 import b64encode
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+PAGE = "river"
+SCRIPTS = ("river.js", "river.css", "model.js")
+# README's picture, with the words below it.
+PICTURE = re.compile(r"^!\[[^\]]*\]\(etc/river\.\w+\)\n\n(?:\*.*?\*\n\n)?", re.MULTILINE | re.DOTALL)
+STILL = """![Twenty-two letters of a text as lines along the depth from 0 to 4, bending smoothly and crossing; on the lines,
+or near them, a dot for each letter at each of the depths 0, 1, 2, 3 and 4.](etc/river.png)
+
+A text on its way through a small trained model. With scripts allowed, this picture moves, and takes a sentence of yours.
+"""
+WORDS = """# The river in your browser
+
+Type a sentence. A small trained Transformer runs here, in this page, and its letters flow along the depth. Nothing that
+you type leaves your machine.
+
+{river}
+## What you see
+
+Each letter of the text is a line. At the left, at depth 0, it is a letter at its place and no more. On its way to the right
+it hears the letters before it, and at the last depth the model reads from it what comes next. How high a line runs is one
+number out of 128: the direction in which the letters of the first sentence lie widest apart. It stays the same for every
+sentence, so two of yours can be compared.
+
+**Lines and dots.** The lines follow the flow in steps of length Δt. The dots are the same model with Δt = 1, and that is a
+Transformer of four layers. What lies between a dot and its line is the price of the large steps.
+
+**The order of the terms.** A step takes the terms in turn. Swap them at Δt = 1, and the model speaks nonsense. Swap them at
+Δt = 1/16, and hardly anything changes: the order belongs to the scheme, and not to the equation.
+
+**Two models.** `tiny-elastic` was trained at several numbers of steps, and can be followed at any. `tiny` was trained at Δt = 1
+alone: take its steps smaller, and see what it says then.
+
+[Chapter 00](chapters/00_the_river.ipynb) takes the same flow apart. The model that runs here is a file of some two hundred
+lines, [model.js](flowlib/pages/river/model.js), and the tests hold it against the library to 10⁻⁴.
+"""
+
+
+def frame(kind: str) -> str:
+    """The place of the river in a page of Markdown: a still picture, until the script puts the moving one there."""
+    return f'<div class="river" data-river="{kind}">\n\n{STILL}\n</div>\n\n'
+
+
+def river_page() -> str:
+    return WORDS.format(river=frame("page"))
+
+
+def show_first(home: str) -> str:
+    """The home page with the river right below its title, in the place of README's picture."""
+    title, _, rest = home.partition("\n\n")
+    if not PICTURE.search(rest):
+        return home
+    more = f"[The whole river]({PAGE}.md): who hears whom, which term pushes, steps of any length, two models.\n\n"
+    return f"{title}\n\n{frame('home')}{more}{PICTURE.sub('', rest, count=1)}"
+
+
+def put_files(folder: Path) -> None:
+    """What the river needs, into that folder."""
+    from flowlib.models import shipped
+    from flowlib.pages.river.plane import NAMES, models
+
+    (folder / "offline").mkdir(parents=True, exist_ok=True)
+    for name in SCRIPTS:
+        shutil.copy(HERE / name, folder / name)
+    for name in NAMES:
+        shutil.copy(shipped(name) / "model.safetensors", folder / f"{name}.safetensors")
+    (folder / "models.json").write_text(json.dumps(models(), separators=(",", ":")), "utf-8")
+    for file in ("models.json", "model.js", *(f"{name}.safetensors" for name in NAMES)):
+        held = b64encode((folder / file).read_bytes()).decode("ascii")
+        script = f'(self.riverFiles ??= {{}})["{file}"] = "{held}";\n'
+        (folder / "offline" / f"{file}.js").write_text(script, "utf-8")
+
+
+def load_scripts(app: Sphinx, name: str, template: str, context: dict, tree) -> None:
+    """The two pages that have a river ask for its script and its style, and no other page does."""
+    if tree is not None and 'class="river"' in (context.get("body") or ""):
+        app.add_css_file("river/river.css")
+        app.add_js_file("river/river.js", loading_method="defer")
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    if error is None and PAGE in app.env.found_docs:
+        put_files(Path(app.outdir, "_static", "river"))
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("html-page-context", load_scripts)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
