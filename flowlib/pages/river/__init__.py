@@ -53,6 +53,11 @@ alone: take its steps smaller, and see what it says then.
 [Chapter 00](chapters/00_the_river.ipynb) takes the same flow apart. The model that runs here is a file of some two hundred
 lines, [model.js](flowlib/pages/river/model.js), and the tests hold it against the library to 10⁻⁴.
 """
+BELOW = f"""*Each line is a letter of the text, on its way through a small trained Transformer that runs in this page. At depth 0 it
+is a letter and no more; at depth 4 the model reads from it what comes next. [The whole river]({PAGE}.md) shows who hears whom
+and which term pushes, and lets you swap the terms.*
+
+"""
 
 
 def frame(kind: str) -> str:
@@ -69,8 +74,7 @@ def show_first(home: str) -> str:
     title, _, rest = home.partition("\n\n")
     if not PICTURE.search(rest):
         return home
-    more = f"[The whole river]({PAGE}.md): who hears whom, which term pushes, steps of any length, two models.\n\n"
-    return f"{title}\n\n{frame('home')}{more}{PICTURE.sub('', rest, count=1)}"
+    return f"{title}\n\n{frame('home')}{BELOW}{PICTURE.sub('', rest, count=1)}"
 
 
 def put_files(folder: Path) -> None:

@@ -147,8 +147,8 @@
       <label>step <input type="range" name="steps" min="0" max="${STEPS.length - 1}" step="1" value="4">
         <output class="river-steps"></output></label>
       ${whole ? `<label>order <select name="order">
-        <option value="attention,local">attention, then feed-forward</option>
-        <option value="local,attention">feed-forward, then attention</option></select></label>
+        <option value="attention,local">attention first</option>
+        <option value="local,attention">feed-forward first</option></select></label>
       <label>model <select name="model"><option>tiny-elastic</option><option>tiny</option></select></label>` : ""}
     </div>
     <p class="river-status" role="status"></p>
@@ -250,7 +250,8 @@
         this.take({ ...flow, bytes, names, steps, dots: layers.heights });
         return true;
       } catch (error) {
-        this.find(".river-status").textContent = `The model cannot run here: ${error.message}.`;
+        const words = this.run ? this.find(".river-status") : this.place.appendChild(document.createElement("p"));
+        words.textContent = `The model cannot run here: ${error.message}.`;
         return false;
       }
     }
@@ -491,6 +492,7 @@
       // where each letter came in
       const size = Math.max(8, Math.min(16, (y1 - y0) / n));
       pen.font = `${Math.min(12, size)}px ${colour("mono")}`;
+      pen.fillStyle = colour("quiet");
       spread(shown.map((line) => Y(line[0])), Math.min(11, (y1 - y0) / n)).forEach((y, i) => {
         pen.fillText(this.run.names[i], x0 - (narrow ? 14 : 22), y);
         pen.strokeStyle = rgb(colours[i], 0.45);
@@ -551,7 +553,7 @@
       pen.globalAlpha = 1;
 
       // the front: the letters themselves
-      const radius = Math.min(9, size * 0.62);
+      const radius = Math.min(9, size * 0.54);
       pen.textAlign = "center";
       for (const i of inOrder) {
         const y = this.labels[i] * UNIT, at = front + (narrow ? 14 : 20);
