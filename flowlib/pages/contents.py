@@ -47,7 +47,8 @@ def contents(root: Path) -> dict[str, str]:
     chapters = {Path(file).name: notebooks[file] for file in listed["Chapters"] if re.match(r"\d", Path(file).name)}
     made = {"index.md": show_first(front(readme)) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
     for file in listed["Beside the chapters"]:
-        made.setdefault(file, river_page() if file == RIVER else (root / file).read_text("utf-8"))
+        if file not in made:
+            made[file] = river_page() if file == RIVER else (root / file).read_text("utf-8")
     for file, notebook in notebooks.items():
         made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, "")))
     return made

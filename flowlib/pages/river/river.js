@@ -390,7 +390,7 @@
       said[field].forEach(([[guess, share]], i) => {
         const sign = list[i].lastElementChild, right = i + 1 < bytes.length && guess === bytes[i + 1];
         if (sign.textContent !== show(guess)) sign.textContent = show(guess);
-        sign.style.opacity = 0.72 + 0.28 * share;
+        sign.style.opacity = 0.7 + 0.3 * share;
         list[i].classList.toggle("right", right);
       });
       if (this.whole) this.panels(said[field][x], step, x, names);
