@@ -236,8 +236,8 @@ def test_what_is_said_at_each_depth(open_page):
     assert "“t” hears itself 100 %" in tab.inner_text(".river-heard")  # the first letter has nobody before it
     heads = set()
     tab.locator(".river-letters input").last.check()
-    for head in ("0", "1", "2", "3"):
-        tab.select_option("[name=head]", head)
+    for head in ("1", "2", "3", "4"):
+        tab.select_option("[name=head]", label=head)
         heads.add(tab.inner_text(".river-heard"))
     assert len(heads) == 4
 

@@ -44,8 +44,8 @@ sentence, so two of yours can be compared.
 **Lines and dots.** The lines follow the flow in steps of length Δt. The dots are the same model with Δt = 1, and that is a
 Transformer of four layers. What lies between a dot and its line is the price of the large steps.
 
-**The order of the terms.** A step takes the terms in turn. Swap them at Δt = 1, and the model speaks nonsense. Swap them at
-Δt = 1/16, and hardly anything changes: the order belongs to the scheme, and not to the equation.
+**The order of the terms.** A step takes the terms in turn. Swap them at Δt = 1, and the model's words fall apart. Swap them at
+Δt = 1/16, and it says almost what it said before: the order belongs to the scheme, and not to the equation.
 
 **Two models.** `tiny-elastic` was trained at several numbers of steps, and can be followed at any. `tiny` was trained at Δt = 1
 alone: take its steps smaller, and see what it says then.
