@@ -105,7 +105,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, server):
-    """open_page(name, …) -> a tab with that page, once its river is there. At the end nobody else was asked anything."""
+    """open_page(name, …) -> a tab with that page, once its river is there. Nobody else is asked anything."""
     asked, said, contexts = [], [], []
 
     def open_one(name="river.html", *, at=server, script="", wait=True, width=1280, **options):

@@ -23,39 +23,14 @@ PAGE = "river"
 SCRIPTS = ("river.js", "river.css", "model.js")
 # README's picture, with the words below it.
 PICTURE = re.compile(r"^!\[[^\]]*\]\(etc/river\.\w+\)\n\n(?:\*.*?\*\n\n)?", re.MULTILINE | re.DOTALL)
-STILL = """![Twenty-two letters of a text as lines along the depth from 0 to 4, bending smoothly and crossing; on the lines,
-or near them, a dot for each letter at each of the depths 0, 1, 2, 3 and 4.](etc/river.png)
+STILL = """![Twenty-two letters of a text as lines along the depth from 0 to 4, bending smoothly and crossing; on the
+lines, or near them, a dot for each letter at each of the depths 0, 1, 2, 3 and 4.](etc/river.png)
 
-A text on its way through a small trained model. With scripts allowed, this picture moves, and takes a sentence of yours.
+A text on its way through a small trained model. With scripts allowed, this picture moves and takes a sentence of yours.
 """
-WORDS = """# The river in your browser
-
-Type a sentence. A small trained Transformer runs here, in this page, and its letters flow along the depth. Nothing that
-you type leaves your machine.
-
-{river}
-## What you see
-
-Each letter of the text is a line. At the left, at depth 0, it is a letter at its place and no more. On its way to the right
-it hears the letters before it, and at the last depth the model reads from it what comes next. How high a line runs is one
-number out of 128: the direction in which the letters of the first sentence lie widest apart. It stays the same for every
-sentence, so two of yours can be compared.
-
-**Lines and dots.** The lines follow the flow in steps of length Δt. The dots are the same model with Δt = 1, and that is a
-Transformer of four layers. What lies between a dot and its line is the price of the large steps.
-
-**The order of the terms.** A step takes the terms in turn. Swap them at Δt = 1, and the model's words fall apart. Swap them at
-Δt = 1/16, and it says almost what it said before: the order belongs to the scheme, and not to the equation.
-
-**Two models.** `tiny-elastic` was trained at several numbers of steps, and can be followed at any. `tiny` was trained at Δt = 1
-alone: take its steps smaller, and see what it says then.
-
-[Chapter 00](chapters/00_the_river.ipynb) takes the same flow apart. The model that runs here is a file of some two hundred
-lines, [model.js](flowlib/pages/river/model.js), and the tests hold it against the library to 10⁻⁴.
-"""
-BELOW = f"""*Each line is a letter of the text, on its way through a small trained Transformer that runs in this page. At depth 0 it
-is a letter and no more; at depth 4 the model reads from it what comes next. [The whole river]({PAGE}.md) shows who hears whom
-and which term pushes, and lets you swap the terms.*
+BELOW = f"""*Each line is a letter of the text, on its way through a small trained Transformer that runs here. At
+depth 0 it is a letter and no more; at depth 4 the model reads from it what comes next. [The whole river]({PAGE}.md)
+shows who hears whom and which term pushes, and lets you swap the terms.*
 
 """
 
@@ -66,7 +41,8 @@ def frame(kind: str) -> str:
 
 
 def river_page() -> str:
-    return WORDS.format(river=frame("page"))
+    """The page as Markdown: river.md, with the river in its place."""
+    return (HERE / "river.md").read_text("utf-8").replace("<!-- river -->\n\n", frame("page"))
 
 
 def show_first(home: str) -> str:
