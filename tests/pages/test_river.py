@@ -256,7 +256,7 @@ def test_with_keys_alone(open_page):
     for _ in range(8):
         tab.keyboard.press("Tab")
         seen.append(tab.evaluate(focused))
-        if seen[-1].endswith("-letter"):
+        if seen[-1] == "letter":
             tab.keyboard.press("ArrowLeft")
             assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "letter 22: “m”"
         elif seen[-1] == "Play again":
@@ -270,8 +270,7 @@ def test_with_keys_alone(open_page):
         elif seen[-1] == "steps":
             tab.keyboard.press("Home")
             wait_for_steps(tab, 4)
-    assert seen[0] == "Pour it in" and seen[1].endswith("-letter")
-    assert seen[2:] == ["Play again", "depth", "steps", "order", "model", "head"]
+    assert seen == ["Pour it in", "letter", "Play again", "depth", "steps", "order", "model", "head"]
 
 
 @pytest.mark.browser

@@ -2,7 +2,7 @@
 
 Sphinx loads this as an extension (SETTINGS in flowlib.pages.book). It puts beside the pages what the river needs:
 
-    _static/river/   river.js and river.css    the page: what is drawn, and what answers
+    _static/river/   river.js, drawing.js      the page: what answers, and what is drawn; river.css, how it looks
                      model.js                  the model, in a worker: the three terms, the splitting, the read-out
                      NAME.safetensors          the shipped tensors, the very file
                      models.json               each model's settings, and the side from which its river is looked at
@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 PAGE = "river"
-SCRIPTS = ("river.js", "river.css", "model.js")
+SCRIPTS = ("drawing.js", "river.js", "river.css", "model.js")
 # README's picture, with the words below it.
 PICTURE = re.compile(r"^!\[[^\]]*\]\(etc/river\.\w+\)\n\n(?:\*.*?\*\n\n)?", re.MULTILINE | re.DOTALL)
 STILL = """![Twenty-two letters of a text as lines along the depth from 0 to 4, bending smoothly and crossing; on the
@@ -74,7 +74,8 @@ def load_scripts(app: Sphinx, name: str, template: str, context: dict, tree) -> 
     """The two pages that have a river ask for its script and its style, and no other page does."""
     if tree is not None and 'class="river"' in (context.get("body") or ""):
         app.add_css_file("river/river.css")
-        app.add_js_file("river/river.js", loading_method="defer")
+        for script in ("river/drawing.js", "river/river.js"):
+            app.add_js_file(script, loading_method="defer")
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
