@@ -9,13 +9,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from flowlib.models import FlowLM, shipped
 from flowlib.pages.book import finish, run_sphinx
 from flowlib.pages.contents import contents
 from flowlib.pages.river import HERE, PICTURE, SCRIPTS, river_page, show_first
+from flowlib.pages.river.film import Film
 from flowlib.pages.river.plane import NAMES, TEXT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +34,7 @@ def test_the_river_comes_first_on_the_home_page():
     home = show_first(readme)
     title, place, *_ = re.split(r"\n\n+", home)
     assert title.startswith("# ") and place == '<div class="river" data-river="home">'
-    assert "(river.md)" in home and home.count("etc/river.png") == 1
+    assert "(river.md)" in home and home.count("etc/river.png") == 1 and "etc/river.webp" not in home
     assert show_first("# T\n\nno picture") == "# T\n\nno picture"
 
 
@@ -39,6 +42,16 @@ def test_the_page_is_in_the_book():
     texts = contents(ROOT)
     assert texts["river.md"] == river_page() and "\nriver.md\n" in texts["index.md"]
     assert "data-river" in texts["index.md"]
+
+
+def test_the_film_is_small_and_goes_on(tmp_path):
+    film = Image.open(ROOT / "etc" / "river.webp")
+    assert film.n_frames > 60 and (ROOT / "etc" / "river.webp").stat().st_size < 2e6
+    made = Film()
+    first, last = (np.asarray(made.picture(t), float) for t in (0.0, made.depth))
+    film.seek(film.n_frames - 1)
+    shown = np.asarray(film.convert("RGB"), float)
+    assert np.abs(shown - last).mean() < 3 < np.abs(first - last).mean()  # it is the film of this model
 
 
 def test_the_model_is_a_file_that_one_can_read():

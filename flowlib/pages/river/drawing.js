@@ -1,4 +1,4 @@
-/* How the river is drawn: letters as lines along the depth, the letters themselves at the front, arcs of who hears whom. */
+/* How the river is drawn: letters as lines along the depth, the letters themselves at the front, arcs of hearing. */
 "use strict";
 
 self.riverDrawing = (() => {
@@ -18,7 +18,8 @@ self.riverDrawing = (() => {
   function shade(i, n, dark) {
     const [from, to] = dark ? [0.36, 1] : [0, 0.85], place = (from + (to - from) * (i / Math.max(n - 1, 1))) * 8;
     const k = Math.min(Math.floor(place), 7);
-    const [a, b] = [VIRIDIS[k], VIRIDIS[k + 1]].map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+    const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    const a = parse(VIRIDIS[k]), b = parse(VIRIDIS[k + 1]);
     return a.map((c, j) => Math.round(c + (place - k) * (b[j] - c)));
   }
   const rgb = (colour, alpha = 1) => `rgb(${colour.join(" ")} / ${alpha})`;

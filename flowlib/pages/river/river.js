@@ -390,8 +390,8 @@
     paint() {
       if (!this.run) return;
       const x = this.letter, next = show(this.run.said[this.now.field][x][0][0]);
-      this.canvas.setAttribute("aria-label", `The river: ${this.n} letters as lines along the depth, from 0 at the left `
-        + `to ${LAYERS} at the right. They have come to depth ${this.t.toFixed(1)}.`);
+      this.canvas.setAttribute("aria-label", `The river: ${this.n} letters as lines along the depth, from 0 at the `
+        + `left to ${LAYERS} at the right. They have come to depth ${this.t.toFixed(1)}.`);
       this.drawing.paint(this.t, x, this.heard, next);
     }
   }
