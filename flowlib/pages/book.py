@@ -42,6 +42,7 @@ SETTINGS = {
         "sphinx_copybutton",
         "sphinxext.opengraph",
         "flowlib.pages.extension",
+        "flowlib.pages.river",
     ],
     "suppress_warnings": ["myst.header"],  # a chapter may go from ## to ####
     # Markdown as Jupyter reads it, and nothing of MyST that a notebook may write by chance.

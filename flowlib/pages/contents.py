@@ -17,6 +17,7 @@ from flowlib.authoring.notebooks import HOW_TO_RUN, answers, is_cover, is_folded
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
+from flowlib.pages.river import PAGE, river_page, show_first
 from flowlib.pages.stills import MOVES
 
 # Of README, after its opening; the rest is for your own copy.
@@ -30,6 +31,7 @@ BESIDE = (
 )
 BIBLIOGRAPHY = "chapters/bibliography.md"
 STILLS = "_explorers"  # where the pictures of explorers lie in the book
+RIVER = f"{PAGE}.md"
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)
 
@@ -38,7 +40,7 @@ def parts(root: Path) -> dict[str, list[str]]:
     """The list on the left: its titles, and below each the files."""
     chapters = sorted((root / "chapters").glob("*.ipynb"))
     assignments = sorted((root / "exercises" / "release").glob("*/*.ipynb"))
-    beside = [file for file in BESIDE if (root / file).is_file()]
+    beside = [RIVER] * (root / "flowlib").is_dir() + [file for file in BESIDE if (root / file).is_file()]
     return {
         "Chapters": [path.relative_to(root).as_posix() for path in chapters],
         "Beside the chapters": [*beside, BIBLIOGRAPHY],
@@ -53,9 +55,10 @@ def contents(root: Path, stills: Mapping[str, Path] | None = None) -> dict[str, 
     readme = (root / "README.md").read_text("utf-8")
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
     chapters = {Path(file).name: notebooks[file] for file in listed["Chapters"] if re.match(r"\d", Path(file).name)}
-    made = {"index.md": front(readme) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
+    made = {"index.md": show_first(front(readme)) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
     for file in listed["Beside the chapters"]:
-        made.setdefault(file, (root / file).read_text("utf-8") if file != BIBLIOGRAPHY else "")
+        if file not in made:
+            made[file] = river_page() if file == RIVER else (root / file).read_text("utf-8")
     for file, notebook in notebooks.items():
         moves = read_moves(stills or {}, Path(file))
         made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, ""), moves))
