@@ -82,6 +82,11 @@ def name_answer(cell) -> str:
     return f"After {' and '.join(answers(cell))}: show what comes out"
 
 
+def is_cover(output) -> bool:
+    """An empty output, which stands before those of an answer: see tidy.cover."""
+    return output.output_type == "display_data" and not output.data
+
+
 def is_folded(cell, what: str) -> bool:
     """Whether JupyterLab folds a part of the cell away; what: "source" or "outputs"."""
     return bool(cell.metadata.get("jupyter", {}).get(f"{what}_hidden"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.notebooks import answers, is_folded, name_answer, read
+from flowlib.authoring.notebooks import answers, is_cover, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
@@ -87,7 +87,8 @@ def prepare(notebook, line: str = ""):
     for cell in notebook.cells:
         cell = nbformat.from_dict({**cell, "metadata": fold(cell)})
         if cell.cell_type == "code":
-            cell.outputs = [describe(output) for output in cell.outputs if WIDGET not in output.get("data", {})]
+            there = [output for output in cell.outputs if not is_cover(output)]
+            cell.outputs = [describe(output) for output in there if WIDGET not in output.get("data", {})]
         shown.cells.append(cell)
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
