@@ -17,8 +17,14 @@ from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
 
 # Of README, after its opening; the rest is for your own copy.
-FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
-BESIDE = ("chapters/notation.md", "chapters/claims.md", "chapters/extending.md", "exercises/README.md")
+FRONT = ("Why read it", "Three doors", "Chapters", "Cite", "Licence")
+BESIDE = (
+    "chapters/notation.md",
+    "chapters/claims.md",
+    "chapters/measured.md",
+    "chapters/extending.md",
+    "exercises/README.md",
+)
 BIBLIOGRAPHY = "chapters/bibliography.md"
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)

@@ -125,10 +125,11 @@ def test_stamping_this_course_changes_links_and_set_up_cells_only(tmp_path):
     for name, text in before.items():
         old = set(text.decode().splitlines())
         changed = [line for line in (root / name).read_text("utf-8").splitlines() if line not in old]
-        words = ("<!-- links -->", "<!-- /links -->", "COURSE =", '"checksum"', '"repository"', '"ref"')
+        words = ("<!-- links -->", "<!-- /links -->", "git clone", "COURSE =", '"checksum"', '"repository"', '"ref"')
         assert changed and all(any(word in line for word in words) for line in changed), (name, changed)
     binder = "https://mybinder.org/v2/gh/school/course/v1.0?urlpath=lab/tree/chapters/00_the_river.ipynb"
-    assert binder in (root / "README.md").read_text("utf-8")
+    readme = (root / "README.md").read_text("utf-8")
+    assert binder in readme and "    git clone https://github.com/school/course.git river" in readme
     save_all(root, plan(root, Stamp()))
     assert contents(root) == before
 

@@ -4,8 +4,11 @@ import nbformat
 import pytest
 
 from flowlib.authoring.tidy import KERNEL, tidy
+from flowlib.notebook import figures
+from flowlib.notebook.show import bundle, png
 
 STEM = "answers"
+ALT = "A straight line from one to two over two points, stored with the notebook and drawn for a test"
 QUESTION = 'predict_number(\n    "How many?",\n    answer=2,\n    id="Q1.1",\n)'
 FOLD = "<details><summary>After you have chosen: the reason</summary>\n\nIt is *told in prose*.\n\n</details>"
 
@@ -18,6 +21,7 @@ def code(source: str, shown: str, *tags: str, **jupyter):
 
 @pytest.fixture(scope="module")
 def opened(lab, served):
+    data, metadata = bundle(png(figures.curves([1, 2], {"attention": [1, 2]}, xlabel="x", ylabel="y")), ALT, 640, 300)
     cells = [
         nbformat.v4.new_markdown_cell("# 01 · A"),
         nbformat.v4.new_code_cell("from flowlib.notebook import predict_number"),
@@ -26,6 +30,7 @@ def opened(lab, served):
         code("for _ in range(1):\n    print('told by both')", "told by both", "answer:Q1.1", source_hidden=True),
         nbformat.v4.new_markdown_cell(FOLD, metadata={"tags": ["answer:Q1.1"]}),
         code("print('plain')", "plain"),
+        nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", data, metadata=metadata)]),
     ]
     made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     tidy(made)
@@ -43,6 +48,9 @@ def seen(chapter) -> str:
 def test_an_answer_is_folded_until_its_cell_has_run(opened):
     opened.page.locator("text=plain").first.wait_for()
     assert "word =" in seen(opened) and "told by" not in seen(opened) and "told in prose" not in seen(opened)
+    figure = opened.page.locator("figure")  # stored, and not trusted yet
+    assert figure.locator("figcaption").inner_text() == ALT == figure.locator("img").get_attribute("alt")
+    print(figure.evaluate("f => f.outerHTML.replace(/base64,[^\"]*/, '…')"))
     opened.picture("_folded")
     opened.run()
     for words in ("told by an output", "told by both"):
