@@ -81,7 +81,9 @@ def test_a_convolution_reaches_r_tokens_a_layer_and_no_further(measured, r):
         return u
 
     for layers in (1, 3, 6):
-        answer = torch.func.jacrev(lambda u: repeat(u, layers)[20])(u).abs().amax((0, 2))  # of token 20, to each
+        answer = (
+            torch.func.jacrev(lambda u, layers=layers: repeat(u, layers)[20])(u).abs().amax((0, 2))
+        )  # of token 20, to each
         heard = answer.nonzero().flatten()
         reach = max(20 - heard[0].item(), heard[-1].item() - 20)
         measured.near("reach over r times the number of layers", reach / (r * layers), 1, within=0)
@@ -94,7 +96,7 @@ def test_one_step_after_another_is_a_step_of_the_sum_up_to_second_order(measured
         torch.manual_seed(seed)
         u = torch.randn(5, dtype=torch.float64)
         V1, V2 = torch.randn(2, 5, 5, dtype=torch.float64)
-        f1, f2 = (lambda u: torch.tanh(V1 @ u)), (lambda u: torch.tanh(V2 @ u))
+        f1, f2 = (lambda u, V=V1: torch.tanh(V @ u)), (lambda u, V=V2: torch.tanh(V @ u))
         cross = torch.func.jvp(f2, (u,), (f1(u),))[1]  # f2' f1
         steps, gaps, rest = [32, 64, 128, 256], [], []
         for n in steps:
