@@ -10,6 +10,11 @@ from flowlib.notebook.figures import palette
 
 MINIMUM_ALT = 40
 FIGURE = "margin: 0 0 0.8em"
+# JupyterLab's dark theme: white is black, and each hue keeps its place (the book's style sheet does the same).
+DARK = (
+    '<style>[data-jp-theme-light="false"] .flowlib-figure img'
+    "{filter:invert(1) hue-rotate(180deg);mix-blend-mode:screen}</style>"
+)
 CAPTION = "max-width: 46rem; margin-top: 0.3em; font-size: 0.92em; line-height: 1.45"  # in the colour of the text
 
 
@@ -95,7 +100,7 @@ def figure_tag(picture: bytes, alt: str, width: int, height: int, caption: str |
     where = f' data-values="{html.escape(values, quote=True)}"' if values else ""
     twice = ' aria-hidden="true"' if caption == alt else ""
     return (
-        f'<figure class="flowlib-figure" style="{FIGURE}"{where}>{image_tag(picture, alt, width, height)}'
+        f'<figure class="flowlib-figure" style="{FIGURE}"{where}>{DARK}{image_tag(picture, alt, width, height)}'
         f'<figcaption style="{CAPTION}"{twice}>{html.escape(caption)}</figcaption></figure>'
     )
 

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from flowlib.notebook.figures import palette
+from flowlib.notebook.show import DARK
 from flowlib.pages import mathml
 
 CSS = (mathml.TEMPLATES / "book" / "book.css").read_text("utf-8")
@@ -39,6 +40,8 @@ def test_the_style_sheet_turns_figures_where_the_page_is_dark():
     chosen = re.search(r'body\[data-theme="dark"\] article figure\.flowlib-figure img \{ ([^}]*); \}', CSS)
     wished = re.search(r'body:not\(\[data-theme="light"\]\) article figure\.flowlib-figure img \{ ([^}]*); \}', CSS)
     assert chosen[1] == wished[1] == rule
+    lab = re.fullmatch(r'<style>\[data-jp-theme-light="false"\] \.flowlib-figure img\{(.*)\}</style>', DARK)
+    assert lab[1] == rule.replace(": ", ":").replace("; ", ";"), "and so does a figure in JupyterLab's dark theme"
 
 
 @pytest.mark.parametrize("colour", [palette.INK, palette.RIVER, palette.ATTENTION, palette.LAYER_NORM])
