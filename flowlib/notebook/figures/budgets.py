@@ -70,7 +70,7 @@ def pushes(account, fields, token: int = -1, *, title: str = "") -> Figure:
     axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]  # the same picture on every machine
     rows = np.concatenate([array(account.start)[token][None] - middle, array(account.moved)[:, token]])
     path = rows.cumsum(0) @ axes.T
-    fig, ax = figure(height=4.2)
+    fig, ax = figure(height=4.6)
     for other in ((u - middle) @ axes.T).swapaxes(0, 1):
         ax.plot(*other.T, color=palette.QUIET, linewidth=0.8, alpha=0.5)
     ax.plot(*path.T, alpha=0)  # arrows do not count when matplotlib finds the limits
@@ -80,12 +80,12 @@ def pushes(account, fields, token: int = -1, *, title: str = "") -> Figure:
     for k, step in enumerate(account.steps, 1):
         if k == len(account.steps) or account.steps[k] != step:
             ax.plot(*path[k], "o", color=palette.INK, markersize=5)
-            ax.annotate(f"t = {step + 1}", path[k], (7, 7), textcoords="offset points", color=palette.INK, size=11)
+            ax.annotate(f"t = {step + 1}", path[k], (8, 4), textcoords="offset points", color=palette.INK, size=11)
     ax.plot(*path[0], "o", mfc="white", mec=palette.INK, markersize=8)
-    ax.annotate("t = 0", path[0], (7, 7), textcoords="offset points", color=palette.INK, size=11)
+    ax.annotate("t = 0", path[0], (8, 4), textcoords="offset points", color=palette.INK, size=11)
     for name, colour in COLOURS.items():
         ax.plot([], [], color=colour, linewidth=1.8, label=f"{NUMERALS[name]}  {name}")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.legend(loc="lower right")
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xlabel="first principal direction", ylabel="second", title=title)
     return fig
