@@ -87,5 +87,5 @@ def pushes(account, fields, token: int = -1, *, title: str = "") -> Figure:
         ax.plot([], [], color=colour, linewidth=1.8, label=f"{NUMERALS[name]}  {name}")
     ax.legend(loc="lower right")
     ax.set_aspect("equal", adjustable="datalim")
-    ax.set(xlabel="first principal direction", ylabel="second", title=title)
+    ax.set(xlabel="first principal direction", ylabel="second principal direction", title=title)
     return fig
