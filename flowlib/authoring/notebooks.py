@@ -137,6 +137,6 @@ def claim_ids(notebook, chapter: int) -> set[str]:
 
 def objectives(notebook) -> dict[str, list[str]]:
     """Each objective, a line '- ...' where the opening lists them, with the claims and questions that it names."""
-    opening = next((text for text in prose(notebook)[:3] if "**Objectives" in text), "")
+    opening = next((text for text in prose(notebook)[:3] if "objectives" in text.lower()), "")
     lines = re.findall(r"^- (.+)$", opening, re.MULTILINE)
     return {line: EVIDENCE.findall(line) for line in lines}

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from flowlib.flow import Flow
 from flowlib.measure import budget
 from flowlib.notebook import figures, setup
+from flowlib.notebook.figures import samples
 from flowlib.operators import Attention, Moments
 
 
@@ -64,6 +65,26 @@ def test_a_law_is_a_line_in_each_picture():
     fig = figures.against_width([32, 64], {"fixed": rows, "mean": rows})
     assert [len(ax.lines) for ax in fig.axes] == [2, 2, 2]
     assert list(fig.axes[1].lines[0].get_ydata()) == [1 / 32, 1 / 64]
+
+
+def test_the_pushes_of_a_token_are_arrows_that_follow_each_other_from_its_start_to_its_end():
+    u0 = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    flow = Flow([Attention(4).double()], Moments())
+    path, account = flow(u0, 2), budget(flow, u0, 2)
+    ax = figures.pushes(account, path.fields.detach(), 3).axes[0]
+    arrows = [note for note in ax.texts if note.arrowprops]
+    assert len(arrows) == len(account.names) == 4
+    for before, after in zip(arrows, arrows[1:], strict=False):
+        assert before.xy == pytest.approx(after.xyann)
+    paths = [np.stack(line.get_data(), -1) for line in ax.lines[:5]]  # those of all tokens, at every depth
+    assert arrows[0].xyann == pytest.approx(paths[3][0]) and arrows[-1].xy == pytest.approx(paths[3][-1])
+
+
+def test_letters_lie_evenly_on_the_unit_interval_and_a_space_can_be_seen():
+    ax = figures.figure()[1]
+    samples.letters(ax, "a b")
+    assert list(ax.collections[0].get_offsets()[:, 0]) == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert [note.get_text() for note in ax.texts] == ["a", "␣", "b"]
 
 
 def test_what_the_room_offers_is_there():

@@ -204,14 +204,14 @@ def factor_2(x):
 
 @rule.wrong
 def no_negative_weights(x):
-    """You set negative weights to 0. The demand can ask for them, and then they belong to the rule: 2.5 asks what to
-    think of it."""
+    """You set negative weights to 0. The requirement can lead to them, and then they belong to the rule: 2.5
+    asks what to think of that."""
     return panels(x, mirror).clamp(min=0)
 
 
 @rule.wrong
 def alike(x):
-    """All your weights are equal. That is a mean of the readings, which knows nothing of the gaps."""
+    """All your weights are equal. That is a mean of the readings, which knows nothing about the gaps."""
     return torch.full_like(x, ((x[-1] - x[0]) / len(x)).item())
 
 

@@ -206,7 +206,7 @@ def features_cut_off(v, mean, std):
 
 @project.wrong
 def at_least(v, mean, std):
-    """This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the comparison round."""
+    """This is the spread *at least* σ2: small tokens are stretched and wide ones stay. Turn the comparison around."""
     return rays(v, mean, std, at_most=math.inf, at_least=1.0)
 
 

@@ -56,7 +56,8 @@ by_hand.wrong_numbers(
 
 @by_hand.law
 def best_places(answer, generator):
-    """One of the three places is no best bargain. Compare the cost ½(u − v)² + |u| with that of a place beside it."""
+    """One of the three places is not the best bargain. Compare the cost ½(u − v)² + |u| with that of a place
+    beside it."""
     u, v = answer()[0], torch.tensor([3, -0.5, -2]).double()
     return bool(((u - v).square() / 2 + u.abs() <= torch.tensor(GOOD).double() + 1e-5).all())
 
@@ -114,13 +115,14 @@ def walls_only(v, price, low, high):
 
 @sieve.wrong
 def price_only(v, price, low, high):
-    """The price is paid, but the walls are missing: nothing outside of [low, high] is allowed."""
+    """The price is paid, but the walls are missing: nothing outside [low, high] is allowed."""
     return shrink(v, price)
 
 
 @sieve.wrong
 def hard(v, price, low, high):
-    """What lies beyond the threshold stays as it is with you. It must move towards 0 by λ: up to there a step pays."""
+    """In your answer, what lies beyond the threshold stays as it is. It must move towards 0 by λ: up to there a step
+    pays."""
     return F.hardshrink(v, price).clamp(low, high)
 
 
@@ -170,7 +172,7 @@ def token_as_a_whole(v, price, low, high):
 
 @sieve.wrong
 def outside_to_zero(v, price, low, high):
-    """What lies outside of the walls is set to 0. The nearest allowed place is the wall itself."""
+    """What lies outside the walls is set to 0. The nearest allowed place is the wall itself."""
     u = shrink(v, price)
     return torch.where((u >= low) & (u <= high), u, 0.0)
 
@@ -178,7 +180,7 @@ def outside_to_zero(v, price, low, high):
 @sieve.wrong
 def walls_on_v(v, price, low, high):
     """Features beyond a wall go to it at once. Pay the price first: after the step towards 0 a feature just beyond the
-    wall may be inside of it."""
+    wall may be inside it."""
     u = torch.where(v > high, high, shrink(v, price))
     return torch.where(v < low, low, u).clamp(low, high)
 
@@ -192,7 +194,7 @@ def shape(answer, generator):
 
 @sieve.law
 def walls(answer, generator):
-    """Nothing may come out outside of [low, high]."""
+    """Nothing may come out outside [low, high]."""
     v, price, low, high = inputs(generator)
     u = as_tensor(answer(v, price, low, high), "the result")
     return bool((u >= low - 1e-5).all() and (u <= high + 1e-5).all())
@@ -266,7 +268,7 @@ def price_of_the_whole_way(v, wind, price, T, N):
 
 @settle.wrong
 def dt_one_over_n(v, wind, price, T, N):
-    """You took Δt = 1/N. The way is of length T: Δt = T/N."""
+    """You took Δt = 1/N. The whole way has the length T: Δt = T/N."""
     return march(v, wind, 1 / N, N, lambda u: shrink(u, price / N))
 
 

@@ -39,7 +39,7 @@ by_hand.wrong_numbers(
     starts_with_b=(walk("BAAB"), "You began with B. The first step is A then B, the second B then A."),
     always_b_first=(
         walk("BABA"),
-        "You took B, A and again B, A. The first step is A then B, and only the second is turned round.",
+        "You took B, A and again B, A. The first step is A then B, and only the second is reversed.",
     ),
     one_step=(walk("AB"), "That is one step. There are two of them, four substeps in all."),
     step_of_1=(walk("ABBA", 1.0), "You took h = 1 in each substep. Two steps of 1/2 lead to t = 1."),
@@ -73,7 +73,7 @@ def linear(answer, generator):
 
 @by_hand.law
 def area(answer, generator):
-    """Every substep keeps areas. Your first two tokens span another area than at the start: look at the signs, and
+    """Every substep keeps areas. Your first two tokens span a different area than at the start: look at the signs, and
     whether each substep used the newest numbers."""
     first, second, _ = as_tensor(answer(), "arrive")
     return abs(first[0] * second[1] - first[1] * second[0] - 1).item() < 2e-2
@@ -112,7 +112,7 @@ turns = Exercise(
     hints=(
         "Two loops: over the steps, and inside over the substeps. Which of the two decides in what order?",
         "Count the steps from 0: an even one takes the list as it is, an odd one takes it backwards.",
-        "substeps[::-1] is a reversed copy. substeps.reverse() turns the caller's list round, and returns None.",
+        "substeps[::-1] is a reversed copy. substeps.reverse() reverses the caller's list itself, and returns None.",
     ),
 )
 
@@ -179,7 +179,7 @@ def always_backwards(substeps, u, dt, steps):
 
 @turns.wrong
 def backwards_first(substeps, u, dt, steps):
-    """The first step is taken backwards. It goes in the order of the list; the second one is turned round."""
+    """The first step is taken backwards. It goes in the order of the list; the second one is reversed."""
     return follow(substeps, u, make_path(substeps, dt, steps, lambda k: k % 2 == 0))
 
 
@@ -289,7 +289,7 @@ def mirror(answer, generator):
 
 @turns.law
 def list_stays(answer, generator):
-    """Called twice with the same list, your function gives two results: it turns the list itself round. Take a reversed
+    """Called twice with the same list, your function gives two results: it reverses the list itself. Take a reversed
     copy."""
     substeps, u, dt, _ = inputs(generator)
     once, again = (as_tensor(answer(substeps, u.clone(), dt, 2 + k), "turns") for k in (1, 1))

@@ -105,7 +105,7 @@ after_two.wrong_numbers(
     away=((-1.75, -1.75, 9.5), "Your tokens flee from the mean: the velocity is mean − u, not u − mean."),
     river=(
         tuple(2 + math.exp(-0.75) * z for z in (-2, -2, 4)),
-        "This is the river itself, e^(−3/4) of each distance. Asked is where two steps end.",
+        "This is the river itself, e^(−3/4) of each distance. The question is where two steps end.",
     ),
 )
 
@@ -378,7 +378,7 @@ def long_where_needed(need, n, T):
 
 @by_need.wrong
 def not_turned_around(need, n, T):
-    """You read off how much has been needed at equal depths. It is the other way round: the shares are equal, and the
+    """You read off how much has been needed at equal depths. It is the other way around: the shares are equal, and the
     depths are what you look for."""
     return T * interpolate(T * fractions(n), *cumulate(need, T))
 

@@ -360,7 +360,7 @@ def sum_before_power(points, k, m):
 
 @neighbours.wrong
 def mean_distance(points, k, m):
-    """You took the mean distance of the k nearest. Asked is the distance of the k-th alone."""
+    """You took the mean distance of the k nearest. It is the distance to the k-th alone that counts."""
     return shares(distances(points)[:, 1 : k + 1].mean(-1) ** m)
 
 

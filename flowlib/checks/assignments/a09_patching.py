@@ -92,7 +92,7 @@ by_hand_shares = Exercise(
 by_hand_shares.wrong_numbers(
     not_subtracted=(
         [7 / 10, 5 / 10, 4 / 10],
-        "You divided the ends by v's end. A share is of a *difference*: take off u's end above and below. Without a "
+        "You divided the ends by v's end. A share is of a *difference*: subtract u's end above and below. Without a "
         "patch nothing is restored.",
     ),
     only_above=(
@@ -101,12 +101,13 @@ by_hand_shares.wrong_numbers(
     ),
     changes=(
         [4, 2, 1],
-        "These are the changes. Shares are what is left after a division by the whole change, 7.",
+        "These are the changes. Divide them by the whole change, 7, to get the shares.",
     ),
     what_is_missing=([3 / 7, 5 / 7, 6 / 7], "This is the share that is still missing after the patch."),
     first_difference=(
         [4 / 3, 2 / 3, 1 / 3],
-        "You divided by the difference of the last tokens after step 1. Asked is that at the end.",
+        "You divided by the difference of the last tokens after step 1. The question is about their difference at the "
+        "end.",
     ),
 )
 
@@ -332,13 +333,13 @@ def share_along(made, way, below):
 
 @shares.wrong
 def start_forgotten(changed, start, goal):
-    """You did not take `start` off `changed`. Without a patch nothing is restored: there the share must be 0."""
+    """You did not subtract `start` from `changed`. Without a patch nothing is restored: there the share must be 0."""
     return share_along(changed, goal - start, (goal - start).square().sum(-1))
 
 
 @shares.wrong
 def from_the_origin(changed, start, goal):
-    """You measured from the origin: take `start` off all three times."""
+    """You measured from the origin: subtract `start`, all three times."""
     return share_along(changed, goal, goal.square().sum(-1))
 
 
@@ -382,7 +383,7 @@ def over_tokens(changed, start, goal):
 
 @shares.wrong
 def one_number(changed, start, goal):
-    """This is one share for the whole field. Asked is one for each token."""
+    """This is one share for the whole field. There must be one for each token."""
     return ((changed - start) * (goal - start)).sum() / (goal - start).square().sum()
 
 
@@ -424,7 +425,7 @@ parts = Exercise(
     hints=(
         "All you need is `patched`: with no token, with each single token, with all tokens.",
         "u(T) = patched(u, v, [], …), and v(T) = patched(u, v, all tokens, …).",
-        "Add patched(u, v, [j], …) − u(T) over all j, take off v(T) − u(T), then abs().max().",
+        "Add patched(u, v, [j], …) − u(T) over all j, subtract v(T) − u(T), then abs().max().",
     ),
 )
 
@@ -442,14 +443,14 @@ def ask_mismatch(answer, eps, at=2, beta=0.4, seed=0) -> float:
 def nothing_to_patch(answer, generator):
     """With ε = 0 there is no difference, so no effect: D = 0."""
     found = ask_mismatch(answer, 0.0, seed=generator.initial_seed())
-    return found < 1e-5 or f"Yours is {found:.3f}. Did you take u(T) off every p(T)?"
+    return found < 1e-5 or f"Yours is {found:.3f}. Did you subtract u(T) from every p(T)?"
 
 
 @parts.law
 def linear(answer, generator):
     """With β = 0 the effects of all single patches add up to the whole: D = 0."""
     found = ask_mismatch(answer, 1.0, beta=0.0, seed=generator.initial_seed())
-    return found < 1e-5 or f"Yours is {found:.3f}. Is v(T) − u(T) taken off, and is every token patched once?"
+    return found < 1e-5 or f"Yours is {found:.3f}. Is v(T) − u(T) subtracted, and is every token patched once?"
 
 
 @parts.law

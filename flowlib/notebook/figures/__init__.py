@@ -5,7 +5,7 @@
 palette      the colours and the style of all of them     canvas       figure, which each picture begins with
 curves       curves, convergence; line_style              paths        river, trajectory2d, snapshots; Plane, principal
 heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, Decay
-budgets      Account                                      comparisons  against_width, seeds, Errors
+budgets      Account, pushes                              comparisons  against_width, seeds, Errors
 diagram      block, the one that goes through the course  drawings     arcs, echo_chamber, tuning_fork, sieve
 labels       names that do not cover each other
 samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
@@ -13,7 +13,7 @@ samples      pictures and shapes with their tokens, drawn on axes: from flowlib.
 Account, Decay and Errors are figures that an explorer moves: made once, and `put` gives them other values.
 """
 
-from flowlib.notebook.figures.budgets import Account
+from flowlib.notebook.figures.budgets import Account, pushes
 from flowlib.notebook.figures.canvas import figure
 from flowlib.notebook.figures.comparisons import Errors, against_width, seeds
 from flowlib.notebook.figures.curves import convergence, curves, line_style
@@ -41,6 +41,7 @@ __all__ = [
     "kernels",
     "line_style",
     "principal",
+    "pushes",
     "river",
     "seeds",
     "sieve",

@@ -1,5 +1,6 @@
 """A term budget as bars: what a read-out began with, what each term and projection added at each step, the end."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from flowlib.notebook.figures import palette
@@ -55,3 +56,36 @@ class Account:
         self.line.set_ydata([*sums, sums[-1]])
         self.ax.set_title(title)
         return self.fig
+
+
+def pushes(account, fields, token: int = -1, *, title: str = "") -> Figure:
+    """The way of one token in the plane of the text's two principal directions: an arrow for each row of its budget.
+
+    account: the `Budget` of the text; fields (time, token, feature): its trajectory, which fixes the plane, as in
+    `trajectory2d`. Arrows follow each other; a ring is the start, a disc the end.
+    """
+    u = array(fields)
+    middle = u.reshape(-1, u.shape[-1]).mean(0)
+    axes = np.linalg.svd(u.reshape(-1, u.shape[-1]) - middle, full_matrices=False)[2][:2]
+    axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]  # the same picture on every machine
+    rows = np.concatenate([array(account.start)[token][None] - middle, array(account.moved)[:, token]])
+    path = rows.cumsum(0) @ axes.T
+    fig, ax = figure(height=4.6)
+    for other in ((u - middle) @ axes.T).swapaxes(0, 1):
+        ax.plot(*other.T, color=palette.QUIET, linewidth=0.8, alpha=0.5)
+    ax.plot(*path.T, alpha=0)  # arrows do not count when matplotlib finds the limits
+    for name, here, there in zip(account.names, path[:-1], path[1:], strict=True):
+        arrow = dict(arrowstyle="-|>", color=COLOURS.get(name, palette.QUIET), lw=1.8, shrinkA=0, shrinkB=0)
+        ax.annotate("", there, here, arrowprops=arrow)
+    for k, step in enumerate(account.steps, 1):
+        if k == len(account.steps) or account.steps[k] != step:
+            ax.plot(*path[k], "o", color=palette.INK, markersize=5)
+            ax.annotate(f"t = {step + 1}", path[k], (8, 4), textcoords="offset points", color=palette.INK, size=11)
+    ax.plot(*path[0], "o", mfc="white", mec=palette.INK, markersize=8)
+    ax.annotate("t = 0", path[0], (8, 4), textcoords="offset points", color=palette.INK, size=11)
+    for name, colour in COLOURS.items():
+        ax.plot([], [], color=colour, linewidth=1.8, label=f"{NUMERALS[name]}  {name}")
+    ax.legend(loc="lower right")
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set(xlabel="first principal direction", ylabel="second principal direction", title=title)
+    return fig

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from flowlib.fields import Grid
 from flowlib.notebook.figures import palette
-from flowlib.notebook.figures.canvas import array, figure
+from flowlib.notebook.figures.canvas import array, figure, mark_spaces
 
 
 def dot_sizes(weights, total: float = 2200.0) -> np.ndarray:
@@ -27,6 +27,17 @@ def picture(ax: Axes, values, grid: Grid | None = None, *, title: str = "", tota
     down, right = array(grid.points).T
     how = dict(color=palette.LAYER_NORM, edgecolors="white", linewidths=0.4)
     return image, ax.scatter(right, down, s=dot_sizes(grid.weights, total), **how)
+
+
+def letters(ax: Axes, text: str, *, title: str = "") -> None:
+    """A text on the unit interval: a dot for each letter, as wide as the place that it takes."""
+    at = (np.arange(len(text)) + 0.5) / len(text)
+    ax.scatter(at, 0 * at, s=55, color=palette.LAYER_NORM, edgecolors="white", linewidths=0.4, clip_on=False)
+    for place, letter in zip(at, text, strict=True):
+        ax.text(place, 0.14, mark_spaces(letter), ha="center", family="monospace", fontsize=9)
+    ax.set(xlim=(0, 1), ylim=(-1, 1), xticks=[0, 1], yticks=[], title=title)
+    ax.spines["left"].set_visible(False)
+    ax.grid(False)
 
 
 def view(points, turn: float = 0.5, tilt: float = 0.45) -> tuple[np.ndarray, np.ndarray]:

@@ -107,7 +107,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "from flowlib.operators import project_nonnegative\n\n\ndef sieve(v, price, low, high):\n"
         "    return project_nonnegative(v)",
         "test-sieve",
-        "outside of [low, high]",
+        "outside [low, high]",
     ),
     "a sigmoid": ("sieve", _SIEVE + "low + (high - low) * v.sigmoid()", "test-sieve", "better bargain"),
     "nothing returned": ("sieve", _SIEVE.replace("return ", "pass"), "test-sieve", "nothing here"),
@@ -157,7 +157,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "signed": ("asymmetry", _J + "-(J - J.T).abs().max()", "test-turn", "not below 0"),
     # for each wrong way and law that nothing above meets
     "5.1 twice": ("by-hand", "places, costs = [1, 0, 0], [2.5, 0.125, 1.5]", "test-by-hand", "You moved by 2"),
-    "5.1 beside": ("by-hand", "places, costs = [2, 0.2, -1], [2.5, 0.125, 1.5]", "test-by-hand", "no best bargain"),
+    "5.1 beside": (
+        "by-hand",
+        "places, costs = [2, 0.2, -1], [2.5, 0.125, 1.5]",
+        "test-by-hand",
+        "not the best bargain",
+    ),
     "walls on v": (
         "sieve",
         _SIEVE + "torch.where(v > high, high, torch.where(v < low, low, soft)).clamp(low, high)",

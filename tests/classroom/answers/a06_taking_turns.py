@@ -164,7 +164,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _FOR + "order = substeps\n        for s in list(order):\n            u = s(u, dt)\n"
         "        substeps.reverse()\n    return u",
         "test-turns",
-        "list itself round",
+        "reverses the list itself",
     ),
     "swapped pair": (
         "turns",

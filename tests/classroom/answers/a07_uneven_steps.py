@@ -166,7 +166,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "by-need",
         _NEED + "return horizon * np.interp(horizon * wanted, edges, shares)",
         "test-by-need",
-        "other way round",
+        "other way around",
     ),
     "no horizon": ("by-need", _NEED + "return np.interp(wanted, shares, edges / horizon)", "test-by-need", "end at 1"),
     "no zero in front": (

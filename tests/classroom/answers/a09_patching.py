@@ -161,7 +161,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-patched",
         "has no effect",
     ),
-    "start forgotten": ("restored", _SHARE + "(changed * b).sum(-1) / (b * b).sum(-1)", "test-restored", "`start` off"),
+    "start forgotten": (
+        "restored",
+        _SHARE + "(changed * b).sum(-1) / (b * b).sum(-1)",
+        "test-restored",
+        "not subtract `start`",
+    ),
     "lengths": ("restored", _SHARE + "a.norm(dim=-1) / b.norm(dim=-1)", "test-restored", "two lengths"),
     "cosine": ("restored", _SHARE + "torch.cosine_similarity(a, b, dim=-1)", "test-restored", "is the cosine"),
     "not squared": ("restored", _SHARE + "(a * b).sum(-1) / b.norm(dim=-1)", "test-restored", "With its square"),
@@ -178,7 +183,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "mismatch",
         _MISS + "    return (sum(patched(u, v, [j], at, steps, beta) for j in range(n)) - goal).abs().max()",
         "test-mismatch",
-        "off every p(T)",
+        "from every p(T)",
     ),
     "relative": (
         "mismatch",
