@@ -198,7 +198,7 @@ class Flow(nn.Module):
         check_number(t.item() if isinstance(t, Tensor) and t.ndim == 0 else t, "t")
         terms = self.depth([min(max(float(t) / self.horizon, 0.0), 1.0)])[0]
         if any(term.is_substep for term in terms):
-            raise ValueError("this flow has substeps that do not come from a vector field, so it has no limit Δt → 0")
+            raise ValueError("this flow has substeps that come from no vector field: no continuous limit Δt → 0")
         sets = [c for c in self._sets if c is not None]
         if not all(are_same(sets[0], c) for c in sets[1:]):
             raise ValueError(f"a velocity needs one constraint, this flow has several: {sets}")

@@ -35,7 +35,7 @@ class Term(nn.Module):
     called with a Grid."""
 
     is_substep: bool = False
-    """Is it a whole substep, forward(u, h) = Φ(h) u, and no velocity? Such a flow has no limit Δt → 0."""
+    """Is it a whole substep, forward(u, h) = Φ(h) u, and no velocity? Such a flow has no continuous limit Δt → 0."""
 
     causal: Causal = False
     """Whom does a token hear? False: all tokens. True: itself and those before it. "volterra": the same, its own cell

@@ -100,7 +100,7 @@ def test_order_with_parameters_that_change_with_depth(scheme, substep, expected)
 
 
 @pytest.mark.claim("C6.6")
-def test_the_literal_reading_has_no_limit(measured):
+def test_the_literal_reading_has_no_continuous_limit(measured):
     """S1 ∩ S2 is empty at σ1 = 0, so the sieve and layer norm push u back and forth: the path grows with the steps."""
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, dtype=torch.float64).eval()
@@ -116,7 +116,7 @@ def test_the_literal_reading_has_no_limit(measured):
         paths[reading] = -order(lengths, STEPS)
     measured.near("length of the way ~ N^p, literal: p", paths["literal"], 1, within=0.1)
     measured.near("length of the way ~ N^p, local: p", paths["local"], 0, within=0.1)
-    with pytest.raises(ValueError, match="no limit"):
+    with pytest.raises(ValueError, match="no continuous limit"):
         from_torch(layer, "literal").velocity(start(), 0.0)
 
 

@@ -68,7 +68,7 @@ def test_where_it_cannot_be_told_it_says_so():
         solution(flow, u0, 1e-12, most=8)
     with pytest.raises(ValueError, match="is left after"):
         work(flow, u0, solution(flow, u0, 1e-4), 1e-6, most=64)
-    with pytest.raises(ValueError, match="no limit"):
+    with pytest.raises(ValueError, match="no continuous limit"):
         solution(Flow([LiteralLocal([8, 16, 8]).double()]), u0)
 
 
