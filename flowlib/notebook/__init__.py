@@ -16,7 +16,8 @@ name of the module that they come from: what is imported from here is the functi
 from flowlib.checks.compare import close, fails
 from flowlib.checks.misconceptions import misconception
 from flowlib.notebook import figures
-from flowlib.notebook.explore import choice, explorer, slider, sweep, switch
+from flowlib.notebook.controls import choice, slider, switch
+from flowlib.notebook.explore import explorer, sweep
 from flowlib.notebook.figures import palette
 from flowlib.notebook.predict import predict, predict_number, predict_order, progress
 from flowlib.notebook.progress import forget

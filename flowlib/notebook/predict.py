@@ -95,7 +95,7 @@ def ask(question: Question, widget):
 
     _questions[question.key] = question
     answer = widgets.HTMLMath(recall_answer(question))
-    show_text(question.text())
+    show_text(question.text(), {"flowlib": {"question": question.facts()}})
 
     def reply(given) -> None:
         try:
@@ -112,10 +112,10 @@ def ask(question: Question, widget):
     return question
 
 
-def show_text(text: str) -> None:
+def show_text(text: str, metadata: dict | None = None) -> None:
     from IPython.display import display
 
-    display({"text/markdown": text, "text/plain": text}, raw=True)
+    display({"text/markdown": text, "text/plain": text}, raw=True, metadata=metadata)
 
 
 def recall_answer(question: Question) -> str:

@@ -40,6 +40,10 @@ class Question(OnPage):
     def key(self) -> str:
         return self.id or hashlib.sha256(self.question.encode()).hexdigest()[:12]
 
+    def facts(self) -> dict:
+        """What a page that has no kernel needs to answer a reader; it is stored beside the question's text."""
+        raise NotImplementedError
+
     def opening(self, call: str) -> str:
         return f"**{call} ({self.id}).** {self.question}" if self.id else f"**{call}.** {self.question}"
 
@@ -74,11 +78,16 @@ class ChoiceQuestion(Question):
             raise ValueError(f"choose one of {list(self.choices)}; got {choice!r}")
         return Reply(False, self.why[choice])
 
+    def facts(self) -> dict:
+        return {"id": self.id, "kind": "choice", "answer": ascii_uppercase[self.choices.index(self.answer)]}
+
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
         letter = ascii_uppercase[self.choices.index(self.answer)]
+        letters = dict(zip(self.choices, ascii_uppercase))
+        wrong = {letters[choice]: self.why[choice] for choice in self.choices if choice in self.why}
         answer = f"**{letter}.** {self.because or self.answer}"
-        return list_letters(self.opening("Predict"), self.choices) + fold(answer)
+        return list_letters(self.opening("Predict"), self.choices) + fold(answer, wrong)
 
 
 @dataclass(frozen=True)
@@ -117,10 +126,16 @@ class NumberQuestion(Question):
         hint = "larger" if abs(value) < abs(self.answer) else "smaller"
         return Reply(False, f"It is {hint} in size. Write down the formula first, then put the numbers in.")
 
+    def facts(self) -> dict:
+        tol = self.tol * (abs(self.answer) or 1.0) + 1e-12
+        ranges = {value: self.tol * (abs(value) or 1.0) + 1e-12 for value in self.why}
+        return {"id": self.id, "kind": "number", "answer": [self.answer, tol], "wrong": list(ranges.items())}
+
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
         answer = f"**{self.answer:.4g}{write_unit(self.unit)}.** {self.because}".strip()  # a bare `50.` begins a list
-        return self.opening("Predict a number") + fold(answer)
+        wrong = {f"{value:.4g}{write_unit(self.unit)}": sentence for value, sentence in self.why.items()}
+        return self.opening("Predict a number") + fold(answer, wrong)
 
 
 @dataclass(frozen=True)
@@ -178,11 +193,18 @@ class OrderQuestion(Question):
             raise ValueError(f"type each of the letters {''.join(named)} once, in your order; got {letters!r}")
         return tuple(named[letter] for letter in given)
 
+    def facts(self) -> dict:
+        letters = dict(zip(self.order_on_page, ascii_uppercase))
+        wrong = ["".join(letters[item] for item in some) for some in self.why]
+        return {"id": self.id, "kind": "order", "answer": "".join(letters[item] for item in self.items), "wrong": wrong}
+
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
         right = "".join(ascii_uppercase[self.order_on_page.index(item)] for item in self.items)
         answer = f"**{right}.** {self.because}".strip()
-        return list_letters(self.opening("Predict an order"), self.order_on_page) + fold(answer)
+        letters = dict(zip(self.order_on_page, ascii_uppercase))
+        wrong = {" before ".join(letters[item] for item in some): sentence for some, sentence in self.why.items()}
+        return list_letters(self.opening("Predict an order"), self.order_on_page) + fold(answer, wrong)
 
 
 def follow(some: Sequence[str], order: Sequence[str]) -> bool:
@@ -218,5 +240,8 @@ def list_letters(opening: str, items: Sequence[str]) -> str:
     return "\n".join([opening, "", *rows])
 
 
-def fold(answer: str) -> str:
-    return f"\n\n<details><summary>Show the answer</summary>\n\n{answer}\n\n</details>"
+def fold(answer: str, wrong: Mapping[str, str]) -> str:
+    """The answer, and what lies behind each wrong one, folded away."""
+    reasons = [f"- {name}: {sentence}" for name, sentence in wrong.items()]
+    told = "\n\n".join([answer, *(["Why not another one:", "\n".join(reasons)] if reasons else [])])
+    return f"\n\n<details><summary>Show the answer</summary>\n\n{told}\n\n</details>"

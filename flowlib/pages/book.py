@@ -2,12 +2,14 @@
 
 MyST-NB reads notebooks and Markdown, autodoc the library's docstrings; Sphinx resolves the links and makes the search,
 which is the one thing that needs a script; the theme Furo puts the frame around it, light and dark. Formulas are
-MathML. Nothing on a page is fetched from anywhere but the site. Nothing is executed.
+MathML. Nothing on a page is fetched from anywhere but the site. Chapters stand as they were
+executed; they are run once more for the pictures that their explorers move to (`stills`).
 """
 
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +23,13 @@ from flowlib.files import save_text
 from flowlib.pages.crosslinks import repository
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
+from flowlib.pages.stills import draw_stills
 
 MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing else is ever replaced
-NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat")
+NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat", "sphinx_copybutton", "sphinxext.opengraph")
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
+    '<summary aria-label="Toggle hidden content">': "<summary>",  # its words say more
     "<dl>\n<dd>": '<dl role="none">\n<dd>',  # arguments, one a line: a list of descriptions of nothing
 }
 SETTINGS = {
@@ -33,7 +37,14 @@ SETTINGS = {
     "release": flowlib.__version__,
     "root_doc": "index",
     "language": "en",
-    "extensions": ["myst_nb", "sphinx.ext.autodoc", "flowlib.pages.extension", "flowlib.pages.river"],
+    "extensions": [
+        "myst_nb",
+        "sphinx.ext.autodoc",
+        "sphinx_copybutton",
+        "sphinxext.opengraph",
+        "flowlib.pages.extension",
+        "flowlib.pages.river",
+    ],
     "suppress_warnings": ["myst.header"],  # a chapter may go from ## to ####
     # Markdown as Jupyter reads it, and nothing of MyST that a notebook may write by chance.
     "myst_enable_extensions": ["dollarmath", "strikethrough"],
@@ -60,7 +71,15 @@ SETTINGS = {
     "html_theme": "furo",
     "html_static_path": [str(TEMPLATES / "book")],
     "html_css_files": ["book.css", "math.css"],
+    "html_js_files": [(name, {"defer": "defer"}) for name in ("explorers.js", "questions.js", "reach.js")],
     "html_math_renderer": "mathml",
+    "html_favicon": str(TEMPLATES / "book" / "icon.svg"),
+    "copybutton_selector": "div.cell_input div.highlight pre, div.highlight-default pre",
+    "copybutton_copy_empty_lines": True,
+    "ogp_site_name": "flowlib: a Transformer is a river",
+    "ogp_type": "article",
+    "ogp_description_length": 200,
+    "ogp_social_cards": {"enable": False},
     "html_copy_source": False,
     "html_show_sphinx": False,
     "html_show_copyright": False,
@@ -80,11 +99,11 @@ def add_dark_braces(css: str) -> str:
     return f"{css}{chosen}\n@media (prefers-color-scheme: dark) {{\n{wished}\n}}\n"
 
 
-def write_sources(root: Path, folder: Path) -> None:
+def write_sources(root: Path, folder: Path, stills: Mapping[str, Path]) -> None:
     """What Sphinx reads: texts, and the pictures that they show."""
     from flowlib.pages.contents import contents, pictures
 
-    texts = contents(root)
+    texts = contents(root, stills)
     for file, text in texts.items():
         save_text(text, folder / file)
     for place, picture in pictures(root, texts).items():
@@ -103,12 +122,16 @@ def check_extra() -> None:
             raise ImportError(f"the book needs more packages: pip install -e '.[book]' ({error})") from None
 
 
-def run_sphinx(source: Path, out: Path, address: str) -> None:
-    """Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
+def run_sphinx(source: Path, out: Path, address: str, site: str = "") -> None:
+    """site: where the book will lie on the web, for link previews; "" where nobody knows.
+
+    Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace
 
-    settings = SETTINGS | {"book_address": address}
+    settings = SETTINGS | {"book_address": address, "ogp_site_url": site}
+    if site:
+        settings |= {"ogp_image": "_static/river.png", "ogp_image_alt": "Letters of a text as lines along the depth"}
     with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
         trees, said = out.parent / "doctrees", {"status": None, "warning": sys.stderr}
         app = Sphinx(source, None, out, trees, "html", settings, **said, freshenv=True, warningiserror=True)
@@ -161,8 +184,19 @@ def put_book(site: Path, out: Path, aside: Path) -> None:
         raise
 
 
-def build(root: Path, out: Path) -> list[Path]:
+def put_stills(stills: Mapping[str, Path], site: Path) -> None:
+    """The pictures that explorers move to, beside the pages."""
+    from flowlib.pages.contents import STILLS
+
+    for chapter, folder in stills.items():
+        shutil.copytree(folder, site / STILLS / chapter, ignore=shutil.ignore_patterns("*.json"))
+
+
+def build(root: Path, out: Path, cache: Path | None = None, address: str = "") -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
+
+    cache: where explorers' pictures are kept, and found again; without it explorers stand still, and nothing is run.
+    address: where the book will lie on the web, for link previews.
 
     Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
     RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
@@ -170,23 +204,30 @@ def build(root: Path, out: Path) -> list[Path]:
     check_out(out)
     check_extra()
     out.parent.mkdir(parents=True, exist_ok=True)
+    stills = draw_stills(sorted((root / "chapters").glob("*.ipynb")), cache) if cache else {}
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         source, site = Path(folder, "source"), Path(folder, "site")
-        write_sources(root, source)
-        run_sphinx(source, site, repository(root))
+        write_sources(root, source, stills)
+        run_sphinx(source, site, repository(root), address)
         finish(site)
+        put_stills(stills, site)
         put_book(site, out, Path(folder, "old"))
     return sorted(out.rglob("*.html"))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    def book(out: tyro.conf.Positional[Path] = Path("build/book")) -> int:
+    def book(
+        out: tyro.conf.Positional[Path] = Path("build/book"), quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    ) -> int:
         """Make the course into a site that reads without scripts.
 
         Args:
             out: The folder to make it in.
+            quick: Leave the explorers still. Else each chapter is run once, to draw them at all values of their
+                controls; that is kept in build/stills until the chapter or the library changes.
         """
-        pages = build(root_of(Path.cwd()), out.absolute())
+        root = root_of(Path.cwd())
+        pages = build(root, out.absolute(), None if quick else root / "build" / "stills")
         print(f"{len(pages)} pages; open {out.absolute() / 'index.html'}")
         return 0
 

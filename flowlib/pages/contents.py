@@ -5,23 +5,27 @@
 The files keep their places, so that a link from one to another is right as it stands.
 """
 
+import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.notebooks import read
+from flowlib.authoring.notebooks import answers, is_cover, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
 from flowlib.pages.river import PAGE, river_page, show_first
+from flowlib.pages.stills import MOVES
 
 # Of README, after its opening; the rest is for your own copy.
 FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
 BESIDE = ("chapters/notation.md", "chapters/claims.md", "chapters/extending.md", "exercises/README.md")
 BIBLIOGRAPHY = "chapters/bibliography.md"
 RIVER = f"{PAGE}.md"
+STILLS = "_explorers"  # where the pictures of explorers lie in the book
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)
 
@@ -39,8 +43,8 @@ def parts(root: Path) -> dict[str, list[str]]:
     }
 
 
-def contents(root: Path) -> dict[str, str]:
-    """file -> its text, as Sphinx reads it."""
+def contents(root: Path, stills: Mapping[str, Path] | None = None) -> dict[str, str]:
+    """file -> its text, as Sphinx reads it. stills: where the pictures of a chapter's explorers lie, by its name."""
     listed, library = parts(root), Library(root).pages()
     readme = (root / "README.md").read_text("utf-8")
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
@@ -50,7 +54,8 @@ def contents(root: Path) -> dict[str, str]:
         if file not in made:
             made[file] = river_page() if file == RIVER else (root / file).read_text("utf-8")
     for file, notebook in notebooks.items():
-        made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, "")))
+        moves = read_moves(stills or {}, Path(file))
+        made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, ""), moves))
     return made
 
 
@@ -84,22 +89,65 @@ def lists(listed: dict[str, list[str]]) -> str:
 # ------------------------------------------------------------------------------------------------ one notebook
 
 
-def prepare(notebook, line: str = ""):
-    """The notebook as a reader of the page sees it, with a line more at the end of its first cell."""
+def prepare(notebook, line: str = "", moves: Sequence[dict] = ()):
+    """The notebook as a reader of the page sees it, with a line more at the end of its first cell.
+
+    moves: what the controls of its explorers do, in the order of the page; none where no stills were drawn.
+    """
     shown = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    left = list(moves)
     for cell in notebook.cells:
-        folded = cell.metadata.get("jupyter", {}).get("source_hidden")
-        cell = nbformat.from_dict({**cell, "metadata": {"tags": ["remove-input"]} if folded else {}})
+        cell = nbformat.from_dict({**cell, "metadata": fold(cell)})
         if cell.cell_type == "code":
-            cell.outputs = [describe(output) for output in cell.outputs if WIDGET not in output.get("data", {})]
+            there = [output for output in cell.outputs if not is_cover(output)]
+            there = [describe(output) for output in there if WIDGET not in output.get("data", {})]
+            cell.outputs = [more for output in there for more in (output, *controls(output, left))]
         shown.cells.append(cell)
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
     return shown
 
 
+def controls(output, left: list[dict]) -> Iterator:
+    """Below an explorer's picture, the place for its controls, which a script makes: explorers.js."""
+    if left and "explorer" in facts(output):
+        data = {"text/html": f'<div data-explorer="{escape(json.dumps(left.pop(0), ensure_ascii=False))}"></div>'}
+        yield nbformat.v4.new_output("display_data", data)
+
+
+def facts(output) -> dict:
+    """What a notebook stores of a question or an explorer, for a page without a kernel."""
+    return output.get("metadata", {}).get("flowlib", {})
+
+
+def read_moves(stills: Mapping[str, Path], file: Path) -> list[dict]:
+    """The moves of a chapter's explorers, each with the way from the chapter's page to the pictures."""
+    folder = stills.get(file.stem)
+    found = sorted(folder.iterdir(), key=lambda one: int(one.name)) if folder else []
+    up = "../" * len(file.parent.parts)
+    return [
+        json.loads((one / MOVES).read_text("utf-8")) | {"folder": f"{up}{STILLS}/{file.stem}/{one.name}/"}
+        for one in found
+    ]
+
+
+def fold(cell) -> dict:
+    """What MyST-NB is told of a cell: an answer lies in a closed <details>, other folded code is left out."""
+    hidden = is_folded(cell, "source")
+    if cell.cell_type != "code" or not answers(cell):
+        return {"tags": ["remove-input"]} if hidden else {}
+    return {
+        "tags": ["hide-cell" if hidden else "hide-output"],
+        "mystnb": {"code_prompt_show": name_answer(cell), "code_prompt_hide": "Fold it away again"},
+    }
+
+
 def describe(output):
-    """The output, in which a picture has the words for it: MyST-NB leaves those out."""
+    """The output, in which a picture has the words for it, which MyST-NB leaves out, and a question what answers it."""
+    if "question" in facts(output):
+        known = escape(json.dumps(facts(output)["question"], ensure_ascii=False))
+        text = f'<div data-question="{known}">\n\n{output["data"]["text/markdown"]}\n\n</div>'
+        output["data"] = {"text/markdown": text}
     data, words = output.get("data", {}), output.get("metadata", {}).get("image/png", {})
     if "image/png" in data and "text/html" not in data:
         sizes = "".join(f' {name}="{escape(str(words[name]))}"' for name in ("width", "height", "alt") if name in words)

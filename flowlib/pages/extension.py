@@ -15,6 +15,7 @@ from sphinx.transforms import SphinxTransform
 from flowlib.pages.docstrings import rewrite_docstring
 from flowlib.pages.mathml import mathml, without_scripts
 from flowlib.pages.symbols import link_names
+from flowlib.pages.words import explain_words
 
 SMALL = re.compile(r"[^a-df-z]*\de-\d[^a-df-z]*")  # 1.5e-06, which a line may break at its hyphen
 
@@ -82,6 +83,7 @@ def finish_page(app: Sphinx, document: nodes.document, name: str) -> None:
         if SMALL.fullmatch(node.astext()):
             node["classes"].append("number")
     link_names(app, document, name)
+    explain_words(app, document, name)
 
 
 def choose_member(app: Sphinx, what: str, name: str, thing, skip: bool, options) -> bool | None:
