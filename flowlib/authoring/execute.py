@@ -128,7 +128,8 @@ def write_measurement(notebook, measured: Measured) -> None:
     """Put it into the metadata, and into the first cell where that has the marks."""
     notebook.metadata["flowlib"] = {"measured": asdict(measured)}
     if notebook.cells:
-        first = notebook.cells[0]
+        marked = (cell for cell in notebook.cells if cell.cell_type == "markdown" and MEASURED.search(cell.source))
+        first = next(marked, notebook.cells[0])
         if is_assignment(notebook) and not MEASURED.search(first.source):
             first.source += f"\n\n{SOLVED}"
         first.source = MEASURED.sub(rf"\g<1>{measured}\g<2>", first.source, count=1)
