@@ -40,6 +40,7 @@ QUESTIONS = 5  # at least, in a chapter
 ABSOLUTE = re.compile(r"(?<![\w./:-])(?:/(?:home|root|tmp|work|Users|usr|opt|mnt|content|var)/\w|[A-Z]:\\\w)")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 HEADING = re.compile(r"^#+ ", re.MULTILINE)
+WORDS = re.compile(r"\b(?:show|explorer)\(.*[\"'].{20}")
 FOLD = re.compile(r"<details>\s*<summary>.+?</summary>[ \t]*\n\s*\n.*\n\s*\n</details>", re.DOTALL)
 RAISES = "raises-exception"
 
@@ -222,6 +223,8 @@ def check_answers(notebook) -> Iterator[str]:
             continue
         if cell.cell_type == "code" and not is_folded(cell, "outputs"):
             yield f"cell {i} shows an answer, and its output is not folded: jupyter.outputs_hidden must be true"
+        if cell.cell_type == "code" and WORDS.search(cell.source.split("\n")[0]):
+            yield f"cell {i} shows an answer, and the words of its picture stand on its first line, which stays visible"
         if cell.cell_type == "markdown" and not FOLD.search(cell.source):
             yield (
                 f"cell {i} tells an answer, which must stand in <details><summary>words</summary>, a blank line, "

@@ -1,6 +1,7 @@
 """The one form in which a notebook of the course is stored: kernel, metadata, ids, outputs."""
 
 import hashlib
+import re
 from copy import deepcopy
 
 import nbformat
@@ -62,10 +63,12 @@ def put_tag(cell) -> None:
 
 
 def fold(cell) -> None:
-    """The source of a question tells its answer; so does what comes out of a cell that is tagged with a question."""
-    folded = {"source_hidden": is_question(cell), "outputs_hidden": cell.cell_type == "code" and bool(answers(cell))}
-    if any(folded.values()):
-        cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | {name: True for name in folded if folded[name]}
+    """What tells an answer: the source of a question, what a cell tagged with one puts out, the words of a picture."""
+    answer = cell.cell_type == "code" and bool(answers(cell))
+    source = is_question(cell) or (answer and bool(re.search(r"\b(?:show|explorer)\(", cell.source)))
+    folded = {name: True for name, tells in (("source_hidden", source), ("outputs_hidden", answer)) if tells}
+    if folded:
+        cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | folded
 
 
 def cover(cell) -> None:

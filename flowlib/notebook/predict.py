@@ -148,7 +148,7 @@ def write_verdict(reply: Reply) -> str:
     return f'<div role="status" style="{style}"><b>{word}</b> {to_html(reply.sentence)}</div>'
 
 
-def choice_buttons(question: ChoiceQuestion, reply):
+def choice_buttons(question: ChoiceQuestion, reply, label: str = "Your prediction:"):
     """One button a choice, lettered as in the text above it."""
     import ipywidgets as widgets
 
@@ -158,7 +158,7 @@ def choice_buttons(question: ChoiceQuestion, reply):
         value=None,
         tooltips=[f"answer {letter}" for letter in letters],
         style={"button_width": "3.5em", "description_width": "initial"},
-        description="Your prediction:",
+        description=label,
         tooltip="choose a letter",
     )
     buttons.observe(lambda change: change["new"] is not None and reply(change["new"]), names="value")

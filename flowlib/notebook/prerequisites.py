@@ -124,13 +124,13 @@ def self_test() -> None:
     met: dict[str, bool] = {}
     verdict = widgets.HTML(write_advice(met))
     show_text(
-        f"**Are you ready?** {len(PREREQUISITES)} questions about what this course takes for granted. Choose a letter "
-        "below each; it answers at once. Nothing is kept of it."
+        f"**Are you ready?** {len(PREREQUISITES)} short questions about what this course takes for granted. Choose a "
+        "letter below each; it answers at once. Nothing is kept of it."
     )
     for number, one in enumerate(PREREQUISITES, 1):
         show_text(one.text(number))
         said = widgets.HTMLMath()
-        display(widgets.VBox([choice_buttons(one.asked, answer(one, met, said, verdict)), said]))
+        display(widgets.VBox([choice_buttons(one.asked, answer(one, met, said, verdict), "Your answer:"), said]))
     display(verdict)
 
 

@@ -100,6 +100,16 @@ def test_the_set_up_cell_is_the_same_in_all_of_them():
     assert found == {read_stamp(ROOT).setup()}
 
 
+def test_no_word_of_how_the_course_is_kept_meets_a_reader():
+    """Neither how it is stamped, nor which rule looks at a cell. What stands in <!-- marks --> is not seen."""
+    from flowlib.authoring.rules import texts
+
+    words = re.compile(r"OWNER/NAME|NBVAL|\bnbval\b|flowlib (links|notebooks|release|contents)\b")
+    for path in find_notebooks(ROOT):
+        found = [(i, words.search(text)[0]) for i, text in texts(read(path)) if words.search(text)]
+        assert not found, f"{path.name}: in cells {found}; flowlib links and flowlib notebooks --tidy take them away"
+
+
 def test_every_assignment_was_measured():
     """By the command, within the budget of a chapter."""
     from flowlib.authoring import rules

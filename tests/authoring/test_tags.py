@@ -91,6 +91,13 @@ def test_what_comes_out_of_a_tagged_cell_is_folded_when_it_is_stored():
     assert made.cells[1].metadata["tags"] == ["answer:Q4.2"]
 
 
+def test_the_words_of_a_picture_are_folded_with_it():
+    made = notebook(code(QUESTION), code('show(\n    fig, "A flat line")', "answer:Q4.2"), code("show(fig)"))
+    tidy(made)
+    assert made.cells[1].metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+    assert "jupyter" not in made.cells[2].metadata
+
+
 def test_an_empty_output_keeps_jupyterlab_from_showing_a_line_of_the_answer():
     made = sound()
     for _ in range(2):
@@ -113,6 +120,7 @@ def reverse(cells):
         (lambda cells: cells[1].metadata.update(tags=["answer:Q4.3"]), "answer:Q4.3, which this chapter does not ask"),
         (reverse, "cell 0 answers Q4.2, and stands before it"),
         (lambda cells: cells[1].metadata.update(jupyter={}), "its output is not folded"),
+        (lambda cells: cells[1].update(source='show(fig, "A flat line, which tells it all")'), "on its first line"),
         (lambda cells: cells[2].update(source="It is two."), "must stand in <details>"),
         (lambda cells: cells[2].update(source=FOLD.replace("\n\n", "\n")), "must stand in <details>"),
         (lambda cells: cells[2].update(source=FOLD.replace("details>", "details open>", 1)), "must stand in <details>"),

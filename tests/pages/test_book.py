@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from flowlib.authoring.moving import move
-from flowlib.authoring.notebooks import read
+from flowlib.authoring.notebooks import answers, is_folded, read
 from flowlib.authoring.symbols import formulas
 from flowlib.pages.book import build, main, put_book
 from flowlib.pages.library import ROOMS
@@ -180,7 +180,7 @@ def test_nothing_of_a_chapter_is_lost(book, path):
     texts += [data["text/markdown"] for data in outputs if "text/markdown" in data and "text/html" not in data]
     assert html.count("<math") == sum(len(list(formulas(text))) for text in texts)
     assert html.count("<img") == len([data for data in outputs if "image/png" in data])
-    folded = [cell for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    folded = [cell for cell in notebook.cells if is_folded(cell, "source") and not answers(cell)]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert folded and html.count('class="cell_input ') == len(code) - len(folded)
     text = re.sub(r"<annotation.*?</annotation>|<pre.*?</pre>|<code.*?</code>|<[^>]*>", "", html, flags=re.DOTALL)

@@ -15,7 +15,7 @@ import pytest
 from fontTools.ttLib import TTFont
 from nbconvert.exporters import ExporterDisabledError, get_export_names, get_exporter
 
-from flowlib.authoring.notebooks import is_question, read
+from flowlib.authoring.notebooks import answers, is_folded, is_question, read
 from flowlib.authoring.symbols import formulas
 from flowlib.pages.font import ITALIC, font, form, letters, plain_letter
 from flowlib.pages.mathml import converter, mathml
@@ -128,7 +128,7 @@ def test_nothing_runs_and_nothing_is_fetched(chapter):
 
 def test_folded_questions_stay_folded(chapter):
     notebook, _, found = chapter
-    folded = [cell for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
+    folded = [cell for cell in notebook.cells if is_folded(cell, "source") and not answers(cell)]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     blocks = [attributes for attributes in found.all("div") if "highlight" in (attributes.get("class") or "")]
     assert folded and len(blocks) == len(code) - len(folded)
