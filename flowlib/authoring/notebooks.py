@@ -16,6 +16,9 @@ STATEMENT = re.compile(r"\*\*Claim (C\d+\.\d+)")
 EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
 QUESTIONS = ("predict(", "predict_number(", "predict_order(")
 SETUP_ID = "setup-cell"
+CHECKED = "nbval-check-output"  # a tag: nbval compares what this cell prints
+COMMENT = re.compile(r"\A[ \t]*# ?NBVAL_CHECK_OUTPUT[ \t]*(\n|\Z)")  # the same, once, where a reader saw it
+ANSWERS = "answer:"  # a tag, as answer:Q3.2: this cell shows the answer, and stays folded until the reader has chosen
 
 
 def read(path: Path):
@@ -59,6 +62,31 @@ def is_question(cell) -> bool:
     return cell.cell_type == "code" and cell.source.lstrip().startswith(QUESTIONS)
 
 
+def tags(cell) -> list[str]:
+    """The tags of a cell; [] where it has none."""
+    return list(cell.metadata.get("tags", []))
+
+
+def is_checked(cell) -> bool:
+    """A code cell whose output nbval compares: by its tag, or by the comment that the tag was once."""
+    return cell.cell_type == "code" and (CHECKED in tags(cell) or bool(COMMENT.match(cell.source)))
+
+
+def answers(cell) -> list[str]:
+    """The questions that this cell answers, by its tags: ["Q3.2"] where it is tagged answer:Q3.2."""
+    return [tag.removeprefix(ANSWERS) for tag in tags(cell) if tag.startswith(ANSWERS)]
+
+
+def name_answer(cell) -> str:
+    """What stands on a page in the place of an answer, until it is opened."""
+    return f"After {' and '.join(answers(cell))}: show what comes out"
+
+
+def is_folded(cell, what: str) -> bool:
+    """Whether JupyterLab folds a part of the cell away; what: "source" or "outputs"."""
+    return bool(cell.metadata.get("jupyter", {}).get(f"{what}_hidden"))
+
+
 def is_assignment(notebook) -> bool:
     """A notebook with nbgrader's marks; any other is a chapter."""
     return any("nbgrader" in cell.metadata for cell in notebook.cells)
@@ -86,12 +114,14 @@ def number_in_title(notebook) -> int:
 
 def question_ids(notebook) -> list[str]:
     """The ids of the questions, Q3.1, Q3.2, ... in the order of the page; '' for a question without one."""
-    found = []
-    for cell in filter(is_question, notebook.cells):
-        call = ast.parse(cell.source).body[0].value
-        given = {word.arg: word.value for word in call.keywords}
-        found.append(ast.literal_eval(given["id"]) if "id" in given else "")
-    return found
+    return [id_of(cell) for cell in filter(is_question, notebook.cells)]
+
+
+def id_of(question) -> str:
+    """The id of the question that this cell asks; "" where it has none."""
+    call = ast.parse(question.source).body[0].value
+    given = {word.arg: word.value for word in call.keywords}
+    return ast.literal_eval(given["id"]) if "id" in given else ""
 
 
 def claim_ids(notebook, chapter: int) -> set[str]:

@@ -11,8 +11,14 @@ from pathlib import Path
 import nbformat
 
 from flowlib.authoring.notebooks import (
+    CHECKED,
+    COMMENT,
     STATEMENT,
+    answers,
     code_cells,
+    id_of,
+    is_checked,
+    is_folded,
     is_question,
     is_setup,
     number_in_title,
@@ -32,7 +38,8 @@ CLOSING = ("summary", "exercise", "references")
 QUESTIONS = 5  # at least, in a chapter
 ABSOLUTE = re.compile(r"(?<![\w./:-])(?:/(?:home|root|tmp|work|Users|usr|opt|mnt|content|var)/\w|[A-Z]:\\\w)")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
-MARKED = "NBVAL_CHECK_OUTPUT"
+HEADING = re.compile(r"^#+ ", re.MULTILINE)
+FOLD = re.compile(r"<details>\s*<summary>.+?</summary>[ \t]*\n\s*\n.*\n\s*\n</details>", re.DOTALL)
 RAISES = "raises-exception"
 
 
@@ -185,13 +192,38 @@ def check_paths(notebook) -> Iterator[str]:
 
 def check_marked_outputs(notebook) -> Iterator[str]:
     """Some output is compared by nbval, and it is text: pictures differ from machine to machine."""
-    marked = [(i, c) for i, c in enumerate(notebook.cells) if c.cell_type == "code" and MARKED in c.source]
+    marked = [(i, cell) for i, cell in enumerate(notebook.cells) if is_checked(cell)]
     if not marked:
-        yield f"at least one cell with numbers that teach must be marked '# {MARKED}'"
+        yield f"at least one cell with numbers that teach must have the tag {CHECKED}"
     for i, cell in marked:
         kinds = {kind for output in cell.outputs for kind in output.get("data", {"text/plain": ""})}
         if not cell.outputs or not kinds <= {"text/plain"}:
-            yield f"cell {i} is marked {MARKED}: it must print text and nothing else, it has {sorted(kinds)}"
+            yield f"cell {i} is tagged {CHECKED}: it must print text and nothing else, it has {sorted(kinds)}"
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and COMMENT.match(cell.source):
+            yield f"cell {i} begins with a comment that a reader sees; flowlib notebooks makes it the tag {CHECKED}"
+
+
+def check_answers(notebook) -> Iterator[str]:
+    """A cell that shows the answer of a question comes after it, and is folded until the reader has chosen."""
+    asked = {id_of(cell): i for i, cell in enumerate(notebook.cells) if is_question(cell)}
+    for i, cell in enumerate(notebook.cells):
+        for name in answers(cell):
+            if name not in asked:
+                yield f"cell {i} is tagged answer:{name}, which this chapter does not ask"
+            elif i <= asked[name]:
+                yield f"cell {i} answers {name}, and stands before it (cell {asked[name]})"
+        if not answers(cell):
+            continue
+        if cell.cell_type == "code" and not is_folded(cell, "outputs"):
+            yield f"cell {i} shows an answer, and its output is not folded: jupyter.outputs_hidden must be true"
+        if cell.cell_type == "markdown" and not FOLD.search(cell.source):
+            yield (
+                f"cell {i} tells an answer, which must stand in <details><summary>words</summary>, a blank line, "
+                "the text, a blank line, </details>"
+            )
+        if cell.cell_type == "markdown" and any(HEADING.search(fold) for fold in FOLD.findall(cell.source)):
+            yield f"cell {i} has a heading inside of <details>, where nobody finds it"
 
 
 def check_budget(notebook) -> Iterator[str]:
@@ -218,6 +250,7 @@ RULES = (
     check_pictures,
     check_paths,
     check_marked_outputs,
+    check_answers,
     check_budget,
 )
 

@@ -1,11 +1,23 @@
 """The one form in which a notebook of the course is stored: kernel, metadata, ids, outputs."""
 
 import hashlib
+from copy import deepcopy
 
-from flowlib.authoring.notebooks import LINKS, MEASURED, SETUP_ID, is_question, is_setup
+from flowlib.authoring.notebooks import (
+    CHECKED,
+    COMMENT,
+    LINKS,
+    MEASURED,
+    SETUP_ID,
+    answers,
+    is_assignment,
+    is_question,
+    is_setup,
+    tags,
+)
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled", "trusted")  # cell metadata that editors leave
+VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled", "trusted", "lines_to_next_cell")  # what editors leave
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -19,11 +31,36 @@ def tidy(notebook) -> None:
     for cell in notebook.cells:
         for key in VOLATILE:
             cell.metadata.pop(key, None)
+        put_tag(cell)
+        fold(cell)
         cell["id"] = make_id(cell, seen)
-        if is_question(cell):  # its source tells the answer
-            cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), "source_hidden": True}
         if cell.cell_type == "code":
             cell.outputs = [merged for merged in merge_streams(cell.outputs) if WIDGET not in merged.get("data", {})]
+
+
+def tidy_stored(notebook) -> bool:
+    """Tidy a notebook as it is stored, nothing run; whether that changed it. Of an assignment only the tags."""
+    before = deepcopy(notebook)
+    if is_assignment(notebook):
+        for cell in notebook.cells:
+            put_tag(cell)
+    else:
+        tidy(notebook)
+    return notebook != before
+
+
+def put_tag(cell) -> None:
+    """The comment # NBVAL_CHECK_OUTPUT, which a reader would see, as the tag that nbval knows as well."""
+    if cell.cell_type == "code" and COMMENT.match(cell.source):
+        cell.source = COMMENT.sub("", cell.source)
+        cell.metadata["tags"] = list(dict.fromkeys([*tags(cell), CHECKED]))
+
+
+def fold(cell) -> None:
+    """The source of a question tells its answer; so does what comes out of a cell that is tagged with a question."""
+    folded = {"source_hidden": is_question(cell), "outputs_hidden": cell.cell_type == "code" and bool(answers(cell))}
+    if any(folded.values()):
+        cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | {name: True for name in folded if folded[name]}
 
 
 def make_id(cell, seen: dict[str, int]) -> str:

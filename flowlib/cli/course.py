@@ -6,7 +6,7 @@ from pathlib import Path
 from flowlib.authoring.course import Stamp, read_stamp, root_of
 
 
-def notebooks(paths: tuple[Path, ...] = (), /, dry: bool = False) -> int:
+def notebooks(paths: tuple[Path, ...] = (), /, dry: bool = False, tidy: bool = False) -> int:
     """Run notebooks in place and measure them.
 
     Each runs from top to bottom in a fresh kernel. Exit code 1 if a cell raised; that notebook stays as it was.
@@ -14,14 +14,17 @@ def notebooks(paths: tuple[Path, ...] = (), /, dry: bool = False) -> int:
     Args:
         paths: Paths of .ipynb files; without one, all chapters.
         dry: Run, measure and look, write nothing.
+        tidy: Run nothing: bring what is stored into its form (tags, what is folded, ids), and look.
     """
+    if dry and tidy:
+        raise ValueError("--dry runs and writes nothing, --tidy writes and runs nothing; give one of the two")
     found = list(paths) or find_chapters()
     for path in found:
         if path.suffix != ".ipynb" or not path.is_file():
             raise ValueError(
                 f"{path} is no notebook; give the path of an .ipynb file, such as chapters/00_the_river.ipynb"
             )
-    good = [run_notebook(path, write=not dry) for path in found]
+    good = [tidy_notebook(path) if tidy else run_notebook(path, write=not dry) for path in found]
     return 0 if all(good) else 1
 
 
@@ -38,7 +41,6 @@ def run_notebook(path: Path, *, write: bool) -> bool:
     """Run one notebook and say what was measured, and which rules it breaks; False where a cell raised."""
     from flowlib.authoring import execute
     from flowlib.authoring.notebooks import is_assignment
-    from flowlib.authoring.rules import check_budget, find_violations
 
     try:
         measured, notebook = execute.execute_one(path, write=write)
@@ -46,11 +48,33 @@ def run_notebook(path: Path, *, write: bool) -> bool:
         print(error, file=sys.stderr)
         return False
     print(f"{path}: {measured}, {path.stat().st_size / execute.MEGABYTE:.2f} MB")
-    for sentence in check_budget(notebook) if is_assignment(notebook) else find_violations(notebook, path):
-        print(f"  rule: {sentence}")
+    say_rules(notebook, path)
     if is_assignment(notebook) and write:
         print(f"  its copy for students, anew: flowlib release {path.stem}")
     return True
+
+
+def tidy_notebook(path: Path) -> bool:
+    """Bring a stored notebook into its form, and say whether that changed it, and which rules it breaks."""
+    from flowlib.authoring.notebooks import read, save
+    from flowlib.authoring.tidy import tidy_stored
+
+    notebook = read(path)
+    changed = tidy_stored(notebook)
+    if changed:
+        save(notebook, path)
+    print(f"{path}: {'brought into its form' if changed else 'as it was'}")
+    say_rules(notebook, path)
+    return True
+
+
+def say_rules(notebook, path: Path) -> None:
+    """The rules that it breaks; of an assignment, its budget."""
+    from flowlib.authoring.notebooks import is_assignment
+    from flowlib.authoring.rules import check_budget, find_violations
+
+    for sentence in check_budget(notebook) if is_assignment(notebook) else find_violations(notebook, path):
+        print(f"  rule: {sentence}")
 
 
 def claims(recorded: bool = False, write: bool = False) -> int:

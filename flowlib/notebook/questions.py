@@ -77,8 +77,10 @@ class ChoiceQuestion(Question):
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
         letter = ascii_uppercase[self.choices.index(self.answer)]
+        letters = dict(zip(self.choices, ascii_uppercase))
+        wrong = {letters[choice]: self.why[choice] for choice in self.choices if choice in self.why}
         answer = f"**{letter}.** {self.because or self.answer}"
-        return list_letters(self.opening("Predict"), self.choices) + fold(answer)
+        return list_letters(self.opening("Predict"), self.choices) + fold(answer, wrong)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class NumberQuestion(Question):
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
         answer = f"**{self.answer:.4g}{write_unit(self.unit)}.** {self.because}".strip()  # a bare `50.` begins a list
-        return self.opening("Predict a number") + fold(answer)
+        wrong = {f"{value:.4g}{write_unit(self.unit)}": sentence for value, sentence in self.why.items()}
+        return self.opening("Predict a number") + fold(answer, wrong)
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,9 @@ class OrderQuestion(Question):
         """The question as Markdown that needs no kernel."""
         right = "".join(ascii_uppercase[self.order_on_page.index(item)] for item in self.items)
         answer = f"**{right}.** {self.because}".strip()
-        return list_letters(self.opening("Predict an order"), self.order_on_page) + fold(answer)
+        letters = dict(zip(self.order_on_page, ascii_uppercase))
+        wrong = {" before ".join(letters[item] for item in some): sentence for some, sentence in self.why.items()}
+        return list_letters(self.opening("Predict an order"), self.order_on_page) + fold(answer, wrong)
 
 
 def follow(some: Sequence[str], order: Sequence[str]) -> bool:
@@ -218,5 +223,8 @@ def list_letters(opening: str, items: Sequence[str]) -> str:
     return "\n".join([opening, "", *rows])
 
 
-def fold(answer: str) -> str:
-    return f"\n\n<details><summary>Show the answer</summary>\n\n{answer}\n\n</details>"
+def fold(answer: str, wrong: Mapping[str, str]) -> str:
+    """The answer, and what lies behind each wrong one, folded away."""
+    reasons = [f"- {name}: {sentence}" for name, sentence in wrong.items()]
+    told = "\n\n".join([answer, *(["Why not another one:", "\n".join(reasons)] if reasons else [])])
+    return f"\n\n<details><summary>Show the answer</summary>\n\n{told}\n\n</details>"

@@ -26,6 +26,7 @@ MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing e
 NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat")
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
+    '<summary aria-label="Toggle hidden content">': "<summary>",  # its words say more
     "<dl>\n<dd>": '<dl role="none">\n<dd>',  # arguments, one a line: a list of descriptions of nothing
 }
 SETTINGS = {

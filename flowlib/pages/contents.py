@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.notebooks import read
+from flowlib.authoring.notebooks import answers, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
@@ -85,14 +85,24 @@ def prepare(notebook, line: str = ""):
     """The notebook as a reader of the page sees it, with a line more at the end of its first cell."""
     shown = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for cell in notebook.cells:
-        folded = cell.metadata.get("jupyter", {}).get("source_hidden")
-        cell = nbformat.from_dict({**cell, "metadata": {"tags": ["remove-input"]} if folded else {}})
+        cell = nbformat.from_dict({**cell, "metadata": fold(cell)})
         if cell.cell_type == "code":
             cell.outputs = [describe(output) for output in cell.outputs if WIDGET not in output.get("data", {})]
         shown.cells.append(cell)
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
     return shown
+
+
+def fold(cell) -> dict:
+    """What MyST-NB is told of a cell: an answer lies in a closed <details>, other folded code is left out."""
+    hidden = is_folded(cell, "source")
+    if cell.cell_type != "code" or not answers(cell):
+        return {"tags": ["remove-input"]} if hidden else {}
+    return {
+        "tags": ["hide-cell" if hidden else "hide-output"],
+        "mystnb": {"code_prompt_show": name_answer(cell), "code_prompt_hide": "Fold it away again"},
+    }
 
 
 def describe(output):

@@ -18,6 +18,7 @@ from nbconvert.exporters.base import ExporterDisabledError
 from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from traitlets import default
 
+from flowlib.authoring.notebooks import answers, name_answer
 from flowlib.pages.crosslinks import rewrite_links_of_page
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES, converter, mathml, without_scripts
@@ -103,6 +104,7 @@ class PageExporter(HTMLExporter):
         yield from super().default_filters()
         yield "markdown2html", self.markdown2html
         yield "without_scripts", without_scripts
+        yield "name_answer", lambda cell: name_answer(cell) if answers(cell) else ""
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:

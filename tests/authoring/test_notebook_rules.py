@@ -9,7 +9,7 @@ import pytest
 from flowlib.authoring import rules
 from flowlib.authoring.claims import find_marks
 from flowlib.authoring.execute import NotebookFailed, execute
-from flowlib.authoring.notebooks import claim_ids, code_cells, read
+from flowlib.authoring.notebooks import CHECKED, claim_ids, code_cells, read
 from flowlib.authoring.tidy import merge_streams, tidy
 from flowlib.cli import main
 from flowlib.notebook import figures, setup
@@ -235,7 +235,7 @@ def sound():
         cells += [nbformat.v4.new_markdown_cell(f"Prose {i}")]
         cells += [nbformat.v4.new_markdown_cell(f"> **Claim C4.{i + 1}.** So it is.")]
         cells += [nbformat.v4.new_code_cell(f"x = {i}", execution_count=i + 1)]
-    cells[3].source = "# NBVAL_CHECK_OUTPUT\nprint(1)"
+    cells[3].source, cells[3].metadata["tags"] = "print(1)", [CHECKED]
     cells[3].outputs = [nbformat.v4.new_output("stream", name="stdout", text="1\n")]
     data, metadata = bundle(png(line()), ALT, 10, 10)
     cells[6].outputs = [nbformat.v4.new_output("display_data", data, metadata=metadata)]
@@ -327,7 +327,7 @@ CLASS = "class A:\n" + "    x = 1\n" * 20
         (set_source(9, "open('/home/me/x')"), "absolute path"),
         (set_source(9, r"open('C:\Users')"), "absolute path"),
         (set_source(1, "<A at 0x7f00deadbeef>"), "memory address"),
-        (set_source(3, "print(1)"), "NBVAL_CHECK_OUTPUT"),
+        (lambda cells, _: cells[3].metadata.pop("tags"), "nbval-check-output"),
         (picture_in_checked, "must print text"),
         (set_meta(seconds=61), "must run in 60 s"),
         (set_meta(peak_mb=1300), "at most 1200 MB"),
