@@ -33,7 +33,7 @@ class Scheme:
 
     order: p in error = O(Δt^p) for smooth substeps that are themselves of order ≥ p. Euler substeps stay
     of order 1 in every average of paths that give each term the share 1 in all, as Strang does: A'A gets a coefficient
-    below ½ from them. Paths that do not, or a negative weight, can do better: chapters 06 and 10.
+    below ½ from them. Paths that do not, or a negative weight, can do better: chapters 06 and 11.
     Raises: TypeError or ValueError for a name, order or paths of another kind; `check` looks at the paths themselves.
     Source: Strang, SIAM J. Numer. Anal. 5 (1968); Hairer, Lubich, Wanner, Geometric Numerical Integration, II.5.
     """
