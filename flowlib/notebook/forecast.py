@@ -73,8 +73,8 @@ class Forecasts:
 
         A measured number that lies in the interval is a hit. ∞ stands for "never", and only ∞ hits it.
         words: the forecast as a sentence with {} where the number goes; never: the sentence for ∞.
-        Raises: ValueError for words without {}, for a criterion that is none, and where the name has been measured: then
-                it is too late.
+        Raises: ValueError for words without {}, for a criterion that is none, and where the name has been measured:
+                then it is too late.
         """
         if words and "{}" not in words:
             raise ValueError(f"words must hold {{}}, where the number goes, got {words!r}")
