@@ -149,7 +149,7 @@ descend = Exercise(
     cell="descend",
     inputs=tasks,
     hints=(
-        "Keep two places: the last one and the one before. In the beginning both are theta: there is nothing to remember.",
+        "Keep two places: the last one and the one before. In the beginning both are theta: nothing to remember.",
         "In a loop over the steps: new = last − rate · gradient(last) + memory · (last − before).",
         "Then the last becomes the one before, and the new one the last: before, last = last, new. Return the last.",
     ),
@@ -288,7 +288,7 @@ predicted = Exercise(
     cell="predicted",
     inputs=valley,
     hints=(
-        "Each eigenvector of the matrix is a direction of its own, and its eigenvalue the curvature. Which breaks first?",
+        "Each eigenvector of the matrix is a direction of its own, its eigenvalue the curvature. Which breaks first?",
         "For one direction you have the critical rate from 10.1b: 2(1 + β)/λ.",
         "The largest eigenvalue: torch.linalg.eigvalsh(matrix).max().",
     ),
@@ -372,10 +372,10 @@ measured = Exercise(
     cell="measured",
     inputs=lambda generator: (),
     hints=(
-        "The gradient is lambda theta: matrix @ theta. Start from random numbers, take a few hundred steps with `descend`, "
-        "and look whether the result is smaller than the start.",
-        "stability.breaking_step(rests, low, high) does the bisection; `rests(rate)` is to be True where the result has "
-        "become smaller. Far beyond the edge it is infinite or NaN, and `<` says False.",
+        "The gradient is lambda theta: matrix @ theta. Start from random numbers, take a few hundred steps with "
+        "`descend`, and look whether the result is smaller than the start.",
+        "stability.breaking_step(rests, low, high) does the bisection; `rests(rate)` is to be True where the result "
+        "has become smaller. Far beyond the edge it is infinite or NaN, and `<` says False.",
         "low must be a rate at which it rests: 0.01 will do for the matrices here. For high take 100.",
     ),
 )

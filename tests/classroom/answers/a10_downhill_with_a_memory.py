@@ -222,8 +222,9 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     # for each law that nothing above meets
     "first step remembers": (
         "descend",
-        "def descend(gradient, theta, rate, memory, steps):\n    way = -rate * gradient(theta)\n    for _ in range(steps):\n"
-        "        way = memory * way - rate * gradient(theta)\n        theta = theta + way\n    return theta",
+        "def descend(gradient, theta, rate, memory, steps):\n    way = -rate * gradient(theta)\n"
+        "    for _ in range(steps):\n        way = memory * way - rate * gradient(theta)\n"
+        "        theta = theta + way\n    return theta",
         "test-descend",
         "first step has nothing to remember",
     ),
@@ -247,8 +248,8 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     ),
     "slope held": (
         "descend",
-        "def descend(gradient, theta, rate, memory, steps):\n    before, last, ways = theta, theta, []\n    for k in range(steps):\n"
-        "        at = last if k % 2 == 0 else (last + before) / 2\n"
+        "def descend(gradient, theta, rate, memory, steps):\n    before, last = theta, theta\n"
+        "    for k in range(steps):\n        at = last if k % 2 == 0 else (last + before) / 2\n"
         "        before, last = last, last - rate * gradient(at) + memory * (last - before)\n    return last",
         "test-descend",
         "On a parabola",
