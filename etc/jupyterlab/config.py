@@ -1,8 +1,8 @@
 """How `make lab` starts JupyterLab:  jupyter lab --config=etc/jupyterlab/config.py
 
 Everything here belongs to the course alone. The reader's own JupyterLab settings (theme, key bindings) still apply;
-overrides.json beside this file only changes defaults: it answers "no" to the question about Jupyter news, and opens a
-Markdown file as a page to read.
+overrides.json beside this file only changes defaults: it answers "no" to the question about Jupyter news, opens a
+Markdown file as a page to read, and leaves the dates out of the list of files, so that the names have room.
 """
 
 import os

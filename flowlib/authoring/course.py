@@ -23,7 +23,7 @@ SETUP = (
     + """
 from importlib.util import find_spec
 
-COURSE = "{address}"  # written here by: flowlib links OWNER/NAME
+COURSE = "{address}"  # where Colab installs flowlib from
 if not getattr(find_spec("flowlib"), "origin", None):  # a mere folder of that name has none
     import subprocess
     import sys
@@ -32,12 +32,17 @@ if not getattr(find_spec("flowlib"), "origin", None):  # a mere folder of that n
     if not (COURSE and find_spec("google") and find_spec("google.colab")):
         raise ModuleNotFoundError(
             "flowlib is not here: run `make lab` in your copy of the course, or pip install -e '.[lab]'; "
-            "for Colab, let flowlib links OWNER/NAME write the copy's address into its notebooks first"
+            "on Colab, open a copy of the course that says on top of its notebooks where it lies on the web"
         )
     kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-warn-conflicts"]
     subprocess.run([*pip, f"{distribution}[notebook] @ {{COURSE}}", *kept], check=True)"""
 )
+
+
+KEYS = "**Run:** Shift+Enter runs a cell and goes on to the next; *Run ▸ Run All Cells* runs them all"
+RUN = f"{KEYS} (on Colab, *Runtime ▸ Run all*). A question answers once its cell has run."
+RUN_ASSIGNMENT = f"{KEYS} (on Colab, *Runtime ▸ Run all*). A check answers once its cell has run."
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,20 @@ class Stamp:
         return SETUP.format(address=self.address, distribution=DISTRIBUTION)
 
     def line(self, path: str) -> str:
-        """The links of the file at this path in the repository; what to run, where the address is not known."""
+        """The links of the file at this path in the repository, and how a notebook is run.
+
+        As long as the address is not known, there is a link to the course map of this copy, and no other.
+        """
+        if path == "README.md":
+            return self.links(FIRST, "#chapters")
+        map_here = os.path.relpath("README.md", os.path.dirname(path)).replace(os.sep, "/") + "#Chapters"
+        run = RUN_ASSIGNMENT if path.startswith("exercises/") else RUN
+        return f"{self.links(path.replace('exercises/source/', 'exercises/release/'), map_here)}\n\n{run}"
+
+    def links(self, page: str, map_here: str) -> str:
+        """Where this page opens on the web, once that is known, and the course map."""
         if not self.repository:
-            chapters = os.path.relpath(FIRST, os.path.dirname(path)).replace(os.sep, "/")
-            near = {"README.md": "[course map](#chapters)", FIRST: "course map: at the end of this chapter"}
-            todo = "Binder, Colab: after `flowlib links OWNER/NAME`, run once in your copy of the course"
-            return f"{near.get(path, f'[course map]({chapters})')} · {todo}"
-        page = FIRST if path == "README.md" else path.replace("exercises/source/", "exercises/release/")
+            return f"[course map]({map_here})"
         where, ref = self.repository, quote(self.ref, safe="")
         links = {
             "course map": f"{self.files}README.md#chapters",

@@ -26,6 +26,7 @@ from flowlib.authoring.notebooks import LINKS, SETUP_ID, code_cells, is_setup
 
 OPEN, CLOSE = "<!-- links -->", "<!-- /links -->"
 LEAD = "**Open:** "  # a line that began with a mark would be HTML, and no links
+CLONE = re.compile(r"^( +git clone )\S+", re.MULTILINE)
 STAGE = "build"  # git ignores it: a kill leaves nothing that could be committed
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab, in JupyterLab
 LOCKED = {
@@ -54,7 +55,7 @@ def plan(root: Path, stamp: Stamp) -> dict[Path, str]:
     texts, troubles = {root / RECORD: json.dumps(asdict(stamp), indent=1) + "\n"}, []
     for path in [root / "README.md", *find_notebooks(root)]:
         name = path.relative_to(root).as_posix()
-        put = put_line if path.suffix == ".md" else stamp_notebook
+        put = stamp_readme if path.suffix == ".md" else stamp_notebook
         try:
             texts[path] = put(path.read_bytes().decode("utf-8"), name, stamp)
         except UnicodeDecodeError:
@@ -97,6 +98,12 @@ def save_all(root: Path, texts: dict[Path, str]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ one file
+
+
+def stamp_readme(text: str, name: str, stamp: Stamp) -> str:
+    """README with its links, and with the address in its line `git clone`, where it has one."""
+    address = f"https://github.com/{stamp.repository}.git" if stamp.repository else "ADDRESS"
+    return CLONE.sub(rf"\g<1>{address}", put_line(text, name, stamp))
 
 
 def put_line(text: str, name: str, stamp: Stamp) -> str:

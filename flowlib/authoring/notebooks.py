@@ -11,6 +11,7 @@ from flowlib.files import save_text
 
 MEASURED = re.compile(r"(<!-- measured -->).*?(<!-- /measured -->)", re.DOTALL)
 LINKS = re.compile(r"(<!-- links -->).*?(<!-- /links -->)", re.DOTALL)
+HOW_TO_RUN = re.compile(r"\n+\*\*Run:\*\*[^\n]*?(?=<!-- /links -->)")
 CLAIM = re.compile(r"\bC(\d+)\.(\d+)\b")
 STATEMENT = re.compile(r"\*\*Claim (C\d+\.\d+)")
 EVIDENCE = re.compile(r"\b[CQ]\d+\.\d+\b")
@@ -80,6 +81,11 @@ def answers(cell) -> list[str]:
 def name_answer(cell) -> str:
     """What stands on a page in the place of an answer, until it is opened."""
     return f"After {' and '.join(answers(cell))}: show what comes out"
+
+
+def is_cover(output) -> bool:
+    """An empty output, which stands before those of an answer: see tidy.cover."""
+    return output.output_type == "display_data" and not output.data
 
 
 def is_folded(cell, what: str) -> bool:

@@ -26,6 +26,7 @@ from flowlib.authoring.notebooks import (
     prose,
     question_ids,
 )
+from flowlib.authoring.table import read_minutes
 from flowlib.notebook.show import MINIMUM_ALT
 
 CELLS = (30, 60)
@@ -109,6 +110,10 @@ def check_header(notebook) -> Iterator[str]:
     for word in OPENING:
         if word not in opening.lower():
             yield f"the opening must say {word!r}"
+    try:
+        read_minutes(notebook)
+    except ValueError as error:
+        yield str(error)
     if not re.search(r"<!-- measured -->Runs in \d+ s, .+<!-- /measured -->", opening):
         yield "the first cell must hold <!-- measured --><!-- /measured -->, which execute fills"
 

@@ -3,6 +3,8 @@
 import hashlib
 from copy import deepcopy
 
+import nbformat
+
 from flowlib.authoring.notebooks import (
     CHECKED,
     COMMENT,
@@ -11,6 +13,8 @@ from flowlib.authoring.notebooks import (
     SETUP_ID,
     answers,
     is_assignment,
+    is_cover,
+    is_folded,
     is_question,
     is_setup,
     tags,
@@ -36,6 +40,7 @@ def tidy(notebook) -> None:
         cell["id"] = make_id(cell, seen)
         if cell.cell_type == "code":
             cell.outputs = [merged for merged in merge_streams(cell.outputs) if WIDGET not in merged.get("data", {})]
+            cover(cell)
 
 
 def tidy_stored(notebook) -> bool:
@@ -61,6 +66,17 @@ def fold(cell) -> None:
     folded = {"source_hidden": is_question(cell), "outputs_hidden": cell.cell_type == "code" and bool(answers(cell))}
     if any(folded.values()):
         cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | {name: True for name in folded if folded[name]}
+
+
+def cover(cell) -> None:
+    """Put an empty output before those of an answer: JupyterLab shows the first line of the first one, though folded.
+
+    It is gone as soon as the cell runs; nbval compares nothing of it, and pages leave it out.
+    """
+    shown = [output for output in cell.outputs if not is_cover(output)]
+    hidden = is_folded(cell, "source")  # then JupyterLab shows nothing of the outputs
+    empty = nbformat.v4.new_output("display_data", {})
+    cell.outputs = [empty, *shown] if shown and answers(cell) and not hidden else shown
 
 
 def make_id(cell, seen: dict[str, int]) -> str:

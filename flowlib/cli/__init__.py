@@ -1,5 +1,5 @@
-"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, links, ship,
-release, grade, feedback, otter.
+"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
+ship, release, grade, feedback, otter.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C,
@@ -26,6 +26,7 @@ COMMANDS = {
         studies.compare,
         doctor.doctor,
         course.notebooks,
+        course.contents,
         course.links,
         models.ship,
         classroom.release,
@@ -40,6 +41,7 @@ ABOUT = (
 EXTRAS = {  # what brings the packages that the course's commands need
     "claims": "lab,test",
     "notebooks": "lab",
+    "contents": "lab",
     "links": "lab",
     **dict.fromkeys(("release", "grade", "feedback", "otter"), "classroom"),
 }

@@ -1,4 +1,4 @@
-"""Commands for the course: notebooks, claims, links."""
+"""Commands for the course: notebooks, contents, claims, links."""
 
 import sys
 from pathlib import Path
@@ -75,6 +75,29 @@ def say_rules(notebook, path: Path) -> None:
 
     for sentence in check_budget(notebook) if is_assignment(notebook) else find_violations(notebook, path):
         print(f"  rule: {sentence}")
+
+
+def contents(check: bool = False) -> int:
+    """Write what the chapters say of themselves into the places that tell of all of them.
+
+    Titles, minutes and questions for progress(), in flowlib/notebook/chapters.json; how many chapters and hours, in
+    README.
+
+    Args:
+        check: Write nothing; exit code 1 if one of the two says something else.
+    """
+    root = root_of(Path.cwd())
+    from flowlib.authoring.table import plan
+    from flowlib.files import save_text
+
+    texts = plan(root)
+    if not check:
+        for path, text in texts.items():
+            save_text(text, path)
+    out_of_date = bool(texts) and check
+    said = "out of date; write anew with: flowlib contents" if out_of_date else f"{len(texts)} files written"
+    print("\n".join([*list_names(root, texts), said if texts or not check else "all agree"]))
+    return int(out_of_date)
 
 
 def claims(recorded: bool = False, write: bool = False) -> int:

@@ -1,11 +1,10 @@
-"""Explorers: a figure that reads without a kernel, then sliders that draw it anew.
+"""Explorers: a figure that reads without a kernel, and controls below it that draw it anew, in its place.
 
     explorer(draw, alt=..., steps=slider(1, 64, 4), causal=switch(), rule=choice(["midpoint", "trapezoid"]))
 
 `draw(steps=4, causal=False, rule="midpoint")` returns a matplotlib Figure. The figure of the starting values
-is put on the page once, with its alternative text. The sliders stand below it, and the current picture
-appears under them at the first move, so that start and now can be compared. It is replaced whole, never
-cleared, so that nothing flickers.
+is put on the page, over its caption; a move of a control puts the new one, with its own words, in its place, and
+"Back to start" brings the first one back. It is replaced whole, never cleared, so that nothing flickers.
 
 Moves that come while a picture is being drawn are merged into one, that of the last value. This is ipywidgets' doing: a
 control has one message on its way at a time, and sends the next, with the newest value, when the kernel has answered.
@@ -14,115 +13,34 @@ So a picture is drawn before the answer, here, and not put off; tests/browser ho
 
 import itertools
 import json
-import math
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from html import escape
 from types import FunctionType
 from typing import Any
 
 import torch
 
+from flowlib.notebook.controls import Control, as_control
+from flowlib.notebook.figures import palette
 from flowlib.notebook.questions import OnPage
-from flowlib.notebook.show import check_alt, close_figure, css_size, encode_png, image_tag, read_pixels, show
+from flowlib.notebook.show import (
+    Place,
+    bundle,
+    check_alt,
+    close_figure,
+    css_size,
+    encode_png,
+    figure_tag,
+    read_pixels,
+    reduce_colours,
+)
 
-AT_A_GLANCE = 6  # as many words as stand in a row; a slider holds more
 LIVE_DPI = 120  # pixels per inch while a slider moves
 SWEEP = "FLOWLIB_SWEEP"  # set it to 1 and every explorer is drawn at all its ends as soon as it is made
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a reader can change: the widget's kind, its starting value, the values at its ends."""
-
-    kind: str
-    value: Any
-    ends: tuple
-    traits: dict = field(default_factory=dict)
-    label: str = ""
-
-    def widget(self, name: str):
-        import ipywidgets as widgets
-
-        common = {"description": self.label or name.replace("_", " "), "style": {"description_width": "11em"}}
-        if self.kind == "ToggleButtons":
-            common["style"]["button_width"] = "auto"
-        elif self.kind == "Checkbox":
-            common["indent"] = True
-        else:
-            common |= {"continuous_update": True, "layout": {"width": "34em", "max_width": "100%"}}
-        return getattr(widgets, self.kind)(value=self.value, **self.traits, **common)
-
-
-def slider(low: float, high: float, value: float | None = None, *, step: float | None = None, label: str = ""):
-    """A number between low and high; whole numbers where low and high are ints. The readout shows every step.
-
-    step   left out, it is 1 for whole numbers, else about a hundredth of the way, rounded to 1, 2 or 5 · 10ᵏ
-
-    Raises: ValueError unless low < high and low <= value <= high.
-    """
-    value = low if value is None else value
-    if not low < high or not low <= value <= high:
-        raise ValueError(f"a slider needs low < high and low <= value <= high; got {low}, {high}, value {value}")
-    whole = all(isinstance(v, int) for v in (low, high, value, 1 if step is None else step))
-    step = (1 if whole else round_step((high - low) / 100)) if step is None else step
-    traits = {"min": low, "max": high, "step": step}
-    if not whole:
-        traits["readout_format"] = f".{max(decimals(number) for number in (low, value, step))}f"
-    return Control("IntSlider" if whole else "FloatSlider", value, (low, high), traits, label)
-
-
-def round_step(about: float) -> float:
-    """The first of 1, 2, 5, 10, ... · 10ᵏ that is not below."""
-    power = math.floor(math.log10(about))
-    return next(float(f"{digit}e{power}") for digit in (1, 2, 5, 10) if about <= digit * 10.0**power * (1 + 1e-9))
-
-
-def decimals(number: float) -> int:
-    """How many digits after the point it is written with."""
-    return max(0, -Decimal(repr(float(number))).normalize().as_tuple().exponent)
-
-
-def switch(value: bool = False, *, label: str = ""):
-    """On or off."""
-    return Control("Checkbox", bool(value), (False, True), {}, label)
-
-
-def choice(options: Sequence, value: Any = None, *, label: str = ""):
-    """One of several: a slider where the options are numbers (1, 2, 4, 8, ...) or many, buttons where they are words.
-
-    No menu, no radio buttons: in JupyterLab they lose the arrow keys to the notebook. A button needs the space bar.
-
-    Raises: ValueError where there are fewer than two options or the value is none of them.
-    """
-    options = list(options)
-    value = options[0] if value is None and options else value
-    if len(options) < 2 or value not in options:
-        raise ValueError(f"a choice needs two options or more, and a value among them; got {options}, value {value!r}")
-    numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in options)
-    if numbers:
-        return Control("SelectionSlider", value, (options[0], options[-1]), {"options": options}, label)
-    kind = "ToggleButtons" if len(options) <= AT_A_GLANCE else "SelectionSlider"
-    return Control(kind, value, tuple(options), {"options": options}, label)
-
-
-def as_control(value: Any) -> Control:
-    """A control from a control, or from the short forms: (low, high, start), a bool, a list."""
-    if isinstance(value, Control):
-        return value
-    if isinstance(value, bool):
-        return switch(value)
-    if isinstance(value, tuple) and len(value) in (2, 3):
-        return slider(*value)
-    if isinstance(value, list):
-        return choice(value)
-    raise TypeError(
-        f"a control is slider(...), switch(...), choice(...), a tuple (low, high, start), a bool or a list; "
-        f"got {value!r}"
-    )
 
 
 @dataclass
@@ -132,6 +50,7 @@ class Explorer(OnPage):
     draw: Callable
     alt: str | Callable[..., str]
     controls: dict[str, Control]
+    caption: str | Callable[..., str] | None = None
     times: list[float] = field(default_factory=list)
     frame: Any = None
     grad: bool = field(default_factory=torch.is_grad_enabled)  # JupyterLab moves sliders in a thread, which has its own
@@ -140,66 +59,118 @@ class Explorer(OnPage):
     def start(self) -> dict:
         return {name: control.value for name, control in self.controls.items()}
 
-    def words(self, values: dict) -> str:
-        return check_alt(self.alt(**values) if callable(self.alt) else self.alt)
+    def words(self, values: dict) -> tuple[str, str | None]:
+        """The alternative text and the caption at these values."""
+        caption = self.caption(**values) if callable(self.caption) else self.caption
+        return check_alt(self.alt(**values) if callable(self.alt) else self.alt), caption
 
-    def picture(self, values: dict) -> tuple[bytes, tuple[int, int]]:
-        """The PNG at these values, and its size on the page in CSS pixels.
+    def paint(self, values: dict, dpi: float):
+        """A canvas with the figure at these values, and its size on the page in CSS pixels.
 
         The layout is found once, for the first picture: the axes stay where they are while the reader moves a slider.
         Where `draw` returns one figure again and again, its ticks are drawn once, too: that is four times as fast.
         """
         from flowlib.notebook.frames import Frame
 
-        begin = time.perf_counter()
         self.frame = self.frame or Frame()
         with torch.set_grad_enabled(self.grad):
             fig = self.draw(**values)
-        pixels, size = read_pixels(self.frame.draw(fig, LIVE_DPI)), css_size(fig)
-        picture = encode_png(pixels, compress_level=1)
+        canvas, size = self.frame.draw(fig, dpi), css_size(fig)
         close_figure(fig)
+        return canvas, size
+
+    def picture(self, values: dict) -> tuple[bytes, tuple[int, int]]:
+        """The PNG at these values, as it is drawn while a slider moves, and its size on the page."""
+        begin = time.perf_counter()
+        canvas, size = self.paint(values, LIVE_DPI)
+        picture = encode_png(read_pixels(canvas), compress_level=1)
         self.times.append(time.perf_counter() - begin)
         return picture, size
 
-    def widget(self):
-        """The controls, and the current picture under them from the first move on."""
+    def still(self) -> tuple[dict, dict]:
+        """The display data and metadata of the first picture, which is stored with the notebook."""
+        canvas, size = self.paint(self.start, palette.DPI)
+        alt, caption = self.words(self.start)
+        return bundle(reduce_colours(canvas), alt, *size, caption)
+
+    def moved(self, values: dict) -> dict:
+        """The display data of the picture at these values."""
+        picture, size = self.picture(values)
+        alt, caption = self.words(values)
+        told = json.dumps(values)
+        return {"text/html": figure_tag(picture, alt, *size, caption, told), "text/plain": f"[Figure: {alt}]"}
+
+    def widget(self, place, first: tuple[dict, dict]):
+        """The controls; each move puts its picture into the place, and "Back to start" the first one."""
         import ipywidgets as widgets
 
         parts = {name: control.widget(name) for name, control in self.controls.items()}
-        page = widgets.HTML().add_class("flowlib-picture")
+        back = widgets.Button(description="Back to start", tooltip="bring the first picture back")
+        said = widgets.HTML().add_class("flowlib-said")
+        shown = [self.start]
 
-        def redraw(_change) -> None:
-            values = {name: part.value for name, part in parts.items()}
+        def redraw(_change=None) -> None:
+            values = {name: self.controls[name].read(part.value) for name, part in parts.items()}
+            if values == shown[0]:
+                return
+            shown[0] = values
             try:
-                picture, (width, height) = self.picture(values)
-                image = image_tag(picture, self.words(values), width, height)
-                page.value = f'<div data-values="{escape(json.dumps(values))}">{image}</div>'
+                place.put(*(first if values == self.start else (self.moved(values), {})))
+                said.value = ""
             except Exception as error:  # a kernel error would vanish into a log: say it on the page
-                page.value = f'<p role="alert">No picture at {escape(str(values))}: {escape(str(error))}</p>'
+                said.value = f'<p role="alert">No picture at {escape(str(values))}: {escape(str(error))}</p>'
+
+        def reset(_button) -> None:
+            for part in parts.values():
+                part.unobserve(redraw, names="value")
+            for name, part in parts.items():
+                part.value = self.controls[name].value
+            for part in parts.values():
+                part.observe(redraw, names="value")
+            redraw()
 
         for part in parts.values():
             part.observe(redraw, names="value")
-        return widgets.VBox([*parts.values(), page]).add_class("flowlib-explorer")
+        back.on_click(reset)
+        return widgets.VBox([*parts.values(), back, said]).add_class("flowlib-explorer")
 
 
-def explorer(draw: Callable, *, alt: str | Callable[..., str], **controls) -> Explorer:
+class WidgetPlace:
+    """The same in Colab, where a picture is not replaced from the outside once its cell has ended: a widget."""
+
+    def __init__(self) -> None:
+        import ipywidgets as widgets
+        from IPython.display import display
+
+        self.page = widgets.HTML()
+        display(self.page)
+
+    def put(self, data: dict, metadata: dict | None = None) -> None:
+        self.page.value = data["text/html"]
+
+
+def explorer(
+    draw: Callable, *, alt: str | Callable[..., str], caption: str | Callable[..., str] | None = None, **controls
+) -> Explorer:
     """Put a figure on the page, then controls that redraw it: one for each argument of `draw`, by its name.
 
-    `alt` is the alternative text (at least 40 characters), or a function of the values that returns one.
+    `alt` is the alternative text (at least 40 characters), or a function of the values that returns one. It is the
+    caption, too, unless `caption` is given in the same way.
 
     Raises: ValueError where no control is given or alt is too short; TypeError for an unknown control.
     """
     if not controls:
         raise ValueError("an explorer needs at least one control, such as steps=slider(1, 64, 4)")
     chosen = {name: as_control(value) for name, value in controls.items()}
-    made = Explorer(freeze(draw), freeze(alt), chosen)
-    show(made.draw(**made.start), made.words(made.start))
+    made = Explorer(freeze(draw), freeze(alt), chosen, freeze(caption))
+    place, first = (WidgetPlace if "google.colab" in sys.modules else Place)(), made.still()
+    place.put(*first)
     if os.environ.get(SWEEP) == "1":
         sweep(made)
     made.picture(made.start)
     from IPython.display import display
 
-    display(made.widget())
+    display(made.widget(place, first))
     return made
 
 

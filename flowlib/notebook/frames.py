@@ -16,10 +16,12 @@ class Frame:
     def __init__(self):
         self.places: list = []
         self.canvas = self.seen = self.still = None
+        self.dpi = 0.0
 
     def draw(self, fig, dpi: float) -> FigureCanvasAgg:
         """The figure on a canvas. Error: exact, as drawn whole at the places of the first picture."""
-        if self.canvas is None or self.canvas.figure is not fig or self.seen != describe_frame(fig):
+        same = self.canvas is not None and self.canvas.figure is fig and self.dpi == dpi
+        if not same or self.seen != describe_frame(fig):
             self.begin(fig, dpi)
         self.canvas.restore_region(self.still)
         for ax in fig.axes:
@@ -30,6 +32,7 @@ class Frame:
     def begin(self, fig, dpi: float) -> None:
         """Draw the frame alone, the axes where they were in the picture before."""
         settle(fig, self.places)
+        self.dpi = dpi
         fig.set_dpi(dpi)
         if not self.places:  # the layout depends on all that is drawn
             FigureCanvasAgg(fig).draw()

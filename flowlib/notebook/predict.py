@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
+from flowlib.notebook.course import find_chapter, tabulate
 from flowlib.notebook.figures import palette
 from flowlib.notebook.progress import note, recall, trouble
 from flowlib.notebook.questions import ChoiceQuestion, NumberQuestion, OrderQuestion, Question, Reply
@@ -65,27 +66,28 @@ def predict_order(
 
 
 def progress() -> None:
-    """Say how many of the questions above were answered right, and go on counting while the reader answers."""
+    """Say which of the questions above are still open and how far the whole course is, and go on counting."""
     import ipywidgets as widgets
     from IPython.display import display
 
     show_text(
-        f"**Your predictions.** {len(_questions)} questions were asked above. While the chapter is running, the line "
-        "below says how many of them you got right. It is kept in a file on your own disk and goes nowhere else."
+        f"**Your predictions.** {len(_questions)} questions were asked above. While the chapter is running, the table "
+        "below says which of them are still open, and how far you are in the whole course. It is kept in a file on "
+        "your own disk and goes nowhere else."
     )
     _tally[:] = [widgets.HTML(count_answers())]
     display(_tally[0])
 
 
 def count_answers() -> str:
+    """This chapter in a sentence or two, then the whole course as a table; HTML."""
     known = recall()
     answered = [known[key] for key in _questions if key in known and known[key].right]
     first = sum(one.tries == 1 for one in answered)
     left = [question.id or "one" for key, question in _questions.items() if key not in known or not known[key].right]
     sentences = [f"<b>{first} of {len(_questions)}</b> right at the first attempt, {len(answered) - first} later."]
-    if left:
-        sentences.append(f"Still open: {', '.join(left)}.")
-    return " ".join(sentences)
+    sentences.append(f"Still open in this chapter: {', '.join(left)}." if left else "None is open in this chapter.")
+    return f"<p>{' '.join(sentences)}</p>{tabulate(known, find_chapter(_questions))}"
 
 
 def ask(question: Question, widget):

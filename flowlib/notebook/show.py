@@ -1,4 +1,4 @@
-"""Put a figure on the page once, with words for a reader who does not see it."""
+"""Put a figure on the page once, over a caption that says what to see; who does not see it hears the same words."""
 
 import html
 import io
@@ -9,6 +9,8 @@ from typing import Any
 from flowlib.notebook.figures import palette
 
 MINIMUM_ALT = 40
+FIGURE = "margin: 0 0 0.8em"
+CAPTION = "max-width: 46rem; margin-top: 0.3em; font-size: 0.92em; line-height: 1.45"  # in the colour of the text
 
 
 def check_alt(alt: str) -> str:
@@ -39,11 +41,17 @@ def png(fig) -> bytes:
     It is drawn once. (`savefig` would draw it twice to find its layout.)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
 
     fig.set_dpi(palette.DPI)
     canvas = FigureCanvasAgg(fig)
     canvas.draw()
+    return reduce_colours(canvas)
+
+
+def reduce_colours(canvas) -> bytes:
+    """What is drawn on an Agg canvas as a PNG of 256 colours."""
+    from PIL import Image
+
     return encode_png(read_pixels(canvas).quantize(256, dither=Image.Dither.NONE), optimize=True)
 
 
@@ -60,20 +68,36 @@ def css_size(fig) -> tuple[int, int]:
     return round(width * palette.CSS_PER_INCH), round(height * palette.CSS_PER_INCH)
 
 
-def bundle(picture: bytes, alt: str, width: int, height: int) -> tuple[dict, dict]:
-    """The display data and metadata of one picture.
+def bundle(
+    picture: bytes, alt: str, width: int, height: int, caption: str | None = None, values: str = ""
+) -> tuple[dict, dict]:
+    """The display data and metadata of one picture with its caption, which is `alt` where none is given.
 
     JupyterLab 4 and nbconvert 7 write an image/png output as an <img> without alt, whatever its metadata say;
-    both prefer text/html where it is there. So the picture is given both ways: as HTML with the alt text, and
+    both prefer text/html where it is there. So the picture is given both ways: as HTML with its words, and
     as image/png (with the same words in its metadata) for GitHub, VS Code and whatever reads only that.
     """
     data = {
         "image/png": b64encode(picture).decode("ascii"),
-        "text/html": image_tag(picture, alt, width, height),
+        "text/html": figure_tag(picture, alt, width, height, caption, values),
         "text/plain": f"[Figure: {alt}]",
     }
     metadata = {"image/png": {"alt": alt, "width": width, "height": height}, "vscode_altText": alt}
     return data, metadata
+
+
+def figure_tag(picture: bytes, alt: str, width: int, height: int, caption: str | None = None, values: str = "") -> str:
+    """The picture over its caption as HTML. A caption that says what `alt` says is not read aloud a second time.
+
+    values: where an explorer stands, in JSON
+    """
+    caption = alt if caption is None else " ".join(caption.split())
+    where = f' data-values="{html.escape(values, quote=True)}"' if values else ""
+    twice = ' aria-hidden="true"' if caption == alt else ""
+    return (
+        f'<figure class="flowlib-figure" style="{FIGURE}"{where}>{image_tag(picture, alt, width, height)}'
+        f'<figcaption style="{CAPTION}"{twice}>{html.escape(caption)}</figcaption></figure>'
+    )
 
 
 def image_tag(picture: bytes, alt: str, width: int, height: int) -> str:
@@ -83,11 +107,26 @@ def image_tag(picture: bytes, alt: str, width: int, height: int) -> str:
     return f'<img src="{source}" {size} decoding="sync" alt="{html.escape(alt, quote=True)}">'
 
 
-def show(fig, alt: str) -> None:
-    """Display a matplotlib figure once, with its alternative text, and close it.
+class Place:
+    """A place on the page for one picture: the first is displayed, each later one takes its place."""
+
+    def __init__(self) -> None:
+        self.shown: Any = None
+
+    def put(self, data: dict, metadata: dict | None = None) -> None:
+        from IPython.display import display
+
+        if self.shown:
+            self.shown.update(data, raw=True, metadata=metadata)
+        else:  # None comes back outside of a notebook
+            self.shown = display(data, raw=True, metadata=metadata, display_id=True)
+
+
+def show(fig, alt: str, caption: str | None = None) -> None:
+    """Display a matplotlib figure once, over its caption, and close it.
 
     `alt` says what the picture shows, in at least 40 characters: what is plotted, along which axes, and what
-    is to be seen. It is read aloud in the place of the picture.
+    is to be seen. It is read aloud in the place of the picture, and stands below it, unless `caption` does.
 
     Raises: ValueError where alt is too short; TypeError where fig is no figure.
     """
@@ -96,29 +135,24 @@ def show(fig, alt: str) -> None:
     words = check_alt(alt)
     from IPython.display import display
 
-    data, metadata = bundle(png(fig), words, *css_size(fig))
+    data, metadata = bundle(png(fig), words, *css_size(fig), caption)
     close_figure(fig)
     display(data, raw=True, metadata=metadata)
 
 
-def show_live(alt: str) -> Callable[[Any], None]:
+def show_live(alt: str, caption: str | None = None) -> Callable[[Any], None]:
     """A place on the page for a picture that changes while a cell runs: call what comes back with each new figure.
 
-    The last one stays there, with its alternative text, as if `show` had put it there.
+    The last one stays there, with its words, as if `show` had put it there.
 
     Raises: ValueError where alt is too short.
     """
-    words, place = check_alt(alt), []
+    words, place = check_alt(alt), Place()
 
     def put(fig) -> None:
-        from IPython.display import display
-
-        data, metadata = bundle(png(fig), words, *css_size(fig))
+        data, metadata = bundle(png(fig), words, *css_size(fig), caption)
         close_figure(fig)
-        if place:
-            place[0].update(data, raw=True, metadata=metadata)
-        elif shown := display(data, raw=True, metadata=metadata, display_id=True):  # None outside of a notebook
-            place.append(shown)
+        place.put(data, metadata)
 
     return put
 

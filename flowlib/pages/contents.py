@@ -11,14 +11,20 @@ from pathlib import Path
 
 import nbformat
 
-from flowlib.authoring.notebooks import answers, is_folded, name_answer, read
+from flowlib.authoring.notebooks import HOW_TO_RUN, answers, is_cover, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.library import FOLDER, Library
 
 # Of README, after its opening; the rest is for your own copy.
-FRONT = ("Three doors", "Chapters", "What was measured", "Cite", "Licence")
-BESIDE = ("chapters/notation.md", "chapters/claims.md", "chapters/extending.md", "exercises/README.md")
+FRONT = ("Why read it", "Three doors", "Chapters", "Cite", "Licence")
+BESIDE = (
+    "chapters/notation.md",
+    "chapters/claims.md",
+    "chapters/measured.md",
+    "chapters/extending.md",
+    "exercises/README.md",
+)
 BIBLIOGRAPHY = "chapters/bibliography.md"
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
 ROW = re.compile(r"^\| \[[^\]]*\]\((?P<file>[^)]+)\) \|[^|]*\| (?P<equation>[^|]+) \| (?P<code>[^|]+) \|", re.MULTILINE)
@@ -87,8 +93,11 @@ def prepare(notebook, line: str = ""):
     for cell in notebook.cells:
         cell = nbformat.from_dict({**cell, "metadata": fold(cell)})
         if cell.cell_type == "code":
-            cell.outputs = [describe(output) for output in cell.outputs if WIDGET not in output.get("data", {})]
+            there = [output for output in cell.outputs if not is_cover(output)]
+            cell.outputs = [describe(output) for output in there if WIDGET not in output.get("data", {})]
         shown.cells.append(cell)
+    if shown.cells:
+        shown.cells[0].source = HOW_TO_RUN.sub("", shown.cells[0].source)  # nothing runs on a page
     if line and shown.cells:
         shown.cells[0].source += f"\n\n{line}"
     return shown

@@ -9,6 +9,7 @@ roots grow), so a small one travels in the page: what its formulas need of the D
 
 import re
 from base64 import b64encode
+from copy import deepcopy
 from pathlib import Path
 
 from jinja2 import pass_context
@@ -18,7 +19,7 @@ from nbconvert.exporters.base import ExporterDisabledError
 from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 from traitlets import default
 
-from flowlib.authoring.notebooks import answers, name_answer
+from flowlib.authoring.notebooks import HOW_TO_RUN, answers, code_cells, is_cover, name_answer
 from flowlib.pages.crosslinks import rewrite_links_of_page
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES, converter, mathml, without_scripts
@@ -114,6 +115,11 @@ class PageExporter(HTMLExporter):
 
     def from_notebook_node(self, nb, resources=None, **options):
         resources = {**(resources or {}), "page": {"title": title(nb)}}
+        nb = deepcopy(nb)
+        if nb.cells:
+            nb.cells[0].source = HOW_TO_RUN.sub("", nb.cells[0].source)  # nothing runs on a page
+        for cell in code_cells(nb):
+            cell.outputs = [output for output in cell.outputs if not is_cover(output)]
         html, resources = super().from_notebook_node(nb, resources, **options)
         html = self.rewrite_links(html, resources.get("metadata", {}))
         return html.replace("<style>", f"<style>\n{style(html)}", 1), resources

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from flowlib.authoring import links
 from flowlib.authoring.course import Stamp, find_notebooks, read_stamp
 from flowlib.authoring.links import plan, save_all
 from flowlib.authoring.moving import move
+from flowlib.authoring.notebooks import read
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHOOL = Stamp("school/course", "v1.0")
@@ -101,7 +103,7 @@ def test_the_set_up_cell_is_the_same_in_all_of_them():
 def test_every_assignment_was_measured():
     """By the command, within the budget of a chapter."""
     from flowlib.authoring import rules
-    from flowlib.authoring.notebooks import MEASURED, read
+    from flowlib.authoring.notebooks import MEASURED
 
     for path in sorted(ROOT.glob("exercises/source/*/*.ipynb")):
         book, again = read(path), f"flowlib notebooks {path.relative_to(ROOT)}; flowlib release {path.stem}"
@@ -123,10 +125,11 @@ def test_stamping_this_course_changes_links_and_set_up_cells_only(tmp_path):
     for name, text in before.items():
         old = set(text.decode().splitlines())
         changed = [line for line in (root / name).read_text("utf-8").splitlines() if line not in old]
-        words = ("<!-- links -->", "COURSE =", '"checksum"', '"repository"', '"ref"')
+        words = ("<!-- links -->", "<!-- /links -->", "git clone", "COURSE =", '"checksum"', '"repository"', '"ref"')
         assert changed and all(any(word in line for word in words) for line in changed), (name, changed)
     binder = "https://mybinder.org/v2/gh/school/course/v1.0?urlpath=lab/tree/chapters/00_the_river.ipynb"
-    assert binder in (root / "README.md").read_text("utf-8")
+    readme = (root / "README.md").read_text("utf-8")
+    assert binder in readme and "    git clone https://github.com/school/course.git river" in readme
     save_all(root, plan(root, Stamp()))
     assert contents(root) == before
 
@@ -156,7 +159,7 @@ def test_links_and_set_up_cell_are_inserted_once(course):
     assert text.startswith(
         "# Title\n\n**Open:** <!-- links -->[course map](https://github.com/school/course/blob/v1.0/"
     )
-    assert text.endswith("<!-- /links -->\n\nWords.")
+    assert text.endswith("once its cell has run.<!-- /links -->\n\nWords.")
     assert "https://colab.research.google.com/github/school/course/blob/v1.0/chapters/01_a.ipynb" in text
     setup = chapter["cells"][1]
     assert "".join(setup["source"]) == SCHOOL.setup() and "nbgrader" not in setup["metadata"]
@@ -171,11 +174,23 @@ def test_an_assignment_leads_to_the_copy_without_solutions(course):
     assert cells[1]["metadata"]["nbgrader"]["locked"] and cells[1]["metadata"]["nbgrader"]["grade_id"] == cells[1]["id"]
 
 
-def test_until_stamped_the_line_says_what_to_run_and_leads_to_no_other_machine(course):
+def test_until_stamped_there_is_the_course_map_and_no_word_of_how_a_course_is_stamped(course):
     save_all(course, plan(course, Stamp()))
     for path in [course / "README.md", *find_notebooks(course)]:
         text = path.read_text("utf-8")
-        assert "flowlib links OWNER/NAME" in text and "http" not in text
+        assert "flowlib links" not in text and "OWNER" not in text and "http" not in text
+        [link] = re.findall(r"\[course map\]\(([^)#]*)#[Cc]hapters\)", text)
+        assert not link or (path.parent / link).resolve() == course / "README.md"
+
+
+@pytest.mark.parametrize("stamp", [Stamp(), SCHOOL])
+def test_every_notebook_says_how_it_is_run(course, stamp):
+    save_all(course, plan(course, stamp))
+    for path in find_notebooks(course):
+        title, links_line, run, words = read(path).cells[0].source.split("\n\n")
+        assert run.startswith("**Run:** Shift+Enter") and run.endswith("once its cell has run.<!-- /links -->")
+        assert ("A question" if path.parent.name == "chapters" else "A check") in run
+    assert "**Run:**" not in (course / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from flowlib.authoring.notebooks import CHECKED, is_checked, read
+from flowlib.authoring.notebooks import CHECKED, is_checked, is_cover, read
 from flowlib.authoring.rules import check_answers, check_marked_outputs
 from flowlib.authoring.tidy import tidy, tidy_stored
 from flowlib.cli import main
@@ -56,10 +56,15 @@ def test_the_command_tidies_without_running(tmp_path, capsys):
 
 @pytest.mark.parametrize(("stored", "passes"), [("1\n", True), ("2\n", False)])
 def test_nbval_compares_what_is_tagged(tmp_path, stored, passes):
-    nbformat.write(notebook(code("print(1)", CHECKED, output=stored)), tmp_path / "a.ipynb")
+    """Whether it is folded or not."""
+    made = notebook(code("print(1)", CHECKED, output=stored), code("print(1)", CHECKED, "answer:Q4.2", output=stored))
+    made.cells[1].execution_count = 2
+    tidy(made)
+    assert len(made.cells[1].outputs) == 2
+    nbformat.write(made, tmp_path / "a.ipynb")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
     ran = subprocess.run([*command, "a.ipynb"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (ran.returncode == 0) == passes and ("Cell outputs differ" in ran.stdout) != passes, ran.stdout
+    assert (ran.returncode == 0) == passes and (ran.stdout.count("Cell outputs differ") == 2) != passes, ran.stdout
 
 
 # ------------------------------------------------------------------------------------------------ answers, folded
@@ -84,6 +89,18 @@ def test_what_comes_out_of_a_tagged_cell_is_folded_when_it_is_stored():
     tidy(made)
     assert made.cells[1].metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
     assert made.cells[1].metadata["tags"] == ["answer:Q4.2"]
+
+
+def test_an_empty_output_keeps_jupyterlab_from_showing_a_line_of_the_answer():
+    made = sound()
+    for _ in range(2):
+        tidy(made)
+        covered, shown = made.cells[1].outputs
+        assert is_cover(covered) and shown.text == "2\n"
+    nbformat.validate(made)
+    made.cells[1].metadata["tags"] = []
+    tidy(made)
+    assert [output.text for output in made.cells[1].outputs] == ["2\n"]
 
 
 def reverse(cells):

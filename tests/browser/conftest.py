@@ -103,11 +103,18 @@ def command_of_make_lab() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory):
-    """The address that the server prints. It serves a copy of chapters/, which JupyterLab saves into as it likes."""
+def served(tmp_path_factory) -> Path:
+    """A copy of chapters/, which JupyterLab saves into as it likes; a test may put a notebook beside them."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "chapters", folder / "served" / "chapters")
-    command = [*command_of_make_lab(), f"--ServerApp.root_dir={folder / 'served'}"]
+    return folder / "served"
+
+
+@pytest.fixture(scope="session")
+def address(served):
+    """The address that the server prints."""
+    folder = served.parent
+    command = [*command_of_make_lab(), f"--ServerApp.root_dir={served}"]
     command += [f"--LabApp.workspaces_dir={folder / 'tabs'}"]
     (folder / "home").mkdir()  # a reader who has never started JupyterLab
     foreign = ("JUPYTER", "PYTEST", "XDG_", "FLOWLIB_")

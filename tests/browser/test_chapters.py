@@ -13,24 +13,28 @@ SLIDER, WORDS, SWITCH = ".widget-hslider", ".widget-toggle-buttons", ".widget-ch
 # In the page: when the control was moved (the browser's own time of the event), and when each picture stood there.
 WATCH = """root => {
     if (root.shown) return;
-    const place = root.querySelector('.flowlib-picture');
+    const first = root.querySelector('.flowlib-figure');
+    let last = first.querySelector('img').src + first.dataset.values;
     root.moved = null;
     root.shown = [];
     for (const kind of ['pointermove', 'mousemove', 'keydown', 'change'])
         document.addEventListener(kind, event => { root.moved ??= event.timeStamp; }, true);
     new MutationObserver(async () => {
-        const image = place.querySelector('img');
-        await image?.decode();
+        const figure = root.querySelector('.flowlib-figure'), image = figure?.querySelector('img');
+        const now = image && image.src + figure.dataset.values;
+        if (!image || now === last) return;
+        last = now;
+        await image.decode();
         await new Promise(requestAnimationFrame);
         root.shown.push(performance.now());
-    }).observe(place, {childList: true, subtree: true});
+    }).observe(root, {childList: true, subtree: true});
 }"""
 NEXT = "([root, count]) => root.shown.length > count"
 TOOK = "([root, count]) => root.shown[count] - root.moved"
 
 
 class OnPage:
-    """One explorer on the page: its controls, its picture, and how long the last move took."""
+    """One explorer on the page: its one picture, its controls, and how long the last move took."""
 
     def __init__(self, chapter, root):
         self.chapter, self.page = chapter, chapter.page
@@ -45,11 +49,29 @@ class OnPage:
     @property
     def source(self) -> int | None:
         """What tells one picture from another: a hash of the image as it is written in the page."""
-        image = self.root.query_selector(".flowlib-picture img")
-        return image and hash(image.get_attribute("src"))
+        return hash(self.root.query_selector(".flowlib-figure img").get_attribute("src"))
+
+    @property
+    def values(self) -> str | None:
+        """Where it stands, as the page says; None as long as nobody has touched it."""
+        return self.root.query_selector(".flowlib-figure").get_attribute("data-values")
+
+    def reset(self) -> None:
+        """Press "Back to start"."""
+        self.root.query_selector("button:has-text('Back to start')").click()
+        self.page.wait_for_function("root => !root.querySelector('[data-values]')", arg=self.root)
+
+    def check_words(self) -> None:
+        """One picture on the page, in sight above its controls; below it the caption, which is read once."""
+        [figure] = self.root.query_selector_all(".flowlib-figure")
+        image, caption = figure.query_selector("img"), figure.query_selector("figcaption")
+        alt, words = image.get_attribute("alt"), caption.inner_text()
+        assert len(alt) >= 40 and words and (caption.get_attribute("aria-hidden") == "true") == (words == alt)
+        picture, box = image.bounding_box(), self.root.query_selector(".flowlib-explorer").bounding_box()
+        assert 0 <= box["y"] - (picture["y"] + picture["height"]) < 200, "the controls stand directly below"
 
     def trouble(self) -> str:
-        said = self.root.query_selector(".flowlib-picture [role=alert]")
+        said = self.root.query_selector(".flowlib-said [role=alert]")
         return said.inner_text() if said else ""
 
     def after(self, move) -> float | None:
@@ -145,14 +167,15 @@ class Knob:
 def explorers(chapter) -> list[OnPage]:
     """Those of the page, one for each call in the source."""
     calls = [i for i, source in enumerate(chapter.sources()) if re.search(r"^explorer\(", source, re.MULTILINE)]
-    return [OnPage(chapter, one_in(chapter.cell(i), ".flowlib-explorer")) for i in calls]
+    return [OnPage(chapter, outputs_of(chapter.cell(i))) for i in calls]
 
 
-def one_in(cell, selector: str):
-    found = cell.locator(selector)
-    found.wait_for()
-    found.scroll_into_view_if_needed()
-    return found
+def outputs_of(cell):
+    """The outputs of a cell, once its picture and its controls are there."""
+    for part in (".flowlib-figure img", ".flowlib-explorer"):
+        cell.locator(part).wait_for()
+    cell.locator(".flowlib-explorer").scroll_into_view_if_needed()
+    return cell.locator(".jp-Cell-outputArea")
 
 
 @pytest.fixture(scope="module", params=CHAPTERS)
@@ -177,6 +200,8 @@ def test_every_control_of_every_explorer(chapter, latencies):
     for number, explorer in enumerate(explorers(chapter), 1):
         name = chapter.stem if number == 1 else f"{chapter.stem} #{number}"
         assert explorer.controls
+        first = explorer.source
+        assert explorer.values is None, "nobody has touched it, and it is not at its start"
         try:
             for knob in explorer.controls:
                 start = knob.where()
@@ -184,6 +209,11 @@ def test_every_control_of_every_explorer(chapter, latencies):
                 latencies.setdefault(name, {})[knob.name] = knob.measure()
                 for place in knob.drag([start]):
                     explorer.after(lambda knob=knob, place=place: knob.move(place))
+            explorer.controls[0].drag_to_both_ends()
+            explorer.check_words()
+            explorer.reset()
+            assert explorer.source == first, "back to start is not the first picture"
+            explorer.check_words()
         finally:
             explorer.root.scroll_into_view_if_needed()
             chapter.picture(f"_explorer{number}")
@@ -266,8 +296,8 @@ DRAWN_AT = """([root, name, value]) => {
 @pytest.mark.parametrize("chapter", ["00_the_river"], indirect=True)
 def test_a_fast_drag_ends_on_the_last_value(chapter):
     """Thirty moves as fast as the browser makes them: what is overtaken is left out, and the last one is drawn."""
-    [explorer] = explorers(chapter)
-    [knob] = explorer.controls
+    explorer = explorers(chapter)[0]
+    knob = explorer.controls[0]
     chapter.execute(SLOWLY)
     try:
         for place in knob.drag([*(abs(15 - i) / 25 for i in range(30)), 0.9]):  # to and fro, and off to a new place

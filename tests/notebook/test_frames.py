@@ -8,7 +8,8 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from flowlib.notebook import figures, setup
-from flowlib.notebook.explore import Explorer, freeze, slider
+from flowlib.notebook.controls import slider
+from flowlib.notebook.explore import Explorer, freeze
 from flowlib.notebook.frames import Frame
 
 ALT = "A line, a mesh with its colour bar and bars in three axes, drawn for a test"

@@ -1,6 +1,8 @@
 """What a reader has answered: kept on the reader's own disk, and never touched by a test or an execution."""
 
 import json
+import math
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +12,12 @@ import filelock
 import nbformat
 import platformdirs
 import pytest
+import torch
 
 from flowlib.authoring import execute as executing
-from flowlib.notebook import forget, predict, predict_number, predict_order, progress
+from flowlib.notebook import forget, predict, predict_number, predict_order, progress, self_test
+from flowlib.notebook.course import find_chapter, read_chapters
+from flowlib.notebook.prerequisites import PREREQUISITES
 from flowlib.notebook.progress import Standing, _save, note, place, recall, trouble
 
 CHOOSE = dict(question="Up?", choices=["yes", "no"], answer="yes", why={"no": "Look again."})
@@ -259,11 +264,72 @@ def test_progress_counts_and_goes_on_counting(shown):
     predict_order(**ORDER, id="Q3.3")
     progress()
     tally = shown[-1]
-    assert "0 of 3" in tally.value and "Still open: Q3.1, Q3.2, Q3.3." in tally.value
+    assert "0 of 3" in tally.value and "Still open in this chapter: Q3.1, Q3.2, Q3.3." in tally.value
     shown[1].children[0].value = "yes"
     shown[3].children[0].value = "9"
     shown[3].children[0].value = "8"
-    assert "<b>1 of 3</b> right at the first attempt, 1 later. Still open: Q3.3." in tally.value
+    assert "<b>1 of 3</b> right at the first attempt, 1 later. Still open in this chapter: Q3.3." in tally.value
+
+
+def test_progress_shows_the_whole_course(shown):
+    note("Q0.1", True)
+    note("Q0.2", False)
+    note("Q99.1", True)  # a question that the course no longer asks
+    predict(**CHOOSE, id="Q3.1")
+    progress()
+    row = r'<th scope="row"[^>]*>(.*?)</th>.*?<progress value="(\d+)" max="(\d+)".*?>(\d+ of \d+)<'
+    rows = re.findall(row, shown[-1].value)
+    here = [chapter for chapter in read_chapters() if chapter.number == 3]
+    asked = sum(len(chapter.questions) for chapter in read_chapters())
+    assert len(rows) == len(read_chapters()) + 1
+    assert rows[0][1:] == ("1", str(len(read_chapters()[0].questions)), f"1 of {len(read_chapters()[0].questions)}")
+    assert rows[3][0] == f"<b>{here[0].name}</b>" and rows[3][1] == "0"
+    assert rows[-1] == ("<b>The whole course</b>", "1", str(asked), f"1 of {asked}")
+    shown[1].children[0].value = "yes"
+    assert '<progress value="2"' in shown[-1].value
+
+
+def test_the_chapter_at_hand_is_that_of_most_questions():
+    assert find_chapter(["Q3.1", "Q10.2", "Q10.3"]) == 10 and find_chapter(["0f3c", ""]) is None
+
+
+# --- what one has to know before --------------------------------------------------------------------------
+
+
+def test_the_self_test_says_what_to_read_first(shown, file):
+    self_test()
+    assert not file.parent.exists()
+    texts = [thing["text/markdown"] for thing in shown if isinstance(thing, dict)]
+    boxes = [thing for thing in shown if hasattr(thing, "children")]
+    assert len(texts) == 1 + len(boxes) == 1 + len(PREREQUISITES) and "Are you ready?" in texts[0]
+    for one, text, box in zip(PREREQUISITES, texts[1:], boxes):
+        seen, folded = text.split("<details>")
+        assert one.asked.question in seen and one.read not in seen
+        assert one.asked.because in folded and one.read in folded
+        assert all(sentence in folded for sentence in one.asked.why.values())
+        right = one.name != "Softmax"
+        box.children[0].value = one.asked.answer if right else next(iter(one.asked.why))
+        assert ("✓ Right" if right else "✗ Not so") in box.children[1].value
+    verdict = shown[-1].value
+    assert "<b>5 of 6</b>" in verdict and "Dive into Deep Learning" in verdict and verdict.count("<li>") == 1
+    boxes[4].children[0].value = PREREQUISITES[4].asked.answer
+    assert "<b>5 of 6</b>" in shown[-1].value and "✓ Right" in boxes[4].children[1].value  # the first choice counts
+    assert not file.exists() and recall() == {}
+
+
+def test_what_the_self_test_calls_right_is_right():
+    a, matrix = torch.tensor([1.0, 2, 3]), torch.tensor([[1.0, 2], [0, 3]])
+    t, x = torch.tensor(0.3, requires_grad=True), torch.linspace(0, 1, 100_001, dtype=torch.float64)
+    torch.exp(-2 * t).backward()
+    found = {
+        "Dot product": (float(a @ torch.tensor([2.0, 0, -1])), -1),
+        "Matrix times vector": ((matrix @ torch.ones(2)).tolist(), [3, 3]),
+        "Derivative": (round(float(t.grad), 5), round(-2 * math.exp(-0.6), 5)),
+        "Integral": (round(float(torch.trapezoid(3 * x**2, x)), 6), 1),
+        "Softmax": ([round(z, 5) for z in torch.tensor([0, math.log(3)]).softmax(0).tolist()], [0.25, 0.75]),
+        "Shapes in PyTorch": (tuple((torch.zeros(2, 5, 3) @ torch.zeros(3, 4)).shape), (2, 5, 4)),
+    }
+    assert list(found) == [one.name for one in PREREQUISITES] and all(here == there for here, there in found.values())
 
 
 def test_a_trouble_is_said_under_the_answer(shown, file):

@@ -1,8 +1,9 @@
-"""The tools that notebooks stand on: figures with words, predictions, explorers, execution, rules."""
+"""The tools that notebooks stand on: figures with words, predictions."""
 
 import base64
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -12,8 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flowlib.notebook import choice, figures, predict, predict_number, setup, show, slider, sweep, switch
-from flowlib.notebook.explore import Explorer, ends, explorer
+from flowlib.notebook import figures, predict, predict_number, setup, show
 from flowlib.notebook.questions import ChoiceQuestion, NumberQuestion
 from flowlib.notebook.show import bundle, png
 
@@ -24,18 +24,6 @@ ALT = "A straight line that rises from one to three over three points, drawn for
 def course_style(monkeypatch):
     monkeypatch.delenv("FLOWLIB_SWEEP", raising=False)  # `make test` sets it, for the explorers of the chapters
     setup()
-
-
-@pytest.fixture
-def displayed(monkeypatch):
-    """What was displayed: a list of (data, metadata), widgets as ("widget", widget)."""
-    seen = []
-
-    def display(thing, raw=False, metadata=None):
-        seen.append((thing, metadata) if raw else ("widget", thing))
-
-    monkeypatch.setattr("IPython.display.display", display)
-    return seen
 
 
 def line():
@@ -85,6 +73,16 @@ def test_show_displays_once_with_the_alt_text_both_ways(displayed):
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert picture.format == "PNG" and picture.size[0] > 900
     assert len(data["image/png"]) < 60_000
+
+
+def test_a_caption_stands_below_the_picture_and_is_not_read_twice(displayed):
+    show(line(), ALT)
+    show(line(), ALT, caption="It rises  <b>\nfrom one.")
+    same, other = (data["text/html"] for data, _ in displayed)
+    assert re.search(rf'<figcaption[^>]* aria-hidden="true">{ALT}</figcaption>', same)
+    assert re.search(r"<figcaption[^>]*>It rises &lt;b&gt; from one.</figcaption>", other)
+    assert "aria-hidden" not in other
+    assert displayed[1][1]["image/png"]["alt"] == ALT and f'alt="{ALT}"' in other
 
 
 def test_show_closes_a_pyplot_figure(displayed):
@@ -207,132 +205,3 @@ def test_a_tolerance_at_zero_is_absolute():
 def test_a_number_question_that_cannot_teach_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         predict_number("How many?", **arguments)
-
-
-# --- explorers --------------------------------------------------------------------------------------------
-
-
-def powers(power, flip=False, rule="square"):
-    x = np.linspace(0, 1, 20)
-    return figures.curves(x, {rule: (-1 if flip else 1) * x**power}, xlabel="x", ylabel="y")
-
-
-def test_an_explorer_puts_a_static_figure_first(displayed):
-    explorer(powers, alt=ALT, power=slider(1, 4, 2))
-    (static, metadata), (kind, _) = displayed
-    assert metadata["image/png"]["alt"] == ALT and kind == "widget"
-
-
-def test_a_moved_slider_shows_the_new_picture(displayed):
-    made = explorer(powers, alt=lambda power: f"{ALT}, power {power}", power=slider(1, 4, 2))
-    control, page = displayed[1][1].children
-    assert page.value == ""
-    control.value = 3
-    first = page.value
-    assert f"{ALT}, power 3" in first and "data:image/png" in first
-    control.value = 4
-    assert page.value != first
-    assert len(made.times) == 3
-
-
-def test_a_failing_draw_says_so_on_the_page(displayed):
-    def fragile(power):
-        if power == 4:
-            raise ZeroDivisionError("nothing to divide by")
-        return powers(power)
-
-    made = explorer(fragile, alt=ALT, power=slider(1, 4, 2))
-    control, page = displayed[1][1].children
-    control.value = 4
-    assert "nothing to divide by" in page.value
-    with pytest.raises(RuntimeError, match="'power': 4"):
-        sweep(made)
-
-
-def test_sweep_draws_every_combination_of_ends():
-    drawn = []
-
-    def draw(**values):
-        drawn.append(tuple(values.values()))
-        return powers(**values)
-
-    controls = {"power": slider(1.0, 3.0, 2.0), "flip": switch(), "rule": choice(["a", "b", "c"])}
-    assert sweep(Explorer(draw, ALT, controls)) == 12
-    assert set(drawn) == {(p, f, r) for p in (1.0, 3.0) for f in (False, True) for r in "abc"}
-
-
-def test_many_controls_are_swept_one_at_a_time():
-    made = Explorer(powers, ALT, {f"s{i}": slider(0, 1) for i in range(12)})
-    assert len(list(ends(made))) == 24
-
-
-def test_the_environment_asks_every_explorer_to_sweep(displayed, monkeypatch):
-    monkeypatch.setenv("FLOWLIB_SWEEP", "1")
-
-    def draw(power):
-        if power == 4:
-            raise ValueError("an end that fails")
-        return powers(power)
-
-    with pytest.raises(RuntimeError, match="an end that fails"):
-        explorer(draw, alt=ALT, power=slider(1, 4, 2))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "value", "step", "readout"),
-    [(0.03, 0.4, 0.2, 0.005, ".3f"), (-2.0, 2.0, 0.0, 0.05, ".2f"), (0.5, 2.0, 1.125, 0.02, ".3f")]
-    + [(0.0, 0.001, 0.0, 0.00001, ".5f"), (0.0, 1000.0, 0.0, 10.0, ".0f")],
-)
-def test_a_slider_steps_by_a_round_number_and_shows_each(low, high, value, step, readout):
-    traits = slider(low, high, value).traits
-    assert traits["step"] == step and traits["readout_format"] == readout
-    assert type(slider(low, high, value).widget("n")).__name__ == "FloatSlider"
-
-
-def test_short_forms_and_kinds_of_controls(displayed):
-    explorer(powers, alt=ALT, power=(1.0, 4.0, 2.0), flip=True, rule=["a", "b"])
-    kinds = [type(part).__name__ for part in displayed[1][1].children]
-    assert kinds == ["FloatSlider", "Checkbox", "ToggleButtons", "HTML"]
-    assert type(choice([1, 2, 4]).widget("n")).__name__ == "SelectionSlider"
-
-
-def test_the_axes_stay_in_their_place_while_a_slider_moves():
-    made = Explorer(lambda power: powers(power), ALT, {"power": slider(1, 4)})
-    made.picture({"power": 1})
-    [first] = made.frame.places
-    made.picture({"power": 4})
-    [second] = made.frame.places
-    assert second.bounds == pytest.approx(first.bounds)
-
-
-def test_one_figure_whose_data_change_can_be_drawn_again_and_again(displayed):
-    fig = figures.kernel(torch.eye(9), limit=1)
-    mesh = fig.axes[0].collections[0]
-
-    def draw(power):
-        mesh.set_array(np.full((9, 9), power / 4))
-        return fig
-
-    made = explorer(draw, alt=ALT, power=slider(1, 4, 2))
-    pictures = {made.picture({"power": power})[0] for power in (1, 2, 3, 2)}
-    assert len(pictures) == 3
-
-
-@pytest.mark.parametrize(
-    "wrong, error, message",
-    [
-        ({}, ValueError, "at least one control"),
-        ({"power": "two"}, TypeError, "slider"),
-    ],
-)
-def test_an_explorer_without_sound_controls_is_refused(wrong, error, message):
-    with pytest.raises(error, match=message):
-        explorer(powers, alt=ALT, **wrong)
-
-
-@pytest.mark.parametrize(
-    "make", [lambda: slider(2, 1), lambda: slider(0, 1, 3), lambda: choice([1]), lambda: choice([1, 2], 3)]
-)
-def test_a_control_without_room_is_refused(make):
-    with pytest.raises(ValueError, match="needs"):
-        make()

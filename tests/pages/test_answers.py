@@ -6,12 +6,14 @@ from html import unescape
 import nbformat
 import pytest
 
+from flowlib.authoring.course import Stamp
 from flowlib.authoring.tidy import tidy
 from flowlib.pages.book import build
 from flowlib.pages.page import PageExporter
 
 QUESTION = 'predict_number(\n    "How many?",\n    answer=2,\n    id="Q1.1",\n)'
 ASKED = "**Predict.** How many?\n\n<details><summary>Show the answer</summary>\n\n**told_in_fold**\n\n</details>"
+LINE = f"**Open:** <!-- links -->{Stamp().line('chapters/01_a.ipynb')}<!-- /links -->"
 PROSE = "<details><summary>After you have chosen: the reason</summary>\n\nIt is *told_in_prose*.\n\n</details>"
 
 
@@ -27,7 +29,7 @@ def make_chapter():
     question = nbformat.v4.new_code_cell(QUESTION)
     question.outputs = [nbformat.v4.new_output("display_data", {"text/markdown": ASKED})]
     cells = [
-        nbformat.v4.new_markdown_cell("# 01 · A\n\nwords"),
+        nbformat.v4.new_markdown_cell(f"# 01 · A\n\n{LINE}\n\nwords"),
         question,
         code("seen_source = 1", "told_by_output", "answer:Q1.1"),
         code("told_by_source = 1", "told_by_both", "answer:Q1.1", source_hidden=True),
@@ -53,6 +55,7 @@ def split_folds(html: str) -> tuple[str, list[str]]:
 def check(html: str, folds: int) -> None:
     article = re.search(r"<(article|main)\b.*</\1>", html, re.DOTALL)[0]
     seen, found = split_folds(article)
+    assert "Open:" in seen and "course map" in seen and "Shift+Enter" not in article  # nothing runs here
     assert "told" not in seen.replace("told_without", "") and "told_without" not in seen
     assert len(found) == folds and "hidden_source" not in article
     assert all(word in seen for word in ("seen_source", "plain", "plain_output", "figure_output"))
@@ -68,7 +71,7 @@ def test_a_page_folds_what_answers():
 
 def test_the_book_folds_what_answers(tmp_path):
     (tmp_path / "chapters").mkdir()
-    (tmp_path / "README.md").write_text("# T\n\nwords\n", "utf-8")
+    (tmp_path / "README.md").write_text("# T\n\nwords\n\n## Chapters\n\nwords\n", "utf-8")
     nbformat.write(make_chapter(), tmp_path / "chapters" / "01_a.ipynb")
     build(tmp_path, tmp_path / "book")
     html = (tmp_path / "book/chapters/01_a.html").read_text("utf-8")

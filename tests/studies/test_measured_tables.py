@@ -1,4 +1,4 @@
-"""The tables of measured figures in the README are those of the runs that are stored beside the shipped models."""
+"""The tables of the page "What was measured" are those of the runs that are stored beside the shipped models."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 from flowlib.models import shipped
 from flowlib.studies import bench, compare
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "chapters" / "measured.md"
 STORED = shipped("tiny").parent
 TABLES = {
     "bench": bench.markdown,
@@ -19,19 +19,19 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_readme_says_what_was_measured(name):
+def test_the_page_says_what_was_measured(name):
     stored = json.loads((STORED / f"{name}.json").read_text("utf-8"))
     expected = TABLES[name](stored)
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", README.read_text("utf-8"), re.DOTALL)
-    assert found, f"README.md lacks the table between <!-- {name} --> and <!-- /{name} -->:\n{expected}"
-    assert found[1] == expected, f"README.md must say, between <!-- {name} --> and <!-- /{name} -->:\n{expected}"
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", PAGE.read_text("utf-8"), re.DOTALL)
+    assert found, f"measured.md lacks the table between <!-- {name} --> and <!-- /{name} -->:\n{expected}"
+    assert found[1] == expected, f"measured.md must say, between <!-- {name} --> and <!-- /{name} -->:\n{expected}"
 
 
-def test_the_readme_says_what_two_learning_rates_did():
+def test_the_page_says_what_two_learning_rates_did():
     stored = json.loads((STORED / "rates.json").read_text("utf-8"))
     losses = {name: dict(run["validation_losses"]) for name, run in stored.items()}
     knots, thrown, common = losses.values()
-    text = " ".join(README.read_text("utf-8").split())
+    text = " ".join(PAGE.read_text("utf-8").split())
     assert stored["half the knots, rate 0.004"]["command"] in text
     assert f"At 0.004 they reach {knots[2000]:.4f}" in text and knots[2000] < common[2000]
     assert f"{thrown[750]:.2f} after 750 updates, against {common[750]:.2f}" in text
