@@ -136,6 +136,7 @@ def claim_ids(notebook, chapter: int) -> set[str]:
 
 
 def objectives(notebook) -> dict[str, list[str]]:
-    """Each objective, a line '- ...' of the first cell, with the claims and questions that it names."""
-    lines = re.findall(r"^- (.+)$", notebook.cells[0].source, re.MULTILINE) if notebook.cells else []
+    """Each objective, a line '- ...' where the opening lists them, with the claims and questions that it names."""
+    opening = next((text for text in prose(notebook)[:3] if "**Objectives" in text), "")
+    lines = re.findall(r"^- (.+)$", opening, re.MULTILINE)
     return {line: EVIDENCE.findall(line) for line in lines}

@@ -115,7 +115,7 @@ def check_header(notebook) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
     if not re.search(r"<!-- measured -->Runs in \d+ s, .+<!-- /measured -->", opening):
-        yield "the first cell must hold <!-- measured --><!-- /measured -->, which execute fills"
+        yield "the opening must hold <!-- measured --><!-- /measured -->, which execute fills"
 
 
 def check_ending(notebook) -> Iterator[str]:
@@ -146,7 +146,7 @@ def check_objectives(notebook) -> Iterator[str]:
     listed = objectives(notebook)
     there = {name for text in prose(notebook) for name in STATEMENT.findall(text)} | set(question_ids(notebook))
     if len(listed) < 2:
-        yield f"the first cell lists the objectives, one on each line '- ... (C3.2, Q3.4)'; it lists {len(listed)}"
+        yield f"the opening lists the objectives, one on each line '- ... (C3.2, Q3.4)'; it lists {len(listed)}"
     for line, evidence in listed.items():
         if not evidence:
             yield f"an objective must name the claim or the question that it is tested by: {line!r}"

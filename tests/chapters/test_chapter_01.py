@@ -1,5 +1,6 @@
 """Chapter 01: steps and the flow that they follow, measured on flowlib's own functions."""
 
+import itertools
 import math
 
 import pytest
@@ -9,8 +10,14 @@ import torchdiffeq
 from flowlib.flow import Constant, Flow, PerStep, PiecewiseLinear
 from flowlib.flow.splitting import INTEGRATORS, euler
 from flowlib.measure import order
+from flowlib.models import FlowLM, shipped
 from flowlib.operators import Local
 
+PAGE = (
+    "A function is called with a list of arguments. If an argument has a default value, it may be omitted, and the "
+    "value is the one that was given when the function was defined. The names of the arguments are local to the "
+    "function, and the object that is returned is the value of the expression in the return statement. "
+)
 SIZES = [64, 128, 256, 512, 1024]
 DRAWS = 1000
 
@@ -148,6 +155,71 @@ def test_at_root_n_the_distribution_settles_while_draws_do_not(measured):
     measured.at_least("gap of laws, 128 and 512 layers, Δt = 1", unsettled, not_settled)
     assert gap_of_laws(*(networks(N, 1 / N, torch.eye(2))[:, 0] for N in (128, 512))) > not_settled
     assert (again - deep).square().mean().sqrt() > deep.std()  # independent draws: √2 standard deviations apart
+
+
+@pytest.mark.claim("C1.6")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_layers_of_a_path_may_be_swapped_with_their_neighbours_and_not_shuffled(measured, seed):
+    torch.manual_seed(seed)
+    flow = Flow([Local(3, 16, "tanh")], depth=PiecewiseLinear(4))
+    for p in flow.parameters():
+        torch.nn.init.normal_(p, std=0.6)
+    u0 = torch.randn(5, 3)
+
+    def walk(depths):
+        u = u0
+        for (layer,) in flow.depth(depths.tolist()):
+            u = euler(layer, u, 3 / len(depths))
+        return u
+
+    sizes, swapped, shuffled = [96, 192, 384], [], []
+    for N in sizes:
+        middles = (torch.arange(N) + 0.5) / N
+        end = walk(middles)
+        assert (end - flow(u0, N).final).abs().max() < 1e-12  # they are the layers of the flow
+        swapped.append((walk(middles.view(-1, 2).flip(1).flatten()) - end).norm() / end.norm())
+        shuffled.append((walk(middles[torch.randperm(N)]) - end).norm() / end.norm())
+    measured.near(f"order, neighbours swapped, seed {seed}", order(swapped, sizes), 2, within=0.06)
+    measured.at_least(f"way of the end, all shuffled, seed {seed}", min(shuffled), 0.1)
+
+
+@pytest.mark.claim("C1.6")
+def test_the_order_of_trained_layers_is_the_best_of_24(measured):
+    model = FlowLM.load(shipped("tiny"))
+    windows = model.config.vocabulary.encode(PAGE).unfold(0, 61, 60)
+    heard, said = windows[:, :-1], windows[:, 1:].flatten()
+
+    def loss(numbers):
+        u = model.initial_field(heard)
+        for term in (term for k in numbers for term in model.flow.depth.layers[k]):
+            u = model.constraint.project(u + term(u))
+        return torch.nn.functional.cross_entropy(model.read_out(u).flatten(0, 1), said).item()
+
+    losses = {numbers: loss(numbers) for numbers in itertools.permutations(range(4))}
+    share = torch.bincount(said).double() / len(said)
+    frequencies = -(share * share.clamp(min=1e-300).log()).sum().item()
+    trained = losses.pop((0, 1, 2, 3))
+    measured.at_least("second best order, loss above the trained one", min(losses.values()) - trained, 0.5)
+    measured.near("orders worse than letter frequencies", sum(x > frequencies for x in losses.values()), 11, within=1)
+
+
+@pytest.mark.claim("C1.7")
+@pytest.mark.parametrize("norm, power", [("none", 0.5), ("pre", 0.5), ("post", 0.0)])
+def test_a_random_layer_steps_as_far_in_a_deep_network_with_layer_norm_or_without(measured, norm, power):
+    d, sizes, spreads, steps = 16, [32, 64, 128, 256], [], []
+    noise = torch.Generator().manual_seed(0)
+    for N in sizes:
+        u = torch.nn.functional.layer_norm(torch.randn(d, generator=noise), (d,)).expand(200, d)
+        for _ in range(N):
+            matrix = torch.randn(200, d, d, generator=noise) / d**0.5
+            read = torch.nn.functional.layer_norm(u, (d,)) if norm == "pre" else u
+            v = u + (matrix @ read.tanh()[..., None])[..., 0]
+            v = torch.nn.functional.layer_norm(v, (d,)) if norm == "post" else v
+            u, step = v, (v - u).square().mean().sqrt().item()
+        spreads.append(spread(u, u.mean(0)))
+        steps.append(step)
+    measured.near(f"spread ~ N^p, Δt = 1, norm: {norm}: p", -order(spreads, sizes), power, within=0.1)
+    measured.near(f"last step, 256 layers against 32, norm: {norm}", steps[-1] / steps[0], 1, within=0.15)
 
 
 @pytest.mark.claim("C1.2")

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from flowlib.notebook import figures, setup
 from flowlib.notebook.figures import palette
-from flowlib.notebook.figures.paths import move_apart
+from flowlib.notebook.figures.labels import find_offsets, move_apart
 from flowlib.notebook.show import png
 
 # Machado, Oliveira, Fernandes (2009): full dichromacy, on linear RGB
@@ -177,6 +177,34 @@ def test_paths_are_drawn_for_every_token(draw):
 def test_names_are_moved_apart_but_not_swapped():
     y = move_apart(np.array([0.0, 0.001, 0.002, 5.0]), 0.1)
     assert (np.diff(y) >= 0.1 - 1e-9).all() and y[-1] == 5.0
+
+
+def test_names_in_a_plane_cover_neither_each_other_nor_a_dot():
+    dots = np.array([[0.0, 0], [3, 0], [0, 4], [3, 4], [100, 100]])
+    places = dots + find_offsets(dots, range(5), np.stack([dots - 30, dots]))
+    gap = np.abs(places[:, None] - np.concatenate([places, dots])[None]) / (11, 13)
+    assert ((gap.max(-1) < 1).sum(-1) == 1).all()  # each meets itself alone
+
+
+def test_a_plane_stays_the_same_for_whatever_is_drawn_in_it():
+    u = torch.randn(5, 3, 8, generator=torch.Generator().manual_seed(1))
+    plane = figures.Plane(u)
+    path, shares = figures.principal(u, 2)
+    assert plane.of(u) == pytest.approx(path) and plane.shares == pytest.approx(shares)
+    for draw in (figures.trajectory2d, figures.river):
+        one, other = (draw(fields, plane=plane).axes[0] for fields in (u, 0.1 * u[:, :2]))
+        assert one.get_ylim() == other.get_ylim()
+    assert figures.trajectory2d(0.1 * u, plane=plane).axes[0].get_xlim() == pytest.approx(plane.limits[0])
+
+
+@pytest.mark.parametrize("draw", [figures.river, figures.trajectory2d])
+def test_equal_letters_can_be_followed(draw):
+    fields = torch.randn(4, 5, 8, generator=torch.Generator().manual_seed(2))
+    names = {text.get_text(): text for text in draw(fields, tokens=list("erefe"), follow="e").axes[0].texts}
+    assert set(names) == {"e₁", "e₂", "e₃", "r", "f"}
+    assert [names[e].get_color() for e in ("e₁", "e₂", "e₃")] == list(palette.SERIES[:3])
+    with pytest.raises(ValueError, match="'q' stands nowhere among the tokens"):
+        draw(fields, tokens=list("erefe"), follow="q")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
     figures.convergence(steps, errors)     figures.kernel(gamma, tokens)     figures.river(trajectory.fields)
 
-palette      the colours and the style of all of them          canvas       figure, which each picture begins with
-curves       curves, convergence; line_style                   paths        river, trajectory2d, snapshots; principal
-heatmaps     field, kernel, kernels; heat draws on axes        stability    spectrum, Decay
-budgets      Account                                           comparisons  against_width, seeds, Errors
+palette      the colours and the style of all of them     canvas       figure, which each picture begins with
+curves       curves, convergence; line_style              paths        river, trajectory2d, snapshots; Plane, principal
+heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, Decay
+budgets      Account                                      comparisons  against_width, seeds, Errors
+diagram      block, the one that goes through the course  drawings     arcs, echo_chamber, tuning_fork, sieve
+labels       names that do not cover each other
 samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
 
 Account, Decay and Errors are figures that an explorer moves: made once, and `put` gives them other values.
@@ -15,17 +17,23 @@ from flowlib.notebook.figures.budgets import Account
 from flowlib.notebook.figures.canvas import figure
 from flowlib.notebook.figures.comparisons import Errors, against_width, seeds
 from flowlib.notebook.figures.curves import convergence, curves, line_style
+from flowlib.notebook.figures.diagram import block
+from flowlib.notebook.figures.drawings import arcs, echo_chamber, sieve, tuning_fork
 from flowlib.notebook.figures.heatmaps import field, heat, kernel, kernels
-from flowlib.notebook.figures.paths import principal, river, snapshots, trajectory2d
+from flowlib.notebook.figures.paths import Plane, principal, river, snapshots, trajectory2d
 from flowlib.notebook.figures.stability import Decay, spectrum
 
 __all__ = [
     "Account",
     "Decay",
     "Errors",
+    "Plane",
     "against_width",
+    "arcs",
+    "block",
     "convergence",
     "curves",
+    "echo_chamber",
     "field",
     "figure",
     "heat",
@@ -35,7 +43,9 @@ __all__ = [
     "principal",
     "river",
     "seeds",
+    "sieve",
     "snapshots",
     "spectrum",
     "trajectory2d",
+    "tuning_fork",
 ]

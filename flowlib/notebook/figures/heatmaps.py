@@ -22,7 +22,7 @@ def field(
     ylabel: str = "feature  y",
     xlabel: str = "token  x",
 ) -> Figure:
-    """A field u (token, feature) as a heat map: tokens from left to right, features from bottom to top.
+    """A field u (token, feature) as a heat map: tokens from left to right, features from the top down.
 
     Blue is negative, vermillion positive, white zero; colours end at ± `limit` (default: the largest |u|).
 
@@ -102,7 +102,6 @@ def draw_kernel(ax: Axes, values: np.ndarray, norm, tokens, heard, label: str = 
     """One kernel in its axes, the first query at the top. Returns the mesh."""
     rows, columns = values.shape
     mesh = heat(ax, values, cmap=palette.ramp(palette.ATTENTION), norm=norm, label=label)
-    ax.invert_yaxis()
     ax.set_aspect("equal" if rows == columns else "auto")
     name_ticks(ax.xaxis, tokens if heard is None and rows == columns else heard, columns, most, rotate=True)
     name_ticks(ax.yaxis, tokens, rows, most)
@@ -116,11 +115,15 @@ def write_numbers(ax: Axes, values: np.ndarray, norm) -> None:
 
 
 def heat(ax: Axes, values: np.ndarray, *, cmap, norm=None, label: str = ""):
-    """Cells with thin white lines between them; a colour bar where a label is given. Returns the mesh."""
+    """A matrix as cells with thin white lines between them, row 0 at the top as it is printed. Returns the mesh.
+
+    A colour bar stands beside it where a label is given. Row i has its middle at the height i + 0.5.
+    """
     ax.grid(False)
     edges = {"edgecolors": "white", "linewidth": 0.6} if max(values.shape) <= 48 else {}
     rows, columns = values.shape
     mesh = ax.pcolormesh(np.arange(columns + 1), np.arange(rows + 1), values, cmap=cmap, norm=norm, **edges)
+    ax.set_ylim(rows, 0)
     if label:
         colour_bar(mesh, ax, label)
     ax.tick_params(left=False, bottom=False)

@@ -62,6 +62,13 @@ STYLE = {
 }
 
 
+def tint(colour: str, share: float = 0.3) -> str:
+    """The colour thinned with white to this share: a ground that dark text is read on."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    return to_hex([share * c + 1 - share for c in to_rgb(colour)])
+
+
 def ramp(colour: str, name: str = "ramp"):
     """White -> colour: the colour map of something that is never negative, such as a kernel."""
     from matplotlib.colors import LinearSegmentedColormap

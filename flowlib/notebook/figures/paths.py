@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flowlib.notebook.figures import palette
 from flowlib.notebook.figures.canvas import MOST_LABELS, array, figure, mark_spaces, matrix
+from flowlib.notebook.figures.labels import label_ends, label_points
 
 
 def principal(fields, dims: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,70 +29,142 @@ def principal(fields, dims: int) -> tuple[np.ndarray, np.ndarray]:
     return np.pad(found, ((0, 0), (0, 0), (0, missing))), np.pad(shares, (0, missing))
 
 
-def token_colours(n: int) -> np.ndarray:
-    """One colour a token, from dark to light in the order of the text: read by its place, not by its hue."""
-    return mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(n, 2)))[:n]
+class Plane:
+    """The plane in which these fields (time, token, feature) spread most: the same for all that is drawn in it.
+
+        plane = figures.Plane(model.trajectory(text, steps=64).fields)
+        figures.trajectory2d(other_fields, plane=plane)    figures.river(other_fields, plane=plane)
+
+    of gives coordinates (…, 2); shares: of the spread, for each axis; limits: of x and of y, with a margin.
+    """
+
+    def __init__(self, fields):
+        u = array(fields)
+        path, self.shares = principal(u, 2)
+        flat = u.reshape(-1, u.shape[-1])
+        self.middle = flat.mean(0)
+        self.axes = np.linalg.lstsq(flat - self.middle, path.reshape(-1, 2), rcond=None)[0]  # (feature, 2)
+        low, high = path.min((0, 1)), path.max((0, 1))
+        self.limits = np.stack([low - 0.1 * (high - low + 1e-12), high + 0.1 * (high - low + 1e-12)], -1)
+
+    def of(self, fields) -> np.ndarray:
+        """Coordinates (…, 2) of fields (…, feature)."""
+        return (array(fields) - self.middle) @ self.axes
 
 
-def trajectory2d(fields, tokens: Sequence[str] | None = None, *, title: str = "") -> Figure:
+def token_looks(n: int, followed: Sequence[int] = ()) -> list[dict]:
+    """How each path is drawn: from dark to light in the order of the text, or a few followed and the others quiet."""
+    if len(followed) == 0:
+        shades = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(n, 2)))[:n]
+        return [{"color": shade, "linewidth": 1.8, "zorder": 2.0} for shade in shades]
+    looks = [{"color": palette.QUIET, "linewidth": 1.0, "alpha": 0.55, "zorder": 2.0} for _ in range(n)]
+    for k, place in enumerate(followed):
+        style = {"color": palette.SERIES[k % len(palette.SERIES)], "linestyle": palette.DASHES[k % len(palette.DASHES)]}
+        looks[place] = style | {"linewidth": 2.6, "zorder": 3.0}
+    return looks
+
+
+def find_places(follow, tokens: Sequence[str] | None, n: int) -> list[int]:
+    """The places to follow: those of a token, "e", or the places themselves."""
+    if isinstance(follow, str):
+        found = [i for i, token in enumerate(tokens or ()) if token == follow]
+        if not found:
+            raise ValueError(f"follow={follow!r} stands nowhere among the tokens; give one of them, or places")
+        return found
+    return [range(n)[place] for place in follow]
+
+
+def name_paths(tokens: Sequence[str] | None, n: int, followed: Sequence[int]) -> list[str]:
+    """A name for each path: equal tokens that are followed get numbers, e₁ e₂ e₃. None where there are too many."""
+    if tokens is None:
+        return []
+    if len(tokens) != n:
+        raise ValueError(f"there must be one name for each of the {n} tokens, got {len(tokens)}")
+    names = [mark_spaces(token) for token in tokens] if n <= MOST_LABELS else []
+    for i in followed if names else ():
+        alike = [place for place in followed if tokens[place] == tokens[i]]
+        names[i] += "₁₂₃₄₅₆₇₈₉"[alike.index(i)] if 1 < len(alike) < 10 else ""
+    return names
+
+
+def trajectory2d(
+    fields,
+    tokens: Sequence[str] | None = None,
+    *,
+    follow: str | Sequence[int] = (),
+    plane: Plane | None = None,
+    title: str = "",
+) -> Figure:
     """The tokens' paths in the plane of the first two principal components; ring: t = 0, disc: the end.
 
-    fields (time, token, feature).
+    fields (time, token, feature). follow: a token ("e") or places, whose paths are lit and numbered, the others quiet.
+    plane: one that is kept from figure to figure, with its limits (default: the plane of these fields).
     """
-    path, shares = principal(fields, 2)
+    found = plane or Plane(fields)
+    path = found.of(fields)
     n = path.shape[1]
-    if tokens is not None and len(tokens) != n:
-        raise ValueError(f"there must be one name for each of the {n} tokens, got {len(tokens)}")
+    followed = find_places(follow, tokens, n)
+    names = name_paths(tokens, n, followed)
     fig, ax = figure(height=5.0, width=6.4)
-    for i, colour in enumerate(token_colours(n)):
+    for i, look in enumerate(token_looks(n, followed)):
         x, y = path[:, i].T
-        ax.plot(x, y, color=colour, linewidth=1.8, alpha=0.85)
-        ax.plot(x[0], y[0], marker="o", mfc="white", mec=colour, mew=1.8, linestyle="")
-        ax.plot(x[-1], y[-1], marker="o", color=colour, linestyle="")
-        if tokens is not None and n <= MOST_LABELS:
-            ax.annotate(
-                mark_spaces(tokens[i]),
-                (x[-1], y[-1]),
-                (6, 4),
-                textcoords="offset points",
-                color=palette.INK,
-                size=11,
-            )
-    ax.set(
-        xlabel=f"first component  ({shares[0]:.0%} of the spread)",
-        ylabel=f"second component  ({shares[1]:.0%})",
-        title=title,
-    )
-    ax.margins(0.08)
+        ax.plot(x, y, **look)
+        dot = {"marker": "o", "linestyle": "", "zorder": look["zorder"] + 0.5, "alpha": look.get("alpha")}
+        ax.plot(x[0], y[0], mfc="white", mec=look["color"], mew=1.8, **dot)
+        ax.plot(x[-1], y[-1], color=look["color"], **dot)
+    ax.set(xlim=found.limits[0], ylim=found.limits[1], title=title)
+    ax.set_xlabel(f"first component  ({found.shares[0]:.0%} of the spread)")
+    ax.set_ylabel(f"second component  ({found.shares[1]:.0%})")
+    if names:
+        label_points(ax, path, names, followed)
     return fig
 
 
-def river(fields, times=None, tokens: Sequence[str] | None = None, *, title: str = "", ylabel: str = "") -> Figure:
+def river(
+    fields,
+    times=None,
+    tokens: Sequence[str] | None = None,
+    *,
+    follow: str | Sequence[int] = (),
+    plane: Plane | None = None,
+    title: str = "",
+    ylabel: str = "",
+) -> Figure:
     """The tokens' paths along the depth t, on the first principal component; water fills what lies between.
 
-    fields (time, token, feature), or (time, token) for a coordinate of your own (then say so in ylabel).
+    fields (time, token, feature), or (time, token) for a coordinate of your own (then say so in ylabel). follow, plane:
+    as in trajectory2d; of the plane the first axis is drawn.
     """
     u = array(fields)
     if u.ndim == 3:
-        path, shares = principal(u, 1)
-        path, ylabel = path[..., 0], ylabel or f"first component  ({shares[0]:.0%} of the spread)"
+        found = plane or Plane(u)
+        path, ylabel = found.of(u)[..., 0], ylabel or f"first component  ({found.shares[0]:.0%} of the spread)"
     else:
         path = matrix(u, "fields (time, token, feature) or (time, token)")
     t = np.arange(len(path)) if times is None else array(times)
-    n = path.shape[1]
-    fig, ax = figure(height=4.2)
-    ax.fill_between(t, path.min(1), path.max(1), color=palette.WATER, alpha=0.18, linewidth=0)
-    for bank in (path.min(1), path.max(1)):
-        ax.plot(t, bank, color=palette.RIVER, linewidth=1.0, alpha=0.6)
-    for i, colour in enumerate(token_colours(n)):
-        ax.plot(t, path[:, i], color=colour, linewidth=1.8)
-    if tokens is not None and n <= MOST_LABELS:
-        label_ends(ax, t, path, [mark_spaces(token) for token in tokens])
+    followed = find_places(follow, tokens, path.shape[1])
+    names = name_paths(tokens, path.shape[1], followed)
+    fig, ax = figure(height=5.2 if len(names) > 14 else 4.2)
+    draw_water(ax, t, path)
+    for i, look in enumerate(token_looks(path.shape[1], followed)):
+        ax.plot(t, path[:, i], **look)
+    if plane is not None:
+        ax.set_ylim(plane.limits[0])
+    if names:
+        label_ends(ax, t, path, names, followed)
     if times is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="depth  t", ylabel=ylabel, title=title)
     ax.set_xlim(t[0], t[-1])
     return fig
+
+
+def draw_water(ax: Axes, t: np.ndarray, path: np.ndarray) -> None:
+    """The water between the outermost paths, and its banks."""
+    low, high = path.min(1), path.max(1)
+    ax.fill_between(t, low, high, color=palette.WATER, alpha=0.18, linewidth=0)
+    for bank in (low, high):
+        ax.plot(t, bank, color=palette.RIVER, linewidth=1.0, alpha=0.6)
 
 
 def snapshots(flow, layers, tokens: Sequence[str]) -> Figure:
@@ -104,48 +177,11 @@ def snapshots(flow, layers, tokens: Sequence[str]) -> Figure:
     lines, dots = both[: len(flow.times), :, 0], both[len(flow.times) :, :, 0]
     t = array(flow.times)
     fig, ax = figure(height=4.6, width=10.0)
-    ax.fill_between(t, lines.min(1), lines.max(1), color=palette.WATER, alpha=0.18, linewidth=0)
-    for i, colour in enumerate(token_colours(lines.shape[1])):
-        ax.plot(t, lines[:, i], color=colour, linewidth=1.8)
-        ax.plot(array(layers.times), dots[:, i], "o", color=colour, markersize=5)
+    draw_water(ax, t, lines)
+    for i, look in enumerate(token_looks(lines.shape[1])):
+        ax.plot(t, lines[:, i], **look)
+        ax.plot(array(layers.times), dots[:, i], "o", color=look["color"], markersize=5)
     label_ends(ax, t, lines, [mark_spaces(token) for token in tokens])
     ax.set(xlabel="depth  t", ylabel=f"first component of u  ({shares[0]:.0%} of the spread)")
     ax.set_xticks(array(layers.times))
     return fig
-
-
-def label_ends(ax: Axes, t: np.ndarray, path: np.ndarray, names: Sequence[str]) -> None:
-    """Names at both ends of the paths, moved apart where they would cover each other; a hair leads to each."""
-    if len(names) != path.shape[1]:
-        raise ValueError(f"there must be one name for each of the {path.shape[1]} tokens, got {len(names)}")
-    apart = 0.048 * (path.max() - path.min() or 1.0)
-    hair = {"arrowstyle": "-", "color": palette.QUIET, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
-    for column, x, shift, side in ((0, t[0], -18, "right"), (-1, t[-1], 18, "left")):
-        order = np.argsort(path[column])
-        y = move_apart(path[column][order], apart)
-        for i, place in zip(order, y, strict=True):
-            ax.annotate(
-                names[i],
-                (x, path[column, i]),
-                (shift, place),
-                textcoords=("offset points", "data"),
-                ha=side,
-                va="center",
-                size=10,
-                arrowprops=hair | {"relpos": (float(side == "right"), 0.5)},
-                annotation_clip=False,
-            )
-    ax.tick_params(axis="y", pad=36)
-
-
-def move_apart(y: np.ndarray, apart: float) -> np.ndarray:
-    """The sorted places y, moved as little as a few passes can so that neighbours are `apart`."""
-    y = y.copy()
-    for _ in range(200):
-        gap = apart - np.diff(y)
-        if (gap <= 1e-12).all():
-            break
-        push = np.maximum(gap, 0) / 2
-        y[:-1] -= push
-        y[1:] += push
-    return y
