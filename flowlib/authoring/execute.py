@@ -125,10 +125,11 @@ def strip_ansi(text: str) -> str:
 
 
 def write_measurement(notebook, measured: Measured) -> None:
-    """Put it into the metadata, and into the first cell where that has the marks."""
+    """Put it into the metadata, and into the first cell that has the marks."""
     notebook.metadata["flowlib"] = {"measured": asdict(measured)}
     if notebook.cells:
-        first = notebook.cells[0]
+        texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        first = next((cell for cell in texts if MEASURED.search(cell.source)), notebook.cells[0])
         if is_assignment(notebook) and not MEASURED.search(first.source):
             first.source += f"\n\n{SOLVED}"
         first.source = MEASURED.sub(rf"\g<1>{measured}\g<2>", first.source, count=1)
