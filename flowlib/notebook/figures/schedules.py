@@ -45,9 +45,11 @@ def _draw_path(ax, y: float, weight: float, substeps: Sequence[tuple[int, float]
     x = 0.0
     for i, share in substeps:
         back = weight < 0 or share < 0
-        ax.barh(y, abs(share), 0.8, x, color=COLOURS[i], edgecolor="white", linewidth=1.5, hatch="//" if back else "")
-        said = write_share(share)
-        ax.text(x + abs(share) / 2, y, said, ha="center", va="center", color="white", fontsize=11, fontweight="bold")
+        look = dict(facecolor="white", edgecolor=COLOURS[i], hatch="//") if back else dict(facecolor=COLOURS[i])
+        ax.barh(y, abs(share), 0.8, x, **{"edgecolor": "white", "linewidth": 1.5, **look})
+        words = dict(color=palette.INK, bbox=dict(facecolor="white", edgecolor="none", pad=2)) if back else {}
+        at, words = x + abs(share) / 2, {"color": "white", "fontweight": "bold", **words}
+        ax.text(at, y, write_share(share), ha="center", va="center", fontsize=11, **words)
         x += abs(share)
     if not substeps:
         ax.text(0.05, y, "no substep at all", va="center", fontsize=10, color=palette.QUIET)
