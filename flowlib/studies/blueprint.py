@@ -1,4 +1,4 @@
-"""The experiments of chapter 10 that take a minute to set up: what gathers, what an explorer moves, what was stored."""
+"""The experiments of chapters 10 and 11 that take a minute to set up: what gathers, what is moved, what was stored."""
 
 import json
 

@@ -5,15 +5,12 @@ import math
 import pytest
 import torch
 
-from flowlib.flow import Flow, Scheme
-from flowlib.measure import clustering, descent, errors_against, evaluations, examples, order, scaling, stability
+from flowlib.flow import Flow
+from flowlib.measure import clustering, descent, evaluations, examples, order, scaling, stability
 from flowlib.models import FlowConfig, FlowLM, shipped
-from flowlib.operators import Moments, project_moments
+from flowlib.operators import Moments
 from flowlib.studies import blueprint
 from flowlib.training import load_corpus
-
-LIE = lambda h: ((0, h), (1, h))
-EXTRAPOLATED = Scheme("extrapolated Lie", 2, lambda n: [(2.0, LIE(0.5) + LIE(0.5)), (-1.0, LIE(1.0))])
 
 
 def rests(flow, start, there, h, steps=150):
@@ -147,38 +144,6 @@ def test_when_tokens_gather(measured, elastic, float64):
     measured.at_least("random Q, K, V: time to gather over the forecast", late["random Q, K, V"], 1.25)
     cosine = clustering.mean_cosine(elastic.trajectory("the value of the", 64).fields)
     measured.at_most("tiny-elastic: mean cosine at the end less that at the start", cosine[-1] - cosine[0], 0.0)
-
-
-@pytest.mark.claim("C10.7")
-def test_a_higher_order_did_not_lower_the_loss(measured, capsys):
-    best = blueprint.report_schemes()
-    assert "flowlib compare schemes" in capsys.readouterr().out
-    mean = {name: sum(losses) / len(losses) for name, losses in best.items()}
-    behind = mean["tangent Strang"] - mean["post-norm"]
-    measured.at_least("tangent Strang less post-norm Lie, nats (stored run)", behind, 0.0)
-    apart = abs(mean["additive"] - mean["post-norm"])
-    measured.at_most("additive and post-norm Lie, nats apart (stored run)", apart, 0.02)
-
-
-@pytest.mark.claim("C10.8")
-@torch.no_grad()
-def test_a_difference_of_paths_beats_its_substeps(measured, float64):
-    torch.manual_seed(5)
-    u0, steps = project_moments(torch.randn(5, 8)), [16, 32, 64]
-    exact = evaluations.solution(examples.smooth_flow(), u0, 1e-5)
-    for name, scheme, expected in (("Lie", "lie", 1), ("Strang", "strang", 1), ("extrapolated Lie", EXTRAPOLATED, 2)):
-        errors = errors_against(exact, lambda n, s=scheme: examples.smooth_flow(s)(u0, n, save="final").final, steps)
-        measured.near(f"{name}, Euler, projected: order", order(errors, steps), expected, within=0.06)
-
-
-@pytest.mark.claim("C10.8")
-@torch.no_grad()
-def test_it_needs_less_than_a_quarter_of_lies_work(measured, elastic, solved):
-    u0, truth = solved
-    found = evaluations.work(elastic.flow.by(EXTRAPOLATED), u0, truth, 1e-3)
-    steps = 2 * found.evaluations  # Lie takes two evaluations a step: so these are four times as many
-    left = evaluations.error(elastic.flow(u0, steps, save="final").final, truth)
-    measured.at_least("Lie: error left with four times the evaluations that extrapolated Lie needs to 1e-3", left, 1e-3)
 
 
 @torch.no_grad()

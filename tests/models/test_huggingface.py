@@ -96,7 +96,7 @@ def shape_for(name, seed):
     return shape, dict(batch=draw.randint(1, 4), tokens=draw.randint(1, 12))
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 @pytest.mark.parametrize("dtype", BOUNDS, ids=["float32", "float64"])
 @pytest.mark.parametrize("name", READ)
 def test_is_the_model(measured, name, dtype):
@@ -110,7 +110,7 @@ def test_is_the_model(measured, name, dtype):
             measured.at_most(f"{name} with padding, {kind}", found, exact(name, dtype))
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 def test_llama_in_float64_is_limited_by_transformers_norm(measured, monkeypatch):
     model, inputs = network("Llama"), some_inputs("Llama")
     measured.between("Llama, float64, norm in float32", gap(model, inputs), 1e-9, 1e-5)
@@ -172,7 +172,7 @@ HEADS = {
 }
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 @torch.no_grad()
 @pytest.mark.parametrize("name", READ)
 def test_the_trajectory_is_the_models_hidden_states(measured, name):
@@ -186,7 +186,7 @@ def test_the_trajectory_is_the_models_hidden_states(measured, name):
         measured.at_most(f"hidden states of {name}", (mine - other).abs().max() / other.abs().max(), exact(name))
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 @pytest.mark.parametrize("name", ["BERT", "ALBERT", "ViT", "GPT-2", "GPT-J", "GPT-NeoX"])
 def test_gradients_flow_to_the_copies(measured, name):
     """Parameters that were used twice became two: their gradients add up to the model's."""
@@ -254,7 +254,7 @@ def test_parameters_are_copies_and_no_random_number_is_drawn():
     assert torch.equal(read(**inputs).final, before) and gap(model, inputs, flow=read) > 1e-3
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 def test_the_table_says_what_the_flows_are(measured):
     rows = {row.name: row for row in ARCHITECTURES}
     for name in READ:

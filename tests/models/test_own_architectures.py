@@ -29,7 +29,7 @@ def heads(z):
     return z.unflatten(-1, (HEADS, -1)).transpose(1, 2)
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 @pytest.mark.parametrize("shared", [False, True], ids=["two local terms", "one local term"])
 def test_macaron(measured, shared):
     """x ← LN(x + ½ FFN x), LN(x + attention x), LN(x + ½ FFN' x), the layer norm without learned scale."""
@@ -67,7 +67,7 @@ def published_ngpt(x, layer, s_up, s_gate):
     return unit(x + layer[1].rate * (target - x))
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 def test_ngpt(measured):
     torch.manual_seed(0)
     flow, x = ngpt(WIDTH, HEADS, LAYERS, HIDDEN, rate=0.2).double().requires_grad_(False), field(sphere=True)
@@ -101,7 +101,7 @@ ORDERS = [
 ]
 
 
-@pytest.mark.claim("C10.1")
+@pytest.mark.claim("C11.1")
 @pytest.mark.parametrize("name, make, sphere", ORDERS, ids=[row[0] for row in ORDERS])
 def test_they_are_steps_of_a_flow(measured, name, make, sphere):
     """Euler substeps and plain projection: order 1, Strang or not; tangent midpoint substeps under Strang: order 2."""

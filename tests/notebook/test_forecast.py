@@ -28,6 +28,26 @@ def test_a_forecast_hits_or_misses_by_its_own_criterion(capsys):
     assert f.table().data == text
 
 
+def test_a_forecast_with_words_is_a_sentence_that_both_numbers_fill(capsys):
+    f = Forecasts()
+    rest = dict(words="it rests up to {}", never="it rests always")
+    f.say("a", 2.0, within=0.1, **rest)
+    f.say("b", math.inf, within=0.1, **rest)
+    f.say("c", at_most=0, words="it rises in {} steps")
+    f.say("d", at_least=1, words="it rises in {} steps")
+    f.found("a", math.inf)
+    f.found("b", 3.0)
+    f.found("c", 2)
+    said = capsys.readouterr().out
+    assert "expected: it rests up to 2 ± 10 %\n   came:     it rests always   → miss" in said
+    text = f.text()
+    assert "| it rests always | it rests up to 3 | **miss** |" in text
+    assert "| it rises in at most 0 steps | it rises in 2 steps |" in text
+    assert "| it rises in at least 1 steps |  | not measured |" in text
+    with pytest.raises(ValueError, match="where the number goes"):
+        f.say("e", 1.0, within=0.1, words="no place for it")
+
+
 def test_nothing_is_predicted_after_the_fact():
     f = Forecasts()
     with pytest.raises(ValueError, match="nothing was predicted"):

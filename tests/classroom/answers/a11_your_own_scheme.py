@@ -1,4 +1,4 @@
-"""Answers to assignment 10: right ones written in other ways, and wrong ones with the message meant for each."""
+"""Answers to assignment 11: right ones written in other ways, and wrong ones with the message meant for each."""
 
 RIGHT = [  # cell → answer; cells that are left out keep the answer of the source
     {
@@ -72,31 +72,31 @@ def _step(new):
 
 
 WRONG = {  # name: (cell, answer, test that must fail, a part of what it must say)
-    "10.1 sign only": ("by-hand", _hand("[4, 4, -2]"), "test-by-hand", "changed its sign"),
-    "10.1 two Euler steps": ("by-hand", _hand("[2, 2, 2]"), "test-by-hand", "also subtracts the start"),
-    "10.1 first stage": ("by-hand", _hand("[1, 1, 4]"), "test-by-hand", "first stage"),
-    "10.1 no factor 2": ("by-hand", _hand("[2.5, 2.5, 1]"), "test-by-hand", "counts twice"),
-    "10.1 the river": ("by-hand", _hand("[1.73, 1.73, 2.54]"), "test-by-hand", "river itself"),
-    "10.1 another mean": ("by-hand", _hand("[3, 3, 3]"), "test-by-hand", "mean"),
-    "10.1 another factor": ("by-hand", _hand("[2.2, 2.2, 1.6]"), "test-by-hand", "Not yet"),
-    "10.1 fastest": ("by-hand", _hand(steps="[0.25, 0.5, 1]"), "test-by-hand", "dies at once"),
-    "10.1 halved": ("by-hand", _hand(steps="[0.5, 0.25, 2]"), "test-by-hand", "halved Euler"),
-    "10.1 in proportion": ("by-hand", _hand(steps="[0.5, 1, 1]"), "test-by-hand", "Two evaluations, twice"),
-    "10.1 z for h": ("by-hand", _hand(steps="[2, 4, 8]"), "test-by-hand", "values of |z|"),
-    "10.1 other steps": ("by-hand", _hand(steps="[0.5, 1, 4]"), "test-by-hand", "two stages your step gives"),
-    "10.1 past the lowest factor": (
+    "11.1 sign only": ("by-hand", _hand("[4, 4, -2]"), "test-by-hand", "changed its sign"),
+    "11.1 two Euler steps": ("by-hand", _hand("[2, 2, 2]"), "test-by-hand", "also subtracts the start"),
+    "11.1 first stage": ("by-hand", _hand("[1, 1, 4]"), "test-by-hand", "first stage"),
+    "11.1 no factor 2": ("by-hand", _hand("[2.5, 2.5, 1]"), "test-by-hand", "counts twice"),
+    "11.1 the river": ("by-hand", _hand("[1.73, 1.73, 2.54]"), "test-by-hand", "river itself"),
+    "11.1 another mean": ("by-hand", _hand("[3, 3, 3]"), "test-by-hand", "mean"),
+    "11.1 another factor": ("by-hand", _hand("[2.2, 2.2, 1.6]"), "test-by-hand", "Not yet"),
+    "11.1 fastest": ("by-hand", _hand(steps="[0.25, 0.5, 1]"), "test-by-hand", "dies at once"),
+    "11.1 halved": ("by-hand", _hand(steps="[0.5, 0.25, 2]"), "test-by-hand", "halved Euler"),
+    "11.1 in proportion": ("by-hand", _hand(steps="[0.5, 1, 1]"), "test-by-hand", "Two evaluations, twice"),
+    "11.1 z for h": ("by-hand", _hand(steps="[2, 4, 8]"), "test-by-hand", "values of |z|"),
+    "11.1 other steps": ("by-hand", _hand(steps="[0.5, 1, 4]"), "test-by-hand", "two stages your step gives"),
+    "11.1 past the lowest factor": (
         "by-hand",
         _hand(steps="[0.5, 1, 1.1]"),
         "test-by-hand",
         "must leave [−1, 1] there",
     ),
-    "10.1 before the lowest factor": (
+    "11.1 before the lowest factor": (
         "by-hand",
         _hand(steps="[0.5, 1, 0.9]"),
         "test-by-hand",
         "must leave [−1, 1] there",
     ),
-    "10.1 two numbers": ("by-hand", _hand(steps="[0.5, 1]"), "test-by-hand", "three numbers"),
+    "11.1 two numbers": ("by-hand", _hand(steps="[0.5, 1]"), "test-by-hand", "three numbers"),
     "h over s": (
         "chebyshev-step",
         _step("2 * last - before + 2 * k * velocity(last)").replace("stages**2", "stages"),

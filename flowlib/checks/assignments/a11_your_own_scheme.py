@@ -1,4 +1,4 @@
-"""Assignment 10: many stages, one long step.
+"""Assignment 11: many stages, one long step.
 
 The scheme of the assignment takes s evaluations of the velocity; its critical step grows like s² (Chebyshev).
 What is written here are the ways in which it goes wrong, and laws that a right answer obeys.
@@ -19,7 +19,7 @@ def integer(generator, low: int, high: int) -> int:
 
 
 after_step = Exercise(
-    "10.1",
+    "11.1",
     cell="by-hand",
     inputs=lambda generator: (),
     tol=6e-3,
@@ -63,7 +63,7 @@ def distances(answer, generator):
 
 
 critical = Exercise(
-    "10.1",
+    "11.1",
     cell="by-hand",
     inputs=lambda generator: (),
     tol=6e-3,
@@ -117,7 +117,7 @@ def factors_at_the_edge(answer, generator):
 
 
 def check_by_hand(after, steps) -> None:
-    """Check the numbers of task 10.1: three tokens, three critical steps."""
+    """Check the numbers of task 11.1: three tokens, three critical steps."""
     tokens = three_numbers(after, "after", each="of the three tokens").tolist()
     schemes = three_numbers(steps, "steps", each="of the three schemes").tolist()
     after_step.check(lambda: tokens)
@@ -141,7 +141,7 @@ def tasks(generator):
 
 
 step = Exercise(
-    "10.2",
+    "11.2",
     cell="chebyshev-step",
     inputs=tasks,
     hints=(
@@ -250,7 +250,7 @@ def ask_step(answer, f, u, h, stages) -> Tensor:
     """The field after one step of the answer."""
     end = as_tensor(answer(f, u, h, stages), "chebyshev_step(…)")
     if end.shape != u.shape:
-        raise CheckFailed(f"10.2: the field must keep its shape {tuple(u.shape)}, got {tuple(end.shape)}")
+        raise CheckFailed(f"11.2: the field must keep its shape {tuple(u.shape)}, got {tuple(end.shape)}")
     return end
 
 
@@ -308,7 +308,7 @@ def decay(generator):
 
 
 predicted = Exercise(
-    "10.3",
+    "11.3",
     cell="predicted",
     inputs=decay,
     hints=(
@@ -370,7 +370,7 @@ def ask_number(answer, *given, name: str) -> float:
     """One finite number."""
     value = as_tensor(answer(*given), name)
     if value.ndim or not value.isfinite():
-        raise CheckFailed(f"10.3: {name} must return one number, got {value.tolist()}")
+        raise CheckFailed(f"11.3: {name} must return one number, got {value.tolist()}")
     return value.item()
 
 
@@ -397,7 +397,7 @@ def edge_predicted(answer, generator):
 
 
 measured = Exercise(
-    "10.3",
+    "11.3",
     cell="measured",
     inputs=lambda generator: (),
     hints=(
