@@ -1,6 +1,5 @@
 """The book: pages read without scripts, links lead somewhere, nothing is fetched from elsewhere, axe agrees."""
 
-import os
 import re
 import shutil
 from html import unescape
@@ -17,8 +16,6 @@ from flowlib.pages.library import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "build" / "browser"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 # axe takes minutes for thousands of nodes. It has no rule for MathML; rows of a table are alike, and so are code cells.
@@ -245,20 +242,6 @@ def test_the_search_knows_the_text(book):
 
 
 # ------------------------------------------------------------------------------------------------ in a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
-            pytest.fail("CI is set, so there must be a browser", pytrace=False)
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def open_tab(browser, asked: list, **options):

@@ -1,8 +1,5 @@
 """A page of the book without a kernel: explorers move, questions answer and are remembered; driven in a browser."""
 
-import os
-import shutil
-
 import nbformat
 import pytest
 
@@ -10,8 +7,6 @@ from flowlib.authoring.execute import execute
 from flowlib.pages import stills
 from flowlib.pages.book import build
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 EXPLORER = """from flowlib.notebook import choice, explorer, figures, slider, switch, setup
 setup()
 def powers(power, flip, rule):
@@ -53,20 +48,6 @@ def page(tmp_path_factory):
     build(root, root / "book", root / "stills")
     patch.undo()
     return root / "book" / "chapters" / "01_a.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail("CI is set, so there must be a browser", pytrace=False)
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A chapter as HTML without scripts: every formula and every figure is there, and nothing is fetched from elsewhere."""
 
 import re
-import shutil
 import sys
 from base64 import b64decode
 from functools import cache
@@ -269,19 +268,6 @@ def test_the_title_is_the_first_heading():
 
 
 # ------------------------------------------------------------------------------------------------ in a browser
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        pytest.skip(f"no browser: none of {', '.join(names)} is on the PATH")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

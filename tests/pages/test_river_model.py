@@ -1,9 +1,7 @@
 """The model that runs in the browser, against the library: fields, kernels, pushes and what it would say next."""
 
 import json
-import os
 import random
-import shutil
 from base64 import b64decode, b64encode
 from pathlib import Path
 
@@ -17,8 +15,6 @@ from flowlib.operators import Attention
 from flowlib.pages.river import HERE
 from flowlib.pages.river.plane import NAMES, TEXT, models
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ORDERS = (["attention", "local"], ["local", "attention"])
 NEAR = 1e-4
 FIELDS = ("fields", "kernels", "pushes", "heights")
@@ -45,22 +41,14 @@ LOAD = "async ([load, buffer, config]) => await ask({load, buffer: bytes(buffer)
 
 
 @pytest.fixture(scope="module")
-def tab():
+def tab(browser):
     """An empty page with the worker in it, and both models loaded."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
-            pytest.fail("CI is set, so there must be a browser", pytrace=False)
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
-        page = browser.new_page()
-        page.evaluate(START, (HERE / "model.js").read_text("utf-8"))
-        for name in NAMES:
-            assert load(page, name, shipped(name) / "model.safetensors")["loaded"] == name
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.evaluate(START, (HERE / "model.js").read_text("utf-8"))
+    for name in NAMES:
+        assert load(page, name, shipped(name) / "model.safetensors")["loaded"] == name
+    yield page
+    page.close()
 
 
 def load(page, name: str, file: Path, **otherwise) -> dict:
