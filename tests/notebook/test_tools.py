@@ -43,6 +43,17 @@ def test_setup_gives_every_reader_the_same_numbers(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("given", "threads"), [("1", 1), ("7", 2), ("none", 2), (None, 2)])
+def test_setup_takes_no_more_threads_than_it_is_given(monkeypatch, given, threads):
+    """Several notebooks at a time would else wait for each other: `make test` gives each of its workers one thread."""
+    before, taken = torch.get_num_threads(), []
+    monkeypatch.setattr("flowlib.notebook.setup.count_cores", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    monkeypatch.setenv("OMP_NUM_THREADS", given) if given else monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    setup()
+    assert taken == [threads] and torch.get_num_threads() == before
+
+
 @pytest.mark.parametrize("bad", [{"seed": -1}, {"threads": 0}])
 def test_setup_refuses_what_it_cannot_do(bad):
     with pytest.raises(ValueError, match="seed >= 0 and threads >= 1"):
