@@ -47,7 +47,7 @@ def test_setup_gives_every_reader_the_same_numbers(capsys):
 def test_setup_takes_no_more_threads_than_it_is_given(monkeypatch, given, threads):
     """Several notebooks at a time would else wait for each other: `make test` gives each of its workers one thread."""
     before, taken = torch.get_num_threads(), []
-    monkeypatch.setattr("flowlib.notebook.setup.count_cores", lambda: 4)
+    monkeypatch.setattr(sys.modules["flowlib.notebook.setup"], "count_cores", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", taken.append)
     monkeypatch.setenv("OMP_NUM_THREADS", given) if given else monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     setup()
