@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 import nbformat
 
@@ -69,11 +70,18 @@ def pictures(root: Path, texts: dict[str, str]) -> dict[str, Path]:
     """The pictures that Markdown shows, as files of the repository: where each lies beside the page -> the file."""
     found = {}
     for file, text in texts.items():
-        if file.endswith(".md"):
-            for picture in PICTURE.findall(text):
-                place = (Path(file).parent / picture).as_posix()
-                found[place] = root / place
+        for picture in PICTURE.findall(markdown(file, text)):
+            place = normpath(join(dirname(file), picture))
+            found[place] = root / place
     return found
+
+
+def markdown(file: str, text: str) -> str:
+    """The Markdown of a page; of a notebook, that of its cells, without what was pasted into them."""
+    if file.endswith(".ipynb"):
+        cells = nbformat.reads(text, as_version=4).cells
+        return "\n".join(cell.source.replace("](attachment:", "") for cell in cells if cell.cell_type == "markdown")
+    return text if file.endswith(".md") else ""
 
 
 def front(readme: str) -> str:

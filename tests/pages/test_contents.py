@@ -37,7 +37,14 @@ def test_more_pages_come_beside_the_chapters(small):
 
 
 def test_pictures_of_markdown_are_found(tmp_path):
-    assert pictures(tmp_path, {"a/b.md": "![w](c/d.png) ![e](https://f.g)"}) == {"a/c/d.png": tmp_path / "a/c/d.png"}
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("![of two\nlines](../e.webp) ![pasted](attachment:f.png)"),
+            nbformat.v4.new_code_cell("# ![none](g.png)"),
+        ]
+    )
+    texts = {"a/b.md": "![w](c/d.png) ![e](https://f.g)", "a/h.ipynb": nbformat.writes(notebook), "i.rst": "![](j.png)"}
+    assert pictures(tmp_path, texts) == {"a/c/d.png": tmp_path / "a/c/d.png", "e.webp": tmp_path / "e.webp"}
 
 
 def test_the_table_of_chapters_says_where_the_code_is():
