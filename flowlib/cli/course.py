@@ -78,7 +78,7 @@ def say_rules(notebook, path: Path) -> None:
 
 
 def contents(check: bool = False) -> int:
-    """Write what the chapters say of themselves into the places that tell of all of them.
+    """Write what chapters say of themselves to where it is told.
 
     Titles, minutes and questions for progress(), in flowlib/notebook/chapters.json; how many chapters and hours, in
     README.

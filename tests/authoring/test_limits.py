@@ -98,14 +98,14 @@ def test_questions_of_a_chapter(questions, good):
 
 @pytest.mark.parametrize(("objectives", "good"), [(2, True), (1, False)])
 def test_objectives_of_a_chapter(objectives, good):
-    head = "# 04\n" + "".join(f"- see (Q4.{n})\n" for n in range(objectives))
+    head = "# 04\n\nObjectives\n\n" + "".join(f"- see (Q4.{n})\n" for n in range(objectives))
     asked = [new_code_cell(f"predict(\n    id='Q4.{n}',\n)") for n in range(objectives)]
     assert bool(say(rules.check_objectives, new_markdown_cell(head), *asked)) is not good
 
 
 @pytest.mark.parametrize(("before", "good"), [(2, True), (3, False)])
 def test_the_opening_is_three_cells_of_prose(before, good):
-    opening = "Objectives, prerequisites, reading time <!-- measured -->Runs in 1 s, x<!-- /measured -->"
+    opening = "Objectives, prerequisites, **Reading time:** about 50 minutes. <!-- measured -->Runs in 1 s, x<!-- /measured -->"
     said = say(rules.check_header, *[new_markdown_cell("# T")] * before, new_markdown_cell(opening))
     assert bool(said) is not good
 

@@ -44,7 +44,7 @@ def new_kernel():
 def shown(monkeypatch):
     """What was displayed: texts, and widgets."""
     items = []
-    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: items.append(thing))
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False, metadata=None: items.append(thing))
     return items
 
 

@@ -226,9 +226,8 @@ def test_each_chapter_leads_to_its_code(book):
 
 def test_names_in_running_text_lead_to_the_library(book):
     pages, _ = book
-    assert ("../library/flowlib.operators.attention.html#flowlib.operators.attention.attend", "attend") in links(
-        pages[THIRD]
-    )
+    place = "../library/flowlib.operators.projection.html#flowlib.operators.projection.project_moments"
+    assert (place, "project_moments") in links(pages["chapters/04_layer_norm_is_a_projection.html"])
     notation = dict(reversed([(words, link) for link, words in links(pages["chapters/notation.html"])]))
     assert notation["Grid.integrate"] == "../library/flowlib.fields.html#flowlib.fields.Grid.integrate"
     assert notation["Flow.horizon"] == "../library/flowlib.flow.equation.html#flowlib.flow.equation.Flow"

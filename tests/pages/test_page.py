@@ -130,7 +130,8 @@ def test_folded_questions_stay_folded(chapter):
     folded = [cell for cell in notebook.cells if is_folded(cell, "source") and not answers(cell)]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     blocks = [attributes for attributes in found.all("div") if "highlight" in (attributes.get("class") or "")]
-    assert folded and len(blocks) == len(code) - len(folded)
+    fences = sum(cell.source.count("```python") for cell in notebook.cells if cell.cell_type == "markdown")
+    assert folded and len(blocks) == len(code) - len(folded) + fences
     assert len(found.all("details")) >= len([cell for cell in folded if is_question(cell)])
 
 

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from flowlib.models import FlowLM, shipped
 from flowlib.notebook.figures import palette
 from flowlib.notebook.figures.canvas import array
-from flowlib.notebook.figures.paths import move_apart, token_colours
+from flowlib.notebook.figures.labels import move_apart
+from flowlib.notebook.figures.paths import token_colours
 from flowlib.pages.river.plane import NAMES, STEPS, TEXT, look
 
 WIDTH, HEIGHT, FINER = 880, 460, 2  # pixels of the film; it is drawn finer, and made smaller
