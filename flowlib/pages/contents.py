@@ -17,6 +17,7 @@ import nbformat
 from flowlib.authoring.notebooks import HOW_TO_RUN, answers, is_cover, is_folded, name_answer, read
 from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
+from flowlib.pages.crosslinks import repository
 from flowlib.pages.library import FOLDER, Library
 from flowlib.pages.river import PAGE, river_page, show_first
 from flowlib.pages.stills import MOVES
@@ -53,7 +54,7 @@ def parts(root: Path) -> dict[str, list[str]]:
 def contents(root: Path, stills: Mapping[str, Path] | None = None) -> dict[str, str]:
     """file -> its text, as Sphinx reads it. stills: where the pictures of a chapter's explorers lie, by its name."""
     listed, library = parts(root), Library(root).pages()
-    readme = (root / "README.md").read_text("utf-8")
+    readme, address = (root / "README.md").read_text("utf-8"), repository(root)
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
     chapters = {Path(file).name: notebooks[file] for file in listed["Chapters"] if re.match(r"\d", Path(file).name)}
     made = {"index.md": show_first(front(readme)) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
@@ -62,7 +63,11 @@ def contents(root: Path, stills: Mapping[str, Path] | None = None) -> dict[str, 
             made[file] = river_page() if file == RIVER else (root / file).read_text("utf-8")
     for file, notebook in notebooks.items():
         moves = read_moves(stills or {}, Path(file))
-        made[file] = nbformat.writes(prepare(notebook, code_of_equation(readme).get(file, ""), moves))
+        lines = [
+            code_of_equation(readme).get(file, ""),
+            f"[The source of this page]({address}{file})" if address else "",
+        ]
+        made[file] = nbformat.writes(prepare(notebook, "\n\n".join(filter(None, lines)), moves))
     return made
 
 

@@ -137,8 +137,9 @@ def test_a_small_course(small):
 def test_links_to_files_lead_to_the_repository(small):
     (small / "etc").mkdir()
     (small / "etc" / "links.json").write_text('{"repository": "o/n", "ref": "main"}', "utf-8")
-    home, _ = pages_of(small)
+    home, chapter = pages_of(small)
     assert ("https://github.com/o/n/blob/main/tests/t.py", "a test") in links(home)
+    assert ("https://github.com/o/n/blob/main/chapters/01_a.ipynb", "The source of this page") in links(chapter)
     assert "outside" not in {words for _, words in links(home)}
 
 
