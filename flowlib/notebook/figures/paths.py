@@ -55,7 +55,7 @@ class Plane:
 def token_looks(n: int, followed: Sequence[int] = ()) -> list[dict]:
     """How each path is drawn: from dark to light in the order of the text, or a few followed and the others quiet."""
     if len(followed) == 0:
-        shades = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(n, 2)))[:n]
+        shades = token_colours(n)
         return [{"color": shade, "linewidth": 1.8, "zorder": 2.0} for shade in shades]
     looks = [{"color": palette.QUIET, "linewidth": 1.0, "alpha": 0.55, "zorder": 2.0} for _ in range(n)]
     for k, place in enumerate(followed):
@@ -85,6 +85,11 @@ def name_paths(tokens: Sequence[str] | None, n: int, followed: Sequence[int]) ->
         alike = [place for place in followed if tokens[place] == tokens[i]]
         names[i] += "₁₂₃₄₅₆₇₈₉"[alike.index(i)] if 1 < len(alike) < 10 else ""
     return names
+
+
+def token_colours(n: int) -> np.ndarray:
+    """One colour a token, from dark to light in the order of the text: read by its place, not by its hue."""
+    return mpl.colormaps["viridis"](np.linspace(0.0, 0.85, max(n, 2)))[:n]
 
 
 def trajectory2d(
