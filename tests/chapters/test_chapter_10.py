@@ -20,26 +20,6 @@ def rests(flow, start, there, h, steps=150):
     return bool((end - there(end)).norm() < (start - there(start)).norm() / 2)
 
 
-@pytest.fixture
-def float64():
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.fixture(scope="module")
-def elastic():
-    return FlowLM.load(shipped("tiny-elastic")).double()
-
-
-@pytest.fixture(scope="module")
-def solved(elastic):
-    """A start of tiny-elastic, and the end of its own equation."""
-    u0 = elastic.trajectory("the value of").fields[0]
-    return u0, evaluations.solution(elastic.flow, u0, 3e-4)
-
-
 @pytest.mark.claim("C10.2")
 @torch.no_grad()
 def test_a_projection_multiplies_by_what_the_formula_says(measured, float64, dim=16):

@@ -5,7 +5,6 @@ import torch
 
 from flowlib.flow import SCHEMES, Flow, Scheme
 from flowlib.measure import errors_against, evaluations, examples, order
-from flowlib.models import FlowLM, shipped
 from flowlib.notebook.figures.schedules import schedules, write_share
 from flowlib.operators import project_moments
 from flowlib.studies import blueprint
@@ -15,26 +14,6 @@ EXTRAPOLATED = Scheme("extrapolated Lie", 2, lambda n: [(2.0, LIE(0.5) + LIE(0.5
 A, B = (0, 1.0), (1, 1.0)
 FOUR = Scheme("four paths", 2, lambda n: [(0.25, (A, A)), (0.25, (B, B)), (0.25, (A, B, B, A)), (0.25, ())])
 STEPS = [32, 64, 128]
-
-
-@pytest.fixture
-def float64():
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.fixture(scope="module")
-def elastic():
-    return FlowLM.load(shipped("tiny-elastic")).double()
-
-
-@pytest.fixture(scope="module")
-def solved(elastic):
-    """A start of tiny-elastic, and the end of its own equation."""
-    u0 = elastic.trajectory("the value of").fields[0]
-    return u0, evaluations.solution(elastic.flow, u0, 3e-4)
 
 
 @pytest.mark.claim("C11.2")
