@@ -293,11 +293,11 @@ DRAWN_AT = """([root, name, value]) => {
 }"""
 
 
-@pytest.mark.parametrize("chapter", ["00_the_river"], indirect=True)
+@pytest.mark.parametrize("chapter", ["06_splitting_the_equation"], indirect=True)
 def test_a_fast_drag_ends_on_the_last_value(chapter):
     """Thirty moves as fast as the browser makes them: what is overtaken is left out, and the last one is drawn."""
     explorer = explorers(chapter)[0]
-    knob = explorer.controls[0]
+    knob = explorer.controls[1]  # the number of steps
     chapter.execute(SLOWLY)
     try:
         for place in knob.drag([*(abs(15 - i) / 25 for i in range(30)), 0.9]):  # to and fro, and off to a new place
