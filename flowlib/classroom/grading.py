@@ -12,6 +12,7 @@ from flowlib.classroom.course import GRADED, Course, find_reason, hush_log
 from flowlib.classroom.grader import grade
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room.sandbox import Limits, require
+from flowlib.classroom.safe import make_safe
 from flowlib.classroom.submissions import Submission, find_submissions
 from flowlib.cores import count_cores
 from flowlib.files import save_text
@@ -100,6 +101,7 @@ def grade_submission(course: Course, one: Submission, limits: Limits, isolate: b
     book, notes = repair_submission(one, source, release)
     files = one.folder if one.notebook is not None and one.folder.name == one.assignment else None
     graded = grade(book, limits, files, isolate=isolate, seed=seed)
+    make_safe(graded.notebook, source.cells)
     by_hand = sum(worth(cell) for cell in source.cells if not is_test(cell))
     result = Result(one.student, one.assignment, graded.points, graded.most, by_hand, notes + graded.notes)
     return result, nbformat.writes(graded.notebook)
