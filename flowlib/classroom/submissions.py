@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
 
-FORBIDDEN = "/\\*?[]"  # a path, or a pattern of nbgrader's
+FORBIDDEN = '/\\*?[]<>"|='  # a path, a pattern of nbgrader's, a page's tag, a spreadsheet's formula
+FORMULAS = ("+", "-", "@")  # one begins so, too
 UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # line ends, other control characters, bytes that are no text
 DOUBLE = "._"  # macOS's second half of a file, in its archives
 NO_STUDENTS = ("__MACOSX",)  # where those archives keep them
@@ -38,6 +39,7 @@ def check_name(name: str) -> None:
     why = (
         "is empty" if not name
         else "begins with a dot" if name.startswith(".")
+        else f"begins with {name[0]!a}" if name.startswith(FORMULAS)
         else "begins or ends with a blank" if name != name.strip()
         else f"has {', '.join(map(ascii, odd))} in it" if odd
         else ""

@@ -110,16 +110,16 @@ def find_refused(folder: Path, names: list[str]) -> list[str]:
 
 def find_misspelt(folder: Path, book: "Course") -> list[str]:
     """A sentence for each folder with notebooks that is no assignment."""
-    from flowlib.classroom.submissions import find_strays
+    from flowlib.classroom.submissions import find_strays, show
 
     known = ", ".join(book.assignments())
     places = find_strays(folder, book.assignments())
-    return [f"NOT GRADED: {place} is no assignment of the course; known: {known}" for place in places]
+    return [f"NOT GRADED: {show(place)} is no assignment of the course; known: {known}" for place in places]
 
 
 def report(results: list["Result"], out: Path, misspelt: list[str]) -> int:
     """Write the tables, and say what a teacher must know; 1 where something was not graded."""
-    from flowlib.classroom.tables import grades_csv, grades_json
+    from flowlib.classroom.tables import grades_csv, grades_json, plain
     from flowlib.files import save_text
 
     save_text(grades_csv(results), out)
@@ -127,9 +127,9 @@ def report(results: list["Result"], out: Path, misspelt: list[str]) -> int:
     print(f"{len(results)} submissions graded: {out}; every test: {out.with_suffix('.json')}")
     for result in results:
         if result.notes:
-            print(f"  {result.student}, {result.assignment}: {'; '.join(result.notes)}")
+            print(f"  {plain(result.student)}, {result.assignment}: {plain('; '.join(result.notes))}")
     for sentence in misspelt:
-        print(f"  {sentence}")
+        print(f"  {plain(sentence)}")
     return 1 if misspelt or any(not result.points for result in results) else 0
 
 

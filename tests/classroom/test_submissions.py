@@ -69,6 +69,9 @@ ODD_FILES = {  # a flat folder's file -> what is said of the student's name
     "a\\b.ipynb": "has '\\\\' in it",
     "a\nb.ipynb": "'a\\nb' has '\\n' in it",
     " ada.ipynb": "' ada' begins or ends with a blank",
+    "=HYPERLINK(1).ipynb": "has '=' in it",
+    "-2+3.ipynb": "begins with '-'",
+    "<img src=x>.ipynb": "has '<', '=', '>' in it",
 }
 
 
@@ -93,7 +96,7 @@ def test_no_submission_has_such_a_student(student):
         Submission(student, NAME, Path(), None)
 
 
-@pytest.mark.parametrize("student", ["ada", "Ada Lovelace", "Jürgen", "-x", "a.b", "a+b@example.org", "李雷"])
+@pytest.mark.parametrize("student", ["ada", "Ada Lovelace", "Jürgen", "O'Neill-Ba", "a.b", "a+b@example.org", "李雷"])
 def test_ordinary_names_are_fine(tmp_path, student):
     handed_in(tmp_path, f"{student}.ipynb")
     assert [one.student for one in find_submissions(tmp_path, [NAME])] == [student]
