@@ -50,6 +50,7 @@ def grade(
     seed: int = 0,
     workers: int = 0,
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap",
+    trust_students: bool = False,
 ) -> int:
     """Grade what students handed in, each in a sandbox.
 
@@ -66,11 +67,17 @@ def grade(
         megabytes: Memory for all processes of one student.
         seed: Draws the numbers in the tests; another one for another class.
         workers: Students graded at a time; 0: as many as there are cores.
-        sandbox: none runs students' programs as you: only in a container that is thrown away.
+        sandbox: none runs students' programs as you: only in a container that is thrown away, with --trust-students.
+        trust_students: Their programs may read the answer key and write whatever you may: for --sandbox none.
     """
     from flowlib.classroom.room.sandbox import Limits, require_system
 
     require_system()
+    if sandbox == "none" and not trust_students:
+        raise ValueError(
+            "--sandbox none lets students' programs read the answer key and write others' work, as you can; in a "
+            "container that is thrown away say so with --trust-students, or else leave --sandbox out"
+        )
     if workers < 0:
         raise ValueError(f"--workers must be 0, for as many as there are cores, or more; got {workers}")
     limits = Limits(seconds, call_seconds, megabytes)

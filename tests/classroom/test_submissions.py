@@ -193,6 +193,27 @@ def test_feedback_before_anything_was_graded_says_what_comes_first(tmp_path, cap
     assert "nothing has been graded" in capsys.readouterr().err
 
 
+def test_no_sandbox_is_not_had_by_accident(tmp_path, capsys):
+    handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
+    asked = ["grade", str(tmp_path / "in"), "--out", str(tmp_path / "x.csv"), "--sandbox", "none"]
+    assert main([*asked, "--course", str(COURSE.root)]) == 2
+    said = capsys.readouterr().err
+    assert "read the answer key and write others' work" in said and "--trust-students" in said and said.count("\n") == 1
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_without_a_sandbox_a_program_works_on_copies(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.txt").write_text("mine")
+    (tmp_path / "mine" / "link.txt").symlink_to(tmp_path / "mine" / "photo.txt")
+    folder = sandbox.copy_files(tmp_path / "mine")
+    try:
+        assert [file.name for file in folder.iterdir()] == ["photo.txt"]
+        assert not folder.is_relative_to(tmp_path / "mine") and (folder / "photo.txt").read_text() == "mine"
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_without_a_sandbox_one_message_says_so(tmp_path, monkeypatch, capsys):
     handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
     monkeypatch.setattr(sandbox, "find_obstacle", lambda: "there is no bubblewrap")
