@@ -255,6 +255,40 @@ def test_what_an_archive_of_macos_brings_along_is_nobodys(tmp_path):
         assert not find_refused(tmp_path / folder, [NAME]) and not find_strays(tmp_path / folder, [NAME])
 
 
+def test_a_folder_of_moodles_is_a_student_with_a_number(tmp_path):
+    handed_in(
+        tmp_path, "Ada Lovelace_12345_assignsubmission_file/x.ipynb", "Ada Lovelace_7_assignsubmission_file_/y.ipynb"
+    )
+    found = find_submissions(tmp_path, [NAME])
+    assert {one.student: one.notebook.name for one in found} == {
+        "Ada Lovelace_12345": "x.ipynb",
+        "Ada Lovelace_7": "y.ipynb",
+    }
+    assert not find_refused(tmp_path, [NAME]) and not find_strays(tmp_path, [NAME])
+    with pytest.raises(FileNotFoundError, match="give --assignment NAME"):
+        find_submissions(tmp_path, COURSE.assignments())
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("bob.zip", "is an archive; unpack it"),
+        ("bob.ipynb.txt", "must end in .ipynb"),
+        ("bob/x.ipynb", "lies in no assignment's folder; put it into"),
+        ("bob.IPYNB", "must end in .ipynb"),
+        (f"bob/{NAME}.zip", "is an archive"),
+        (f"bob/{NAME}/x.ipynb.txt", "must end in .ipynb"),
+        (f"ada/{NAME}/more.tar.gz", "is an archive"),
+        ("bob_1_assignsubmission_file/x.ipynb (1)", "must end in .ipynb"),
+    ],
+)
+def test_a_file_that_is_not_read_is_mentioned(tmp_path, file, said):
+    handed_in(tmp_path, f"ada/{NAME}/x.ipynb", file)
+    assert "ada" in [one.student for one in find_submissions(tmp_path, [NAME])]
+    (sentence,) = find_refused(tmp_path, [NAME])
+    assert Path(file).name in sentence and said in sentence
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_notebook_is_read_whatever_windows_made_of_it(tmp_path, encoding):
     text = COURSE.notebook("release", NAME).read_text("utf-8")
