@@ -20,6 +20,7 @@ from flowlib.classroom.cells import grade_id, is_given, is_test, worth
 from flowlib.classroom.room.room import Died, Room
 from flowlib.classroom.room.sandbox import Limits
 from flowlib.classroom.room.wire import Raised
+from flowlib.classroom.safe import sound_outputs
 
 
 @dataclass
@@ -54,7 +55,7 @@ def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool 
             else:
                 if is_given(cell):
                     provide(cell.source, name, given, seed)
-                outputs = room.run(cell.source, name)
+                outputs = sound_outputs(room.run(cell.source, name))
                 graded.notes += report_errors(outputs, name)
             count += 1
             cell.outputs = [from_dict(output) for output in outputs]

@@ -2,16 +2,17 @@
 
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
+from flowlib.classroom.apart import Ended, run_apart
 from flowlib.classroom.cells import is_test, worth
 from flowlib.classroom.course import GRADED, Course, find_reason, hush_log
 from flowlib.classroom.grader import grade
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.room.sandbox import Limits, require
+from flowlib.classroom.safe import make_safe
 from flowlib.classroom.submissions import Submission, find_submissions
 from flowlib.cores import count_cores
 from flowlib.files import save_text
@@ -33,6 +34,8 @@ class Result:
         return sum(self.points.values())
 
 
+OVERHEAD = 300.0  # seconds for Python to start anew, for reading and repair, on a busy machine
+GRADER_MEGABYTES = 3000  # what the grader may take for one submission, beside the student's program
 Outcome = tuple[Result, str]  # and the graded notebook as text; "" where there is none
 
 
@@ -63,32 +66,41 @@ def grade_all(
     with hush_log():
         for name in sorted({one.assignment for one in waiting}):  # first, for it may fail, and grading takes long
             course.register(name)
-    outcomes: dict[Submission, Outcome] = {}
-    for cores in (workers or count_cores(), 1):  # where a worker dies, all that were in hand are taken up once more
-        todo = [one for one in waiting if one not in outcomes or not outcomes[one][1]]
-        grade_side_by_side(course, todo, (limits or Limits(), isolate, seed), cores, outcomes, progress)
-    hand_over_all(course, {one: outcomes[one] for one in waiting}, feedback=feedback)
+    settings = limits or Limits(), isolate, seed
+    outcomes = grade_side_by_side(course, waiting, settings, workers or count_cores(), progress)
+    hand_over_all(course, outcomes, feedback=feedback)
     return [outcomes[one][0] for one in waiting]
 
 
 def grade_side_by_side(
     course: Course,
-    todo: list[Submission],
+    waiting: list[Submission],
     settings: tuple[Limits, bool, int],
-    cores: int | None,
-    outcomes: dict[Submission, Outcome],
+    workers: int,
     progress: Callable[[], object],
-) -> None:
-    """Fill in the outcomes of some submissions, so many at a time."""
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        tasks = {pool.submit(grade_submission, course, one, *settings): one for one in todo}
-        for task in as_completed(tasks):
-            one = tasks[task]
-            try:
-                outcomes[one] = task.result()
-                progress()
-            except Exception as error:  # of ours: no student may be lost through it, and the teacher must know
-                outcomes[one] = Result(one.student, one.assignment, notes=[f"NOT GRADED: {error!r}"]), ""
+) -> dict[Submission, Outcome]:
+    """The outcome of each submission, so many at a time."""
+
+    def work(one: Submission) -> Outcome:
+        try:
+            return grade_apart(course, one, settings)
+        finally:
+            progress()
+
+    with ThreadPoolExecutor(workers) as pool:  # they only wait: the work is done in processes
+        return dict(zip(waiting, pool.map(work, waiting), strict=True))
+
+
+def grade_apart(course: Course, one: Submission, settings: tuple[Limits, bool, int]) -> Outcome:
+    """Grade a submission in a process of its own. What goes wrong there costs the others nothing, and is noted."""
+    limits = settings[0]
+    seconds = 2 * limits.seconds + OVERHEAD
+    try:
+        return run_apart(
+            grade_submission, (course, one, *settings), seconds=seconds, megabytes=limits.megabytes + GRADER_MEGABYTES
+        )
+    except (Ended, OSError) as error:  # no process, no pipe: the machine has run out of something
+        return Result(one.student, one.assignment, notes=[f"NOT GRADED: {error}; look at the file by hand"]), ""
 
 
 def grade_submission(course: Course, one: Submission, limits: Limits, isolate: bool, seed: int) -> Outcome:
@@ -100,6 +112,7 @@ def grade_submission(course: Course, one: Submission, limits: Limits, isolate: b
     book, notes = repair_submission(one, source, release)
     files = one.folder if one.notebook is not None and one.folder.name == one.assignment else None
     graded = grade(book, limits, files, isolate=isolate, seed=seed)
+    make_safe(graded.notebook, source.cells)
     by_hand = sum(worth(cell) for cell in source.cells if not is_test(cell))
     result = Result(one.student, one.assignment, graded.points, graded.most, by_hand, notes + graded.notes)
     return result, nbformat.writes(graded.notebook)
@@ -129,10 +142,7 @@ def hand_over_all(course: Course, outcomes: dict[Submission, Outcome], *, feedba
             if text:
                 try:
                     hand_over(course, one, result, text, feedback=feedback)
-                except (
-                    ValueError,
-                    OSError,
-                ) as error:  # one student's files; the others' grades are not lost through it
+                except (Exception, SystemExit) as error:  # one student's files; the others' grades are not lost by it
                     result.notes.append(f"NOT IN THE GRADEBOOK: {error}")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flowlib.classroom.cells import grade_id, is_answer, mark
+from flowlib.classroom.safe import show_typed, sound_pictures, well_formed
 
 MOST_BYTES = 500 << 20
 ALIKE = 0.6  # the least likeness of two texts that may be one cell, before and after a student's work
@@ -33,10 +34,7 @@ def read(file: Path):
     if file.stat().st_size > MOST_BYTES:
         raise Unreadable(f"the file has {file.stat().st_size >> 20} MB; most is {MOST_BYTES >> 20} MB")
     try:
-        content = json.loads(decode(file.read_bytes()))
-        for cell in content["cells"]:
-            if cell.get("cell_type") == "code":
-                cell.update(outputs=[], execution_count=None)
+        content = well_formed(drop_outputs(json.loads(decode(file.read_bytes()))))
         content.setdefault("metadata", {})
         book = nbformat.from_dict(content)
         return nbformat.convert(book, 4) if book.get("nbformat") != 4 else book
@@ -46,6 +44,13 @@ def read(file: Path):
         raise Unreadable(f"the file is no notebook, or only a part of one ({error})") from None
     except (KeyError, TypeError, AttributeError, RecursionError):
         raise Unreadable("the file is JSON, but no notebook") from None
+
+
+def drop_outputs(content: dict) -> dict:
+    for cell in content["cells"]:
+        if cell.get("cell_type") == "code":
+            cell.update(outputs=[], execution_count=None)
+    return content
 
 
 def decode(data: bytes) -> str:
@@ -79,7 +84,7 @@ def find_extras(cells: list, matches: dict[int, list[int]]) -> dict[int, list]:
         if j in owner:
             after = owner[j]
         elif cell.source.strip():
-            extras.setdefault(after, []).append(adopt(cell))
+            extras.setdefault(after, []).append(adopt(cell, j))
     return extras
 
 
@@ -97,16 +102,12 @@ def put_answer(theirs, given, found: list):
 
 
 def put_pictures(cell, answer) -> None:
-    """Give the cell the pictures that were pasted into the answer's text, where they are what nbformat allows."""
+    """Give the cell the pictures that were pasted into the answer's text, where they are pictures."""
     cell.pop("attachments", None)
     pasted = answer.get("attachments")
     if cell.cell_type == "code" or not isinstance(pasted, dict):
         return
-    sound = {
-        name: dict(made)
-        for name, made in pasted.items()
-        if isinstance(made, dict) and made and all(isinstance(text, str) for text in made.values())
-    }
+    sound = {name: kept for name, made in pasted.items() if (kept := sound_pictures(made))}
     if sound:
         cell.attachments = sound
 
@@ -139,8 +140,8 @@ def note_repairs(cells: list, matches: dict[int, list[int]], source, release) ->
 def note_kernel(submitted) -> list[str]:
     """A sentence where the notebook asks for another language."""
     kernel = submitted.metadata.get("kernelspec", {})
-    if isinstance(kernel, dict) and (kernel.get("language") or "python").lower() != "python":
-        return [f"the notebook named the kernel {kernel.get('name')!r}: run with Python"]
+    if isinstance(kernel, dict) and str(kernel.get("language") or "python").lower() != "python":
+        return [f"the notebook named the kernel {str(kernel.get('name'))[:60]!a}: run with Python"]
     return []
 
 
@@ -185,11 +186,13 @@ def likeness(a, b) -> float:
     return difflib.SequenceMatcher(None, a.source, b.source, autojunk=False).ratio()
 
 
-def adopt(cell):
-    """A cell of the student's own, without any claim to be one of the assignment's."""
-    cell = deepcopy(cell)
-    put_pictures(cell, deepcopy(cell))
-    cell.metadata = type(cell.metadata)({k: v for k, v in cell.metadata.items() if k != "nbgrader"})
+def adopt(cell, number: int):
+    """A cell of the student's own, made anew: none of its metadata, whatever they claim or ask for."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    name = f"own-{number}"
     if cell.cell_type == "code":
-        cell.outputs, cell.execution_count = [], None
-    return cell
+        return new_code_cell(cell.source, id=name)
+    made = new_markdown_cell(cell.source if cell.cell_type == "markdown" else show_typed(cell.source), id=name)
+    put_pictures(made, cell)  # a raw cell would be HTML as it stands
+    return made

@@ -3,14 +3,18 @@
 A student is named by a folder or a file. That name becomes a folder of the gradebook's, so it must be a plain one.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
 
-FORBIDDEN = "/\\*?[]"  # a path, or a pattern of nbgrader's
+FORBIDDEN = '/\\*?[]<>"|='  # a path, a pattern of nbgrader's, a page's tag, a spreadsheet's formula
+FORMULAS = ("+", "-", "@")  # one begins so, too
 UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # line ends, other control characters, bytes that are no text
 DOUBLE = "._"  # macOS's second half of a file, in its archives
+MOODLE = re.compile(r"(.+)_(\d+)_assignsubmission_file_?")  # Name_ID_assignsubmission_file
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 NO_STUDENTS = ("__MACOSX",)  # where those archives keep them
 
 
@@ -38,6 +42,7 @@ def check_name(name: str) -> None:
     why = (
         "is empty" if not name
         else "begins with a dot" if name.startswith(".")
+        else f"begins with {name[0]!a}" if name.startswith(FORMULAS)
         else "begins or ends with a blank" if name != name.strip()
         else f"has {', '.join(map(ascii, odd))} in it" if odd
         else ""
@@ -53,6 +58,7 @@ def find_submissions(folder: Path, names: list[str]) -> list[Submission]:
     """
     found, refused = sort_submissions(folder, names)
     if not found:
+        refused += find_unread(folder, names)
         said = "".join(f"; {sentence}" for sentence in refused)
         raise FileNotFoundError(
             f"{folder} holds no submissions: neither STUDENT/ASSIGNMENT/*.ipynb nor STUDENT.ipynb{said}"
@@ -62,7 +68,7 @@ def find_submissions(folder: Path, names: list[str]) -> list[Submission]:
 
 def find_refused(folder: Path, names: list[str]) -> list[str]:
     """A sentence for each file or folder that looks like a submission, and is not graded."""
-    return sort_submissions(folder, names)[1]
+    return [*sort_submissions(folder, names)[1], *find_unread(folder, names)]
 
 
 def sort_submissions(folder: Path, names: list[str]) -> tuple[list[Submission], list[str]]:
@@ -77,7 +83,7 @@ def sort_submissions(folder: Path, names: list[str]) -> tuple[list[Submission], 
         raise ValueError(f"{folder} holds notebooks of students, but of which assignment? Give --assignment NAME")
     found: dict[tuple[str, str], Submission] = {}
     refused = []
-    for place in [*list_places(folder, names), *flat]:
+    for place in [*list_places(folder, names), *list_moodle(folder), *flat]:
         try:
             one = take(place, names)
             if first := found.get((one.student, one.assignment)):
@@ -102,7 +108,49 @@ def take(place: Path, names: list[str]) -> Submission:
             raise ValueError(f"{path.name} is a link, and leads elsewhere; put there what was handed in")
     if place.name in names:
         return choose_notebook(place)
+    if place.is_dir():
+        return take_moodle(place, names)
     return Submission(place.name.removesuffix(".ipynb"), names[0], place.parent, place)
+
+
+def take_moodle(place: Path, names: list[str]) -> Submission:
+    """The submission in a folder of Moodle's. Raises: ValueError where it is not known for which assignment."""
+    if len(names) != 1:
+        raise ValueError("Moodle's folders do not say of which assignment they are; give --assignment NAME")
+    files = list_notebooks(place)
+    student = "_".join(MOODLE.fullmatch(place.name).groups())
+    return Submission(student, names[0], place, (files or [None])[0], tuple(file.name for file in files[1:]))
+
+
+def find_unread(folder: Path, names: list[str]) -> list[str]:
+    """A sentence for each file at which nobody looks, in the folder and in students' folders: a zip, a renamed one."""
+    places = [folder, *list_folders(folder), *list_places(folder, names), *list_moodle(folder)]
+    files = [file for place in dict.fromkeys(places) for file in sorted(place.iterdir()) if file.is_file()]
+    loose = [
+        file
+        for student in list_folders(folder)
+        if not MOODLE.fullmatch(student.name) and not student.name.startswith(".")
+        for file in list_notebooks(student)
+    ]
+    return [
+        *(f"{show(file)}: {why}" for file in files if (why := find_mistake(file.name))),
+        *(
+            f"{show(file)}: lies in no assignment's folder; put it into {show(file.parent / names[0])}"
+            for file in loose
+        ),
+    ]
+
+
+def find_mistake(name: str) -> str:
+    """Why a file is no notebook although somebody may have meant it to be one; "" where nobody has."""
+    end = name.lower()
+    if name.startswith(DOUBLE):
+        return ""
+    if end.endswith(ARCHIVES):
+        return "is an archive; unpack it, and grade what is in it"
+    if ".ipynb" in end and not name.endswith(".ipynb"):
+        return "must end in .ipynb to be taken for a notebook; rename it"
+    return ""
 
 
 def choose_notebook(place: Path) -> Submission:
@@ -117,6 +165,11 @@ def list_places(folder: Path, names: list[str]) -> Iterator[Path]:
     """The folders STUDENT/ASSIGNMENT; a link to a student's folder as well, which is refused later."""
     for student in list_folders(folder):
         yield from (place for place in list_folders(student) if place.name in names)
+
+
+def list_moodle(folder: Path) -> list[Path]:
+    """The folders in this one that Moodle made of students' files."""
+    return [place for place in list_folders(folder) if MOODLE.fullmatch(place.name)]
 
 
 def find_strays(folder: Path, names: list[str]) -> list[Path]:

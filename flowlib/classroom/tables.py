@@ -3,10 +3,16 @@
 import csv
 import io
 import json
+import re
 
 from flowlib.classroom.grading import Result
+from flowlib.classroom.safe import well_formed
 
 HEAD = ["student", "assignment", "score", "of", "to grade by hand", "tests passed", "what happened"]
+
+FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "|", "%")  # wide ones, too: some spreadsheets read them alike
+CODES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])|\x9b[0-?]*[ -/]*[@-~]")
+MOST_LETTERS = 500  # of what is said of one submission
 
 
 def grades_csv(results: list[Result]) -> str:
@@ -32,10 +38,18 @@ def make_row(result: Result) -> list[str]:
 
 def no_formula(text: str) -> str:
     """A text that no spreadsheet takes for a formula, on one line."""
-    text = " ".join(text.split())
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    text = plain(text)
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def plain(text: str, most: int = MOST_LETTERS) -> str:
+    """A text on one line, without a terminal's codes or half a character, and not without end."""
+    line = " ".join(CODES.sub("", text[: 20 * most]).split())
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+    return line if len(line) <= most else f"{line[:most]} …"
 
 
 def grades_json(results: list[Result]) -> str:
     """Every test of every submission, as JSON."""
-    return json.dumps([{**r.__dict__, "score": r.score} for r in results], indent=1, ensure_ascii=False) + "\n"
+    made = [{**r.__dict__, "notes": [plain(n, 4 * MOST_LETTERS) for n in r.notes], "score": r.score} for r in results]
+    return json.dumps(well_formed(made), indent=1, ensure_ascii=False) + "\n"

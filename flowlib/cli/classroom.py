@@ -50,6 +50,7 @@ def grade(
     seed: int = 0,
     workers: int = 0,
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap",
+    trust_students: bool = False,
 ) -> int:
     """Grade what students handed in, each in a sandbox.
 
@@ -66,11 +67,17 @@ def grade(
         megabytes: Memory for all processes of one student.
         seed: Draws the numbers in the tests; another one for another class.
         workers: Students graded at a time; 0: as many as there are cores.
-        sandbox: none runs students' programs as you: only in a container that is thrown away.
+        sandbox: none runs students' programs as you: only in a container that is thrown away, with --trust-students.
+        trust_students: Their programs may read the answer key and write whatever you may: for --sandbox none.
     """
     from flowlib.classroom.room.sandbox import Limits, require_system
 
     require_system()
+    if sandbox == "none" and not trust_students:
+        raise ValueError(
+            "--sandbox none lets students' programs read the answer key and write others' work, as you can; in a "
+            "container that is thrown away say so with --trust-students, or else leave --sandbox out"
+        )
     if workers < 0:
         raise ValueError(f"--workers must be 0, for as many as there are cores, or more; got {workers}")
     limits = Limits(seconds, call_seconds, megabytes)
@@ -110,16 +117,16 @@ def find_refused(folder: Path, names: list[str]) -> list[str]:
 
 def find_misspelt(folder: Path, book: "Course") -> list[str]:
     """A sentence for each folder with notebooks that is no assignment."""
-    from flowlib.classroom.submissions import find_strays
+    from flowlib.classroom.submissions import find_strays, show
 
     known = ", ".join(book.assignments())
     places = find_strays(folder, book.assignments())
-    return [f"NOT GRADED: {place} is no assignment of the course; known: {known}" for place in places]
+    return [f"NOT GRADED: {show(place)} is no assignment of the course; known: {known}" for place in places]
 
 
 def report(results: list["Result"], out: Path, misspelt: list[str]) -> int:
     """Write the tables, and say what a teacher must know; 1 where something was not graded."""
-    from flowlib.classroom.tables import grades_csv, grades_json
+    from flowlib.classroom.tables import grades_csv, grades_json, plain
     from flowlib.files import save_text
 
     save_text(grades_csv(results), out)
@@ -127,9 +134,9 @@ def report(results: list["Result"], out: Path, misspelt: list[str]) -> int:
     print(f"{len(results)} submissions graded: {out}; every test: {out.with_suffix('.json')}")
     for result in results:
         if result.notes:
-            print(f"  {result.student}, {result.assignment}: {'; '.join(result.notes)}")
+            print(f"  {plain(result.student)}, {result.assignment}: {plain('; '.join(result.notes))}")
     for sentence in misspelt:
-        print(f"  {sentence}")
+        print(f"  {plain(sentence)}")
     return 1 if misspelt or any(not result.points for result in results) else 0
 
 

@@ -229,5 +229,7 @@ def try_sandbox() -> str:
     from flowlib.classroom.room.sandbox import find_obstacle
 
     if why := find_obstacle():
-        raise Missing(f"to grade students' programs: {why}; or grade in a container, with --sandbox none")
+        raise Missing(
+            f"to grade students' programs: {why}; or grade in a container, with --sandbox none --trust-students"
+        )
     return "bubblewrap, for the programs of students"

@@ -69,6 +69,9 @@ ODD_FILES = {  # a flat folder's file -> what is said of the student's name
     "a\\b.ipynb": "has '\\\\' in it",
     "a\nb.ipynb": "'a\\nb' has '\\n' in it",
     " ada.ipynb": "' ada' begins or ends with a blank",
+    "=HYPERLINK(1).ipynb": "has '=' in it",
+    "-2+3.ipynb": "begins with '-'",
+    "<img src=x>.ipynb": "has '<', '=', '>' in it",
 }
 
 
@@ -93,7 +96,7 @@ def test_no_submission_has_such_a_student(student):
         Submission(student, NAME, Path(), None)
 
 
-@pytest.mark.parametrize("student", ["ada", "Ada Lovelace", "Jürgen", "-x", "a.b", "a+b@example.org", "李雷"])
+@pytest.mark.parametrize("student", ["ada", "Ada Lovelace", "Jürgen", "O'Neill-Ba", "a.b", "a+b@example.org", "李雷"])
 def test_ordinary_names_are_fine(tmp_path, student):
     handed_in(tmp_path, f"{student}.ipynb")
     assert [one.student for one in find_submissions(tmp_path, [NAME])] == [student]
@@ -190,6 +193,27 @@ def test_feedback_before_anything_was_graded_says_what_comes_first(tmp_path, cap
     assert "nothing has been graded" in capsys.readouterr().err
 
 
+def test_no_sandbox_is_not_had_by_accident(tmp_path, capsys):
+    handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
+    asked = ["grade", str(tmp_path / "in"), "--out", str(tmp_path / "x.csv"), "--sandbox", "none"]
+    assert main([*asked, "--course", str(COURSE.root)]) == 2
+    said = capsys.readouterr().err
+    assert "read the answer key and write others' work" in said and "--trust-students" in said and said.count("\n") == 1
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_without_a_sandbox_a_program_works_on_copies(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.txt").write_text("mine")
+    (tmp_path / "mine" / "link.txt").symlink_to(tmp_path / "mine" / "photo.txt")
+    folder = sandbox.copy_files(tmp_path / "mine")
+    try:
+        assert [file.name for file in folder.iterdir()] == ["photo.txt"]
+        assert not folder.is_relative_to(tmp_path / "mine") and (folder / "photo.txt").read_text() == "mine"
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_without_a_sandbox_one_message_says_so(tmp_path, monkeypatch, capsys):
     handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
     monkeypatch.setattr(sandbox, "find_obstacle", lambda: "there is no bubblewrap")
@@ -229,6 +253,40 @@ def test_what_an_archive_of_macos_brings_along_is_nobodys(tmp_path):
         (one,) = find_submissions(tmp_path / folder, [NAME])
         assert one.student == "ada" and one.notebook.name in ("final.ipynb", "ada.ipynb") and not one.others
         assert not find_refused(tmp_path / folder, [NAME]) and not find_strays(tmp_path / folder, [NAME])
+
+
+def test_a_folder_of_moodles_is_a_student_with_a_number(tmp_path):
+    handed_in(
+        tmp_path, "Ada Lovelace_12345_assignsubmission_file/x.ipynb", "Ada Lovelace_7_assignsubmission_file_/y.ipynb"
+    )
+    found = find_submissions(tmp_path, [NAME])
+    assert {one.student: one.notebook.name for one in found} == {
+        "Ada Lovelace_12345": "x.ipynb",
+        "Ada Lovelace_7": "y.ipynb",
+    }
+    assert not find_refused(tmp_path, [NAME]) and not find_strays(tmp_path, [NAME])
+    with pytest.raises(FileNotFoundError, match="give --assignment NAME"):
+        find_submissions(tmp_path, COURSE.assignments())
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("bob.zip", "is an archive; unpack it"),
+        ("bob.ipynb.txt", "must end in .ipynb"),
+        ("bob/x.ipynb", "lies in no assignment's folder; put it into"),
+        ("bob.IPYNB", "must end in .ipynb"),
+        (f"bob/{NAME}.zip", "is an archive"),
+        (f"bob/{NAME}/x.ipynb.txt", "must end in .ipynb"),
+        (f"ada/{NAME}/more.tar.gz", "is an archive"),
+        ("bob_1_assignsubmission_file/x.ipynb (1)", "must end in .ipynb"),
+    ],
+)
+def test_a_file_that_is_not_read_is_mentioned(tmp_path, file, said):
+    handed_in(tmp_path, f"ada/{NAME}/x.ipynb", file)
+    assert "ada" in [one.student for one in find_submissions(tmp_path, [NAME])]
+    (sentence,) = find_refused(tmp_path, [NAME])
+    assert Path(file).name in sentence and said in sentence
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -12,6 +12,7 @@ import shutil
 import site
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from flowlib.classroom.room import student
 
 CONTAINER = (
     'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
-    "--sandbox none"
+    "--sandbox none --trust-students"
 )
 WINDOWS = (
     "grading needs Linux: on Windows, install flowlib in WSL2 (wsl --install) and run it there, or in a Linux "
@@ -68,12 +69,14 @@ class Limits:
 class Sandbox:
     """A running student's side; `stdin` and `stdout` are the line to it. A context manager: it ends with the block.
 
-    files: a folder whose contents are copied into the working folder. isolate=False runs it as an ordinary process.
+    files: a folder whose contents are copied into the working folder. isolate=False runs it as an ordinary process,
+    in a folder of its own with copies of the files.
     Raises: NoSandbox where bubblewrap is missing or may not make namespaces.
     """
 
     def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
         self.limits, self.checked = limits, 0.0
+        self.folder = None if isolate else copy_files(files)
         most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
         command = [sys.executable, "-P", "-s", "-m", student.__name__, *map(str, most)]
         self.process = subprocess.Popen(
@@ -84,7 +87,7 @@ class Sandbox:
             env=environment(),
             bufsize=0,
             start_new_session=True,
-            cwd=None if isolate else files,
+            cwd=self.folder,
         )
 
     def __enter__(self) -> "Sandbox":
@@ -103,6 +106,8 @@ class Sandbox:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def watch(self) -> None:
         """Called again and again by who waits for it. Raises: TookTooMuch."""
@@ -183,10 +188,22 @@ def bubblewrap(files: Path | None) -> list[str]:
     options = [*NAMESPACES, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", ROOM]
     for path in dict.fromkeys([*SYSTEM, *packages]):
         options += ["--ro-bind-try", path, path]
-    for file in sorted(files.iterdir()) if files else ():
-        if file.is_file() and not file.is_symlink():
-            options += ["--ro-bind", str(file), f"{ROOM}/{file.name}"]
+    for file in list_plain(files):
+        options += ["--ro-bind", str(file), f"{ROOM}/{file.name}"]
     return [*options, "--chdir", ROOM, "--setenv", "HOME", "/tmp", "--"]
+
+
+def list_plain(files: Path | None) -> list[Path]:
+    """The files that lie in a folder itself; a link leads elsewhere."""
+    return [file for file in sorted(files.iterdir()) if file.is_file() and not file.is_symlink()] if files else []
+
+
+def copy_files(files: Path | None) -> Path:
+    """A new folder with copies of them, so that the program has no way to what lies around the originals by '..'."""
+    folder = Path(tempfile.mkdtemp(prefix="classroom-"))
+    for file in list_plain(files):
+        shutil.copyfile(file, folder / file.name)
+    return folder
 
 
 def package_folders() -> list[Path]:

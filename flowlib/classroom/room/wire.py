@@ -5,21 +5,18 @@ function stays where it is, and the other side gets a `Remote` that calls it ove
 that a student's function may be given one of the grader's functions (the f of ∫ f dx, say) and call it back.
 """
 
-import base64
-import importlib
 import json
 import os
 import select
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from typing import Any
 
-import torch
+from flowlib.classroom.room.values import Unsound, pack, unpack
 
 MOST = 64 << 20  # bytes in a message
-COPIED = {("flowlib.fields", "Grid")}  # dataclasses of tensors that travel as what they are
+MOST_ENTRIES = 1_000_000  # commas in one: what lists without end cost is looked at before they are made
 
 
 class LineClosed(RuntimeError):
@@ -63,8 +60,8 @@ class Line:
     """One end of the line. `serve(request)` answers what the other side asks, and returns a value.
 
     seconds: how long `ask` waits for a reply; None waits for ever. watch is called while waiting, and may raise.
-    attributes: whether the other side may ask for attributes of what it has a `Remote` of. The grader's side says no:
-    from a function's attributes one gets to everything that its module knows.
+    attributes: whether the other side may ask for attributes of what it has a `Remote` of, and is told where an error
+    came from. The grader's side says no: from a function's attributes one gets to everything that its module knows.
     """
 
     def __init__(
@@ -81,6 +78,7 @@ class Line:
         self.read, self.write, self.serve, self.seconds, self.watch = read, write, serve, seconds, watch
         self.kept: list[Any] = []  # what the other side has a Remote of
         os.set_blocking(read, False)
+        os.set_blocking(write, False)
 
     def ask(self, request: dict, args: tuple = (), kwargs: dict | None = None, seconds: float | None = None) -> Any:
         """Send a request and wait for its reply; requests that come meanwhile are answered.
@@ -89,17 +87,17 @@ class Line:
         """
         allowed = self.seconds if seconds is None else seconds
         until = None if allowed is None else time.monotonic() + allowed
-        self.send(request | {"args": self.pack(list(args)), "kwargs": self.pack(kwargs or {})})
+        self.send(request | {"args": self.pack(list(args)), "kwargs": self.pack(kwargs or {})}, until)
         while True:
             message = self.receive(until)
             if "do" in message:
-                self.answer(message)
+                self.answer(message, until)
             elif "raised" in message:
-                raise Raised(*map(str, message["raised"]))
+                raise read_raised(message["raised"])
             else:
                 return self.unpack(message.get("value"))
 
-    def answer(self, request: dict) -> None:
+    def answer(self, request: dict, until: float | None = None) -> None:
         """Do what was asked for and send the reply."""
         try:
             request["args"], request["kwargs"] = self.unpack(request.get("args")), self.unpack(request.get("kwargs"))
@@ -107,9 +105,16 @@ class Line:
         except LineClosed:
             raise
         except BaseException as error:  # whatever it is, the other side is told
-            trace = getattr(error, "trace", "") or _trace(error)
-            reply = {"raised": [type(error).__name__, str(error)[:2000], trace[-4000:]]}
-        self.send(reply)
+            reply = {"raised": self._tell(error)}
+        try:
+            self.send(reply, until)
+        except ValueError as error:  # too large
+            self.send({"raised": self._tell(error)}, until)
+
+    def _tell(self, error: BaseException) -> list[str]:
+        """An error for the other side: type and message, and only from the student's side the lines that led to it."""
+        trace = (getattr(error, "trace", "") or _trace(error)) if self.attributes else ""
+        return [type(error).__name__, str(error)[:2000], str(trace)[-4000:]]
 
     def listen(self) -> None:
         """Answer requests until the other side hangs up."""
@@ -127,24 +132,40 @@ class Line:
             return getattr(self.kept[request["handle"]], request["name"])
         return self.serve(request)
 
-    def send(self, message: dict) -> None:
+    def send(self, message: dict, until: float | None = None) -> None:
+        """Write a message. Raises: ValueError where it is too large; TookTooLong where nobody reads; LineClosed."""
         text = json.dumps(message).encode()
         if len(text) > MOST:
             raise ValueError(f"a value of {len(text) >> 20} MB is too large to be handed over; most is {MOST >> 20} MB")
+        if text.count(b",") > MOST_ENTRIES:
+            raise ValueError(f"a value of more than {MOST_ENTRIES} entries cannot be handed over; a tensor can")
         data = memoryview(struct.pack(">I", len(text)) + text)
         try:
             while data:
-                data = data[os.write(self.write, data) :]
+                _, ready, _ = select.select([], [self.write], [], self._wait(until))
+                self.watch()
+                if ready:
+                    data = data[os.write(self.write, data) :]
         except OSError as error:
             raise LineClosed(str(error)) from None
+
+    def _wait(self, until: float | None) -> float:
+        """Seconds until the next look around. Raises: TookTooLong."""
+        left = 0.1 if until is None else min(0.1, until - time.monotonic())
+        if left <= 0:
+            raise TookTooLong("no reply came within the time")
+        return left
 
     def receive(self, until: float | None) -> dict:
         """The next message. Raises: TookTooLong, LineClosed."""
         (length,) = struct.unpack(">I", self._bytes(4, until))
         if length > MOST:
             raise LineClosed("the other side wrote onto the line what is no message")
+        text = self._bytes(length, until)
+        if text.count(b",") > MOST_ENTRIES:
+            raise LineClosed(f"the other side sent a value of more than {MOST_ENTRIES} entries")
         try:
-            message = json.loads(self._bytes(length, until))
+            message = json.loads(text)
         except (ValueError, RecursionError):
             raise LineClosed("the other side wrote onto the line what is no message") from None
         if not isinstance(message, dict):
@@ -154,10 +175,7 @@ class Line:
     def _bytes(self, n: int, until: float | None) -> bytes:
         data = bytearray()
         while len(data) < n:
-            left = 0.1 if until is None else min(0.1, until - time.monotonic())
-            if left <= 0:
-                raise TookTooLong("no reply came within the time")
-            ready, _, _ = select.select([self.read], [], [], left)
+            ready, _, _ = select.select([self.read], [], [], self._wait(until))
             self.watch()
             if ready:
                 part = os.read(self.read, min(n - len(data), 1 << 20))
@@ -167,67 +185,27 @@ class Line:
         return bytes(data)
 
     def pack(self, value: Any) -> Any:
-        """A value as JSON. Raises: TypeError for what can neither be copied nor called."""
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        if isinstance(value, complex):
-            return {"$": "complex", "of": [value.real, value.imag]}
-        if isinstance(value, torch.Tensor):
-            flat = value.detach().cpu().contiguous()
-            raw = flat.flatten().view(torch.uint8).numpy().tobytes() if flat.numel() else b""
-            return {
-                "$": "tensor",
-                "dtype": str(flat.dtype).removeprefix("torch."),
-                "shape": list(flat.shape),
-                "of": base64.b64encode(raw).decode(),
-            }
-        if isinstance(value, list):
-            return [self.pack(v) for v in value]
-        if isinstance(value, tuple):
-            return {"$": "tuple", "of": [self.pack(v) for v in value]}
-        if isinstance(value, dict) and all(isinstance(k, str) for k in value):
-            return {"$": "dict", "of": {k: self.pack(v) for k, v in value.items()}}
-        if is_dataclass(value) and (type(value).__module__, type(value).__name__) in COPIED:
-            parts = {f.name: self.pack(getattr(value, f.name)) for f in fields(value)}
-            return {"$": "dataclass", "name": [type(value).__module__, type(value).__name__], "of": parts}
-        if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a number of NumPy's
-            return self.pack(value.item())
-        if type(value).__module__ == "numpy":
-            return self.pack(torch.as_tensor(value))
-        if callable(value):
-            self.kept.append(value)
-            return {"$": "function", "handle": len(self.kept) - 1, "name": getattr(value, "__name__", "function")}
-        raise TypeError(f"a {type(value).__name__} cannot be handed over; a number, text, tensor, list or function can")
+        """A value as JSON; functions are kept here. Raises: TypeError for what can neither be copied nor called."""
+        return pack(value, self._keep)
+
+    def _keep(self, function: Callable) -> dict:
+        self.kept.append(function)
+        return {"$": "function", "handle": len(self.kept) - 1, "name": getattr(function, "__name__", "function")}
 
     def unpack(self, value: Any) -> Any:
         """The inverse of `pack`. Raises: LineClosed for what `pack` does not make."""
-        if isinstance(value, list):
-            return [self.unpack(v) for v in value]
-        if not isinstance(value, dict):
-            return value
         try:
-            kind, of = value.get("$"), value.get("of")
-            if kind == "complex":
-                return complex(*of)
-            if kind == "tensor":
-                dtype, raw = getattr(torch, value["dtype"]), bytearray(base64.b64decode(of))
-                return (
-                    torch.frombuffer(raw, dtype=dtype).reshape(value["shape"])
-                    if raw
-                    else torch.empty(value["shape"], dtype=dtype)
-                )
-            if kind == "tuple":
-                return tuple(self.unpack(v) for v in of)
-            if kind == "dict":
-                return {k: self.unpack(v) for k, v in of.items()}
-            if kind == "dataclass" and tuple(value["name"]) in COPIED:
-                module, name = value["name"]
-                return getattr(importlib.import_module(module), name)(**{k: self.unpack(v) for k, v in of.items()})
-            if kind == "function":
-                return Remote(self, int(value["handle"]), str(value["name"]))
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:  # RecursionError is one, too
-            raise LineClosed(f"a value came that cannot be read ({error})") from None
-        raise LineClosed("a value came that cannot be read")
+            return unpack(value, lambda handle, name: Remote(self, handle, name))
+        except Unsound as error:
+            raise LineClosed(str(error)) from None
+
+
+def read_raised(told: Any) -> Raised:
+    """What the other side says that it raised. Raises: LineClosed where it says nothing of the kind."""
+    if not isinstance(told, list) or len(told) != 3 or not all(isinstance(part, str) for part in told):
+        raise LineClosed("the other side wrote onto the line what is no message")
+    kind, message, trace = told
+    return Raised(kind[:100], message[:2000], trace[-4000:])
 
 
 def _trace(error: BaseException) -> str:
