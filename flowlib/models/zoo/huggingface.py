@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.zoo import decoders, encoders
+from flowlib.models.zoo import decoders, encoders, llamas
 from flowlib.models.zoo.embedding import PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.selfcheck import must_be_equal
@@ -23,10 +23,17 @@ READERS: dict[str, Reader] = {
     "gpt2": decoders.gpt2,
     "gptj": decoders.gptj,
     "gpt_neox": decoders.gpt_neox,
-    "llama": decoders.llama,
+    "llama": llamas.llama,
+    "mistral": llamas.mistral,
+    "qwen2": llamas.qwen2,
+    "smollm3": llamas.smollm3,
+    "qwen3": llamas.qwen3,
+    "phi3": llamas.phi3,
+    "gemma": llamas.gemma,
 }
 EPS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps")
 OF_HEADS = {"classifier_dropout", "classifier_dropout_prob", "summary_first_dropout"}
+WINDOWED = ("mistral", "qwen2", "smollm3", "qwen3", "phi3")  # whose readers know a sliding window
 UNUSED = ("pooler.", "embeddings.mask_token")  # read off the last field, or for training only
 
 
@@ -83,18 +90,18 @@ def _check_mask(mask: Tensor) -> None:
 def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
     """A `transformers` model as embed → flow → last norm:  .final is the model's last_hidden_state at valid tokens.
 
-    Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX, Llama (what has a row in `READERS`), with or without a head: of a
-    model with a head it reads the body, model.base_model, for that is what computes last_hidden_state. Parameters are
-    copied; one that is used twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is
-    in evaluation mode.
+    Reads what has a row in `READERS` (BERT, ViT, GPT-2, Llama and their relatives), with or without a head: of a model
+    with a head it reads the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied;
+    one that is used twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in
+    evaluation mode.
     verify: run both on 2 × 7 tokens (or a picture) and compare, which finds a model that was changed after it was
     built: another activation, a hook, a subclass, an edited configuration. The model is left as it was.
     Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
-           keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here), and so
-           does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
+           and its relatives keep 1e-5 in float64, for the RMS norm is computed in float32 there (by `transformers`, not
+           here), and so does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
     Raises: TypeError for what is no `transformers` model. ValueError for an architecture that is not known (the message
-            lists those that are), a setting that is not (cross-attention, relative positions, a sliding window,
-            scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over, and
+            lists those that are), a setting that is not (cross-attention, relative positions, a window or frequencies
+            of a kind that is not known, an activation), dropout in training mode, parameters missing or left over, and
             an output that is not the model's.
     """
     kind = getattr(getattr(model, "config", None), "model_type", None)
@@ -125,14 +132,16 @@ def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
 
 
 def _small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
-    """2 × 7 tokens that are no padding, or one picture; always the same ones."""
+    """2 × 7 tokens (more, where a window is wider) that are no padding, or one picture; always the same ones."""
     generator, like = torch.Generator().manual_seed(0), next(body.parameters())
     if isinstance(embed, PatchEmbedding):
         return dict(pixel_values=torch.randn(1, *embed.shape, generator=generator).to(like))
     known, position = getattr(body.config, "vocab_size", None), getattr(embed, "position", None)
     if known is None:
         raise ValueError(f"{type(body).__name__} takes no tokens, so it cannot be tried; read it with verify=False")
-    longest = 7 if position is None else min(7, position.num_embeddings)
+    window = getattr(body.config, "sliding_window", None) or 0
+    longest = window + 2 if 5 < window < 100 else 7  # so many that a window bites, if it is not too wide
+    longest = longest if position is None else min(longest, position.num_embeddings)
     tokens = torch.randint(0, known, (2, longest), generator=generator)
     if (padding := getattr(body.config, "pad_token_id", None)) is not None:
         tokens = torch.where(tokens == padding, (padding + 1) % known, tokens)
@@ -145,7 +154,7 @@ def _check_settings(body: nn.Module) -> None:
     name = type(body).__name__
     refused = {
         "cross-attention": getattr(config, "add_cross_attention", False),
-        "a sliding window": getattr(config, "sliding_window", None),
+        "a sliding window": getattr(config, "sliding_window", None) and config.model_type not in WINDOWED,
         "relative positions": getattr(config, "position_embedding_type", None) not in (None, "absolute"),
         "a causal BERT (is_decoder)": config.model_type in ("bert", "albert") and getattr(config, "is_decoder", False),
     }

@@ -6,6 +6,7 @@ from torch import nn
 
 from flowlib.flow.depth import Constant, PerStep
 from flowlib.flow.equation import Flow
+from flowlib.models.zoo.kernels import ShapedAttention
 from flowlib.operators import Attention, GatedLocal, Local, PreNorm, Rotary, Sphere, UnitLength
 
 
@@ -40,6 +41,36 @@ ARCHITECTURES = (
     ),
     Architecture(
         "Llama", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2302.13971"
+    ),
+    Architecture(
+        "Mistral",
+        "lie",
+        "sphere inside each term",
+        "per step",
+        "causal, rotary, window",
+        "gated silu",
+        "arXiv:2310.06825",
+    ),
+    Architecture(
+        "Qwen2", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2407.10671"
+    ),
+    Architecture(
+        "SmolLM3", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "Hugging Face 2025"
+    ),
+    Architecture(
+        "Qwen3",
+        "lie",
+        "sphere inside each term",
+        "per step",
+        "causal, rotary, normed",
+        "gated silu",
+        "arXiv:2505.09388",
+    ),
+    Architecture(
+        "Phi-3", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2404.14219"
+    ),
+    Architecture(
+        "Gemma", "lie", "sphere inside each term", "per step", "causal, rotary", "gated gelu_tanh", "arXiv:2403.08295"
     ),
     Architecture("Macaron", "macaron", "S1 after each term", "per step", "all", "relu", "arXiv:1906.02762"),
     Architecture(
@@ -85,6 +116,10 @@ def _kernel(kernel: Attention) -> str:
     prepared = [] if kernel.prepare is None else list(kernel.prepare.modules())
     words += ["rotary"] if any(isinstance(m, Rotary) for m in prepared) else []
     words += ["unit length"] if any(isinstance(m, UnitLength) for m in prepared) else []
+    if isinstance(kernel, ShapedAttention):
+        words += ["window"] if kernel.window is not None else []
+        words += ["weights e^{mx}"] if kernel.slopes is not None else []
+        words += ["normed"] if kernel.norms is not None else []
     return ", ".join(words)
 
 
