@@ -89,7 +89,7 @@ FAMILIES |= {
         "Gemma",
         dict(head_dim=12),
         False,
-        [dict(head_dim=8, use_bidirectional_attention=True), dict(attention_bias=True, groups=1), dict(per_head=7)],
+        [dict(head_dim=8, hidden_act="relu"), dict(attention_bias=True, groups=1), dict(per_head=7)],
     ),
 }
 PICTURES = ()
@@ -108,6 +108,15 @@ def network(name, seed=0, dtype=torch.float64, **settings):
         for parameter_name, p in model.named_parameters():
             scale = p.ndim == 1 and parameter_name.endswith("weight") and name != "Gemma"
             p.copy_(scale + 0.3 * torch.randn_like(p))
+    return model
+
+
+SLIDING = dict(use_sliding_window=True, sliding_window=3)
+
+
+def changed(model, **settings):
+    for name, value in settings.items():
+        setattr(model.config, name, value)
     return model
 
 
@@ -207,6 +216,22 @@ def test_a_window_is_a_domain():
     x = torch.arange(9)
     inside = (x[:, None] - x < 4) & (x[:, None] >= x)
     assert (gamma > 0).eq(inside).all() and (gamma.sum(-1) - 1).abs().max() < 1e-12
+
+
+REFUSED = {
+    "bidirectional Gemma": (lambda: network("Gemma", use_bidirectional_attention=True), "GemmaModel has bidirectional"),
+    "layers of another kind": (
+        lambda: changed(network("Qwen2", **SLIDING), layer_types=["chunked_attention"] * 3),
+        "layers of chunked_attention cannot be read; known: full and sliding",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_it_cannot_read_is_named(case):
+    make, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(make())
 
 
 def test_every_reader_is_tried_somewhere():

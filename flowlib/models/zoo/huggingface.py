@@ -155,6 +155,8 @@ def _check_settings(body: nn.Module) -> None:
     refused = {
         "cross-attention": getattr(config, "add_cross_attention", False),
         "a sliding window": getattr(config, "sliding_window", None) and config.model_type not in WINDOWED,
+        # With padding, `transformers` computes it causal, and without it not: there is no one map to be equal to.
+        "bidirectional attention in a decoder": getattr(config, "use_bidirectional_attention", False),
         "relative positions": getattr(config, "position_embedding_type", None) not in (None, "absolute"),
         "a causal BERT (is_decoder)": config.model_type in ("bert", "albert") and getattr(config, "is_decoder", False),
     }

@@ -84,8 +84,7 @@ def gemma(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
 
     Source: Gemma Team, arXiv:2403.08295.
     """
-    causal = not getattr(config, "use_bidirectional_attention", False)
-    layers = _layers(config, p, norm=_norm_around_one, causal=causal)
+    layers = _layers(config, p, norm=_norm_around_one)
     embed, flow = _read(config, p, layers, _norm_around_one)
     with torch.no_grad():
         embed.token.weight.mul_(torch.tensor(config.hidden_size**0.5).to(embed.token.weight))
@@ -162,7 +161,6 @@ def _layer(
     norm: Norm = rms_norm,
     share: float = 1.0,
     norms: tuple[str, ...] = (),
-    causal: bool = True,
 ) -> list[PreNorm]:
     """norms: the names of those of queries and keys, if there are any."""
     heads, groups = config.num_attention_heads, config.num_key_value_heads
@@ -170,7 +168,7 @@ def _layer(
     qkv = stack(q, *(repeat_groups(z, groups, heads // groups) for z in (k, v)))
     turn = rotary(config, len(q[0]) // heads, share) if turned else None
     of_heads = tuple(rms_norm(config, p, f"{name}.self_attn.{z}") for z in norms) or None
-    kernel = attention(qkv, out, heads, causal=causal, prepare=turn, window=window, norms=of_heads)
+    kernel = attention(qkv, out, heads, causal=True, prepare=turn, window=window, norms=of_heads)
     sieve = gated_local(gate, up, down, activation(config.hidden_act))
     places = (norm(config, p, f"{name}.{place}_layernorm") for place in ("input", "post_attention"))
     return [PreNorm(term, z.constraint, z.affine) for term, z in zip((kernel, sieve), places)]
