@@ -297,9 +297,9 @@ SCALED = {"rope_type": "unheard of", "factor": 2.0, "rope_theta": 10000.0}
 REFUSED = {
     "nothing of transformers": (lambda: nn.Linear(2, 2), TypeError, "got Linear"),
     "unknown": (
-        lambda: transformers.DistilBertModel(transformers.DistilBertConfig(dim=8, n_heads=2, n_layers=1, hidden_dim=8)),
+        lambda: transformers.XLNetModel(transformers.XLNetConfig(vocab_size=9, d_model=8, n_head=2, n_layer=1)),
         ValueError,
-        "'distilbert' (DistilBertModel) is not known; known: bert, albert, vit, gpt2, gptj, gpt_neox, llama",
+        "'xlnet' (XLNetModel) is not known; known: bert, albert, vit, ",
     ),
     "activation": (lambda: network("BERT", hidden_act="quick_gelu"), ValueError, "unknown activation 'quick_gelu'"),
     "relative": (

@@ -92,8 +92,25 @@ FAMILIES |= {
         [dict(head_dim=8, hidden_act="relu"), dict(attention_bias=True, groups=1), dict(per_head=7)],
     ),
 }
+FAMILIES |= {
+    "RoBERTa": (
+        "Roberta",
+        dict(pad_token_id=1),
+        True,
+        [dict(pad_token_id=0), dict(pad_token_id=5), dict(hidden_act="relu", type_vocab_size=3, layer_norm_eps=0.1)],
+    ),
+    "XLM-R": ("XLMRoberta", dict(pad_token_id=1), True, [dict(hidden_act="gelu_new")]),
+    "ELECTRA": (
+        "Electra",
+        dict(embedding_size=6),
+        True,
+        [dict(embedding_size=32), dict(hidden_act="silu", type_vocab_size=1)],
+    ),
+    "DistilBERT": ("DistilBert", dict(), True, [dict(activation="relu"), dict(sinusoidal_pos_embds=True)]),
+}
 PICTURES = ()
-CAUSAL = ("Mistral", "Qwen2", "SmolLM3", "Qwen3", "Phi-3", "Gemma")
+GROUPED = ("Mistral", "Qwen2", "SmolLM3", "Qwen3", "Phi-3", "Gemma")
+CAUSAL = GROUPED
 
 
 def network(name, seed=0, dtype=torch.float64, **settings):
@@ -111,6 +128,10 @@ def network(name, seed=0, dtype=torch.float64, **settings):
     return model
 
 
+def no_padding(model):
+    return changed(model, pad_token_id=None)
+
+
 SLIDING = dict(use_sliding_window=True, sliding_window=3)
 
 
@@ -125,7 +146,13 @@ def configuration(name, settings):
     if rope is not None:
         rope = rope | dict(original_max_position_embeddings=settings["original_max_position_embeddings"])
         settings |= {("rope_parameters" if transformers.__version__ >= "5" else "rope_scaling"): rope}
-    return grouped(**settings)
+    if name == "DistilBERT":
+        return renamed(usual(**settings), hidden_size="dim", num_hidden_layers="n_layers") | dict(hidden_dim=20)
+    return (grouped if name in GROUPED else usual)(**settings)
+
+
+def renamed(settings, **names):
+    return {names.get(name, name): value for name, value in settings.items()}
 
 
 def inputs_of(name, seed=0, batch=3, tokens=9, dtype=torch.float64):
@@ -161,7 +188,7 @@ def shape_for(name, seed):
 
 
 def configuration_takes(name):
-    return {"groups"} if name in CAUSAL else set()
+    return {"groups"} if name in GROUPED else set()
 
 
 @pytest.mark.claim("C11.1")
@@ -196,9 +223,9 @@ def test_the_table_says_what_it_is(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_changed_model_is_refused(name):
-    """Of every reader: a hook, in the last norm or the last map of a layer, changes what comes out."""
+    """Of every reader: a hook on the last map of the last layer."""
     model = network(name)
-    last = [part for part in model.modules() if isinstance(part, torch.nn.Linear)][-1]
+    last = [m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and "pooler" not in n][-1]
     last.register_forward_hook(lambda module, inputs, output: 1.1 * output)
     with pytest.raises(ValueError, match="has a hook"):
         from_huggingface(model)
@@ -219,6 +246,9 @@ def test_a_window_is_a_domain():
 
 
 REFUSED = {
+    "RoBERTa without padding": (lambda: no_padding(network("RoBERTa")), "pad_token_id must be set, got None"),
+    "causal RoBERTa": (lambda: network("RoBERTa", is_decoder=True), "RobertaModel has a causal BERT"),
+    "causal ELECTRA": (lambda: network("ELECTRA", is_decoder=True), "ElectraModel has a causal BERT"),
     "bidirectional Gemma": (lambda: network("Gemma", use_bidirectional_attention=True), "GemmaModel has bidirectional"),
     "layers of another kind": (
         lambda: changed(network("Qwen2", **SLIDING), layer_types=["chunked_attention"] * 3),
@@ -232,6 +262,19 @@ def test_what_it_cannot_read_is_named(case):
     make, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         from_huggingface(make())
+
+
+@pytest.mark.claim("C11.1")
+@pytest.mark.parametrize("name", ["RoBERTa", "XLM-R"])
+def test_padding_tokens_are_not_counted(measured, name):
+    """With and without a mask; its length is told where it is too long."""
+    model, inputs = network(name), inputs_of(name)
+    for mask in padding(3, 9):
+        ids = inputs["input_ids"] * mask + (1 - mask)  # 1 is the padding token
+        measured.at_most(f"{name}, padding tokens", gap(model, dict(input_ids=ids), mask), 1e-10)
+        measured.at_most(f"{name}, padding tokens heard", gap(model, dict(input_ids=ids)), 1e-10)
+    with pytest.raises(ValueError, match=f"at most {LONGEST - 2} tokens have a position, got 30"):
+        from_huggingface(model)(input_ids=torch.full((1, 30), 7))
 
 
 def test_every_reader_is_tried_somewhere():

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.zoo import decoders, encoders, llamas
-from flowlib.models.zoo.embedding import PatchEmbedding
+from flowlib.models.zoo import berts, decoders, encoders, llamas
+from flowlib.models.zoo.embedding import CountedEmbedding, PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.selfcheck import must_be_equal
 
@@ -20,6 +20,10 @@ READERS: dict[str, Reader] = {
     "bert": encoders.bert,
     "albert": encoders.albert,
     "vit": encoders.vit,
+    "roberta": berts.roberta,
+    "xlm-roberta": berts.roberta,
+    "electra": berts.electra,
+    "distilbert": berts.distilbert,
     "gpt2": decoders.gpt2,
     "gptj": decoders.gptj,
     "gpt_neox": decoders.gpt_neox,
@@ -32,7 +36,8 @@ READERS: dict[str, Reader] = {
     "gemma": llamas.gemma,
 }
 EPS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps")
-OF_HEADS = {"classifier_dropout", "classifier_dropout_prob", "summary_first_dropout"}
+OF_HEADS = {"classifier_dropout", "classifier_dropout_prob", "summary_first_dropout", "summary_last_dropout"}
+OF_HEADS |= {"qa_dropout", "seq_classif_dropout"}
 WINDOWED = ("mistral", "qwen2", "smollm3", "qwen3", "phi3")  # whose readers know a sliding window
 UNUSED = ("pooler.", "embeddings.mask_token")  # read off the last field, or for training only
 
@@ -69,9 +74,11 @@ class EmbeddedFlow(nn.Module):
         if (input_ids is None) == (pixel_values is None):
             raise ValueError("give input_ids (tokens) or pixel_values (pictures), and not both")
         inputs = pixel_values if input_ids is None else input_ids
-        u0 = self.embed(inputs) if token_type_ids is None else self.embed(inputs, token_type_ids)
+        given: dict[str, Tensor] = {} if token_type_ids is None else dict(token_type_ids=token_type_ids)
         if attention_mask is not None:
             _check_mask(attention_mask)
+            given |= dict(valid=attention_mask.bool()) if isinstance(self.embed, CountedEmbedding) else {}
+        u0 = self.embed(inputs, **given)
         if attention_mask is not None and attention_mask.shape != u0.shape[:-1]:
             raise ValueError(
                 f"attention_mask must be (batch, token) = {tuple(u0.shape[:-1])}, got {tuple(attention_mask.shape)}"
@@ -136,12 +143,12 @@ def _small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
     generator, like = torch.Generator().manual_seed(0), next(body.parameters())
     if isinstance(embed, PatchEmbedding):
         return dict(pixel_values=torch.randn(1, *embed.shape, generator=generator).to(like))
-    known, position = getattr(body.config, "vocab_size", None), getattr(embed, "position", None)
+    known, most = getattr(body.config, "vocab_size", None), getattr(embed, "longest", None)
     if known is None:
         raise ValueError(f"{type(body).__name__} takes no tokens, so it cannot be tried; read it with verify=False")
     window = getattr(body.config, "sliding_window", None) or 0
     longest = window + 2 if 5 < window < 100 else 7  # so many that a window bites, if it is not too wide
-    longest = longest if position is None else min(longest, position.num_embeddings)
+    longest = longest if most is None else min(longest, most)
     tokens = torch.randint(0, known, (2, longest), generator=generator)
     if (padding := getattr(body.config, "pad_token_id", None)) is not None:
         tokens = torch.where(tokens == padding, (padding + 1) % known, tokens)
@@ -158,7 +165,7 @@ def _check_settings(body: nn.Module) -> None:
         # With padding, `transformers` computes it causal, and without it not: there is no one map to be equal to.
         "bidirectional attention in a decoder": getattr(config, "use_bidirectional_attention", False),
         "relative positions": getattr(config, "position_embedding_type", None) not in (None, "absolute"),
-        "a causal BERT (is_decoder)": config.model_type in ("bert", "albert") and getattr(config, "is_decoder", False),
+        "a causal BERT (is_decoder)": getattr(config, "is_decoder", False),
     }
     for what, has in refused.items():
         if has:

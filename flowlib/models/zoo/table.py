@@ -31,6 +31,10 @@ class Architecture:
 ARCHITECTURES = (
     Architecture("BERT", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1810.04805"),
     Architecture("ALBERT", "lie", "S1 after each term", "constant", "all", "gelu_tanh", "arXiv:1909.11942"),
+    Architecture("RoBERTa", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1907.11692"),
+    Architecture("XLM-R", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1911.02116"),
+    Architecture("ELECTRA", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:2003.10555"),
+    Architecture("DistilBERT", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1910.01108"),
     Architecture("ViT", "lie", "S1 inside each term", "per step", "all", "gelu", "arXiv:2010.11929"),
     Architecture("GPT-2", "lie", "S1 inside each term", "per step", "causal", "gelu_tanh", "Radford et al. 2019"),
     Architecture(
