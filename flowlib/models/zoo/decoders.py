@@ -6,7 +6,17 @@ import torch
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import TokenEmbedding
-from flowlib.models.zoo.parts import Config, Map, Parameters, assemble, attention, change_rows, local, stack
+from flowlib.models.zoo.parts import (
+    Config,
+    Map,
+    Parameters,
+    assemble,
+    attention,
+    change_rows,
+    local,
+    repeat_groups,
+    stack,
+)
 from flowlib.models.zoo.settings import activation, rotary, rotary_share
 from flowlib.operators import Moments, Normalise, PreNorm, Rotary, Term
 
@@ -42,6 +52,16 @@ def gpt_neox(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return TokenEmbedding(p["embed_in.weight"]), flow
 
 
+def phi(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+    """Additive, causal, partly rotary:  u_t = A(N u) + L(N u), both from the same u, with one norm N, as GPT-J.
+
+    Source: Li et al., arXiv:2309.05463 (Phi-1.5).
+    """
+    layers = [_phi_layer(config, p, f"layers.{k}") for k in range(config.num_hidden_layers)]
+    flow = assemble(layers, None, "additive", readout=_normalise(p, "final_layernorm", config.layer_norm_eps))
+    return TokenEmbedding(p["embed_tokens.weight"]), flow
+
+
 def _gpt2_layer(config: Config, p: Parameters, k: int) -> list[PreNorm]:
     head_dim = config.hidden_size // config.num_attention_heads
     scale = 1.0 if config.scale_attn_weights else math.sqrt(head_dim)
@@ -72,7 +92,7 @@ def _gptj_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
 def _neox_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     heads = config.num_attention_heads
     turn = rotary(config, config.hidden_size // heads, rotary_share(config))
-    qkv = _sort_heads(p.map(f"{name}.attention.query_key_value"), heads)
+    qkv = sort_heads(p.map(f"{name}.attention.query_key_value"), heads)
     up, down = p.map(f"{name}.mlp.dense_h_to_4h"), p.map(f"{name}.mlp.dense_4h_to_h")
     kernel = attention(qkv, p.map(f"{name}.attention.dense"), heads, causal=True, prepare=turn)
     return [
@@ -81,6 +101,23 @@ def _neox_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
             local(up, down, activation(config.hidden_act)), p, f"{name}.post_attention_layernorm", config.layer_norm_eps
         ),
     ]
+
+
+def _phi_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
+    heads, groups = config.num_attention_heads, config.num_key_value_heads
+    q, k, v = (p.map(f"{name}.self_attn.{z}_proj") for z in "qkv")
+    qkv = stack(q, *(repeat_groups(z, groups, heads // groups) for z in (k, v)))
+    norms = None
+    if config.qk_layernorm:
+        queries, keys = (_normalise(p, f"{name}.self_attn.{z}_layernorm", config.layer_norm_eps) for z in "qk")
+        norms = queries, keys
+    turn = rotary(config, config.hidden_size // heads, rotary_share(config))
+    out, up, down = p.map(f"{name}.self_attn.dense"), p.map(f"{name}.mlp.fc1"), p.map(f"{name}.mlp.fc2")
+    terms = (
+        attention(qkv, out, heads, causal=True, prepare=turn, norms=norms),
+        local(up, down, activation(config.hidden_act)),
+    )
+    return [_pre_norm(term, p, f"{name}.input_layernorm", config.layer_norm_eps) for term in terms]
 
 
 def _pre_norm(term: Term, p: Parameters, name: str, eps: float) -> PreNorm:
@@ -96,6 +133,6 @@ def _scale_queries(qkv: Map, scale: float) -> Map:
     return qkv if scale == 1 else change_rows(qkv, lambda w: torch.cat([scale * w[: len(w) // 3], w[len(w) // 3 :]]))
 
 
-def _sort_heads(qkv: Map, heads: int) -> Map:
+def sort_heads(qkv: Map, heads: int) -> Map:
     """Rows (head, q k v, feature) as (q k v, head, feature): all queries first."""
     return change_rows(qkv, lambda w: w.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.zoo import berts, decoders, encoders, llamas
+from flowlib.models.zoo import berts, bloom, decoders, encoders, llamas, opt
 from flowlib.models.zoo.embedding import CountedEmbedding, PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.selfcheck import must_be_equal
@@ -27,6 +27,9 @@ READERS: dict[str, Reader] = {
     "gpt2": decoders.gpt2,
     "gptj": decoders.gptj,
     "gpt_neox": decoders.gpt_neox,
+    "opt": opt.opt,
+    "phi": decoders.phi,
+    "bloom": bloom.bloom,
     "llama": llamas.llama,
     "mistral": llamas.mistral,
     "qwen2": llamas.qwen2,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flowlib.flow.depth import Depth, PerStep
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.kernels import ShapedAttention
-from flowlib.operators import Affine, Attention, Constraint, GatedLocal, Local, Normalise, Term
+from flowlib.operators import Affine, Attention, Constraint, GatedLocal, Local, Term
 
 Config = Any  # of a model of the package `transformers`: its settings are attributes
 Map = tuple[Tensor, Tensor | None]  # W and b of  u ↦ W u + b
@@ -108,7 +108,7 @@ def assemble(
     constraints: Constraint | None | Sequence[Constraint | None],
     scheme: str = "lie",
     depth: Depth | None = None,
-    readout: Normalise | None = None,
+    readout: nn.Module | None = None,
     steps: int | None = None,
 ) -> Flow:
     """The flow whose terms in layer k are layers[k]. By default each layer is a step of length 1.

@@ -43,6 +43,13 @@ ARCHITECTURES = (
     Architecture(
         "GPT-NeoX", "additive", "S1 inside each term", "per step", "causal, rotary", "gelu", "arXiv:2204.06745"
     ),
+    Architecture("OPT", "lie", "S1 inside each term", "per step", "causal", "relu", "arXiv:2205.01068"),
+    Architecture(
+        "Phi", "additive", "S1 inside each term", "per step", "causal, rotary", "gelu_tanh", "arXiv:2309.05463"
+    ),
+    Architecture(
+        "BLOOM", "lie", "S1 inside each term", "per step", "causal, weights e^{mx}", "gelu_tanh", "arXiv:2211.05100"
+    ),
     Architecture(
         "Llama", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2302.13971"
     ),
