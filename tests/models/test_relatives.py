@@ -130,7 +130,19 @@ FAMILIES |= {
     ),
     "BLOOM": ("Bloom", dict(), False, [dict(heads=3), dict(heads=6), dict(heads=12, per_head=2), dict(heads=1)]),
 }
-PICTURES = ()
+FAMILIES |= {
+    "DINOv2": (
+        "Dinov2",
+        dict(),
+        True,
+        [
+            dict(use_swiglu_ffn=True),
+            dict(qkv_bias=False, mlp_ratio=1),
+            dict(patch_size=3, hidden_act="relu", use_mask_token=False, layer_norm_eps=0.1),
+        ],
+    ),
+}
+PICTURES = ("DINOv2",)
 GROUPED = ("Mistral", "Qwen2", "SmolLM3", "Qwen3", "Phi-3", "Gemma")
 CAUSAL = (*GROUPED, "OPT", "Phi", "BLOOM")
 
@@ -154,6 +166,8 @@ def no_padding(model):
     return changed(model, pad_token_id=None)
 
 
+DINO = dict(image_size=12, patch_size=4, num_channels=2)
+NOT_DINOS = ("intermediate_size", "max_position_embeddings")
 SLIDING = dict(use_sliding_window=True, sliding_window=3)
 
 
@@ -170,6 +184,8 @@ def configuration(name, settings):
         settings |= {("rope_parameters" if transformers.__version__ >= "5" else "rope_scaling"): rope}
     if name == "Phi" and "groups" in settings:
         return grouped(**settings)
+    if name == "DINOv2":
+        return DINO | {k: v for k, v in usual(**settings).items() if k not in (*TOKENS, *NOT_DINOS)}
     if name == "OPT":
         return renamed(usual(**settings), intermediate_size="ffn_dim")
     if name == "DistilBERT":
@@ -280,6 +296,7 @@ def test_a_window_is_a_domain():
 
 
 REFUSED = {
+    "DINOv2, not square": (lambda: network("DINOv2", image_size=(8, 12)), "8 × 12 resamples its positions"),
     "BLOOM from N(u)": (
         lambda: network("BLOOM", apply_residual_connection_post_layernorm=True),
         r"adds its terms to N\(u\) instead of u .*needs a substep that starts from a projected field",

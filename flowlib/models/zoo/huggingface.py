@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.zoo import berts, bloom, decoders, encoders, llamas, opt
+from flowlib.models.zoo import berts, bloom, decoders, dinov2, encoders, llamas, opt
 from flowlib.models.zoo.embedding import CountedEmbedding, PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.selfcheck import must_be_equal
@@ -20,6 +20,7 @@ READERS: dict[str, Reader] = {
     "bert": encoders.bert,
     "albert": encoders.albert,
     "vit": encoders.vit,
+    "dinov2": dinov2.dinov2,
     "roberta": berts.roberta,
     "xlm-roberta": berts.roberta,
     "electra": berts.electra,

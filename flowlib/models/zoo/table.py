@@ -36,6 +36,7 @@ ARCHITECTURES = (
     Architecture("ELECTRA", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:2003.10555"),
     Architecture("DistilBERT", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1910.01108"),
     Architecture("ViT", "lie", "S1 inside each term", "per step", "all", "gelu", "arXiv:2010.11929"),
+    Architecture("DINOv2", "lie", "S1 inside each term", "per step", "all", "gelu", "arXiv:2304.07193"),
     Architecture("GPT-2", "lie", "S1 inside each term", "per step", "causal", "gelu_tanh", "Radford et al. 2019"),
     Architecture(
         "GPT-J", "additive", "S1 inside each term", "per step", "causal, rotary", "gelu_tanh", "Wang, Komatsuzaki 2021"
