@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from flowlib.models.zoo import ARCHITECTURES, READERS, describe, from_huggingface
+from flowlib.models.zoo.unread import NEEDED
 from flowlib.operators import Past, attend
 
 transformers = pytest.importorskip("transformers", reason='transformers is not installed; pip install -e ".[test]"')
@@ -168,6 +169,15 @@ def no_padding(model):
 
 DINO = dict(image_size=12, patch_size=4, num_channels=2)
 NOT_DINOS = ("intermediate_size", "max_position_embeddings")
+
+
+def unknown(kind):
+    """Something that says that it is of this kind."""
+    model = torch.nn.Linear(2, 2)
+    model.config = getattr(transformers, f"{kind}Config")()
+    return model
+
+
 SLIDING = dict(use_sliding_window=True, sliding_window=3)
 
 
@@ -296,6 +306,8 @@ def test_a_window_is_a_domain():
 
 
 REFUSED = {
+    "a mixture": (lambda: unknown("Mixtral"), "'mixtral' .* is not known; known: bert, .*; it needs a local term that"),
+    "two fields": (lambda: unknown("Bart"), "'bart' .*; it needs a field that listens to another field"),
     "DINOv2, not square": (lambda: network("DINOv2", image_size=(8, 12)), "8 × 12 resamples its positions"),
     "BLOOM from N(u)": (
         lambda: network("BLOOM", apply_residual_connection_post_layernorm=True),
@@ -344,6 +356,10 @@ def test_alibi_is_a_quadrature_weight(measured, heads):
     heard = attend(q, k, v, weights, causal=True).transpose(-3, -2).flatten(-2)
     gap = (kernel.out(heard) - kernel(u)).abs().max() / kernel(u).abs().max()
     measured.at_most("BLOOM's kernel against attend with weights e^{mx}", gap, 1e-14)
+
+
+def test_what_can_be_read_is_not_in_the_list_of_what_cannot():
+    assert not set(READERS) & set(NEEDED)
 
 
 def test_every_reader_is_tried_somewhere():

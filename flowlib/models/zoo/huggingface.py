@@ -12,6 +12,7 @@ from flowlib.models.zoo import berts, bloom, decoders, dinov2, encoders, llamas,
 from flowlib.models.zoo.embedding import CountedEmbedding, PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.selfcheck import must_be_equal
+from flowlib.models.zoo.unread import what_it_needs
 
 # A reader takes a model's configuration and its parameters, and gives the embedding of its tokens and the flow.
 # A new architecture is one such function and one row here, under the `model_type` of its configuration.
@@ -124,6 +125,7 @@ def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
     if kind not in READERS:
         raise ValueError(
             f"the architecture {kind!r} ({type(model).__name__}) is not known; known: {', '.join(READERS)}"
+            f"{what_it_needs(kind)}"
         )
     body = getattr(model, "base_model", model)
     _check_settings(body)
