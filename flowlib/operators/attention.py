@@ -176,14 +176,24 @@ class Attention(Term):
         weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
         mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
         causal = self.causal
-        if self.prepare is not None:
-            first = 0 if past is None else past.tokens
-            q, k = self.prepare(q, first), self.prepare(k, first)
+        q, k = self._prepare(q, k, 0 if past is None else past.tokens)
         if past is not None:
             k, v = past.extend(k, v)
-            if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
-                causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
+        if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
+            causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
+        weights, mask = self._measure(weights, mask, known), self._domain(mask, new, known)
         return integrate(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
+
+    def _prepare(self, q: Tensor, k: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        return (q, k) if self.prepare is None else (self.prepare(q, first), self.prepare(k, first))
+
+    def _measure(self, weights: Tensor | None, mask: Tensor | None, known: int) -> Tensor | None:
+        """dx̃ of a kernel that has one of its own: the relative log of weights, (…, head or 1, key)."""
+        return weights
+
+    def _domain(self, mask: Tensor | None, new: int, known: int) -> Tensor | None:
+        """The domain of a kernel that has one of its own: a mask (…, query, key) of the last `new` tokens."""
+        return mask
 
     def _qkv(self, u: Tensor, points: Tensor | None, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Q, K, V of u at x or, with `near`, of what each of them sees around x; each (…, token, ·)."""

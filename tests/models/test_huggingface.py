@@ -293,13 +293,13 @@ def whole_numbers(model):
     return model
 
 
-SCALED = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+SCALED = {"rope_type": "unheard of", "factor": 2.0, "rope_theta": 10000.0}
 REFUSED = {
     "nothing of transformers": (lambda: nn.Linear(2, 2), TypeError, "got Linear"),
     "unknown": (
-        lambda: transformers.DistilBertModel(transformers.DistilBertConfig(dim=8, n_heads=2, n_layers=1, hidden_dim=8)),
+        lambda: transformers.XLNetModel(transformers.XLNetConfig(vocab_size=9, d_model=8, n_head=2, n_layer=1)),
         ValueError,
-        "'distilbert' (DistilBertModel) is not known; known: bert, albert, vit, gpt2, gptj, gpt_neox, llama",
+        "'xlnet' (XLNetModel) is not known; known: bert, albert, vit, ",
     ),
     "activation": (lambda: network("BERT", hidden_act="quick_gelu"), ValueError, "unknown activation 'quick_gelu'"),
     "relative": (
@@ -310,7 +310,7 @@ REFUSED = {
     "decoder": (lambda: network("BERT", is_decoder=True), ValueError, "BertModel has a causal BERT"),
     "cross": (lambda: network("GPT-2", add_cross_attention=True), ValueError, "cross-attention"),
     "window": (lambda: changed(network("Llama"), sliding_window=4), ValueError, "a sliding window"),
-    "rope": (lambda: network("Llama", rope_parameters=SCALED), ValueError, "scaled by 'linear'"),
+    "rope": (lambda: changed(network("Llama"), rope_parameters=SCALED), ValueError, "scaled by 'unheard of'"),
     "training": (lambda: network("BERT").train(), ValueError, "dropout 0.1; a flow has none: call model.eval()"),
     "missing": (
         lambda: without(network("GPT-2"), "h.1.mlp.c_fc"),

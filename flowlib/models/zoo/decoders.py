@@ -1,16 +1,24 @@
 """Decoders of the package `transformers`, read as splittings: a token hears itself and those before it."""
 
 import math
-from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import TokenEmbedding
-from flowlib.models.zoo.parts import Config, Map, Parameters, assemble, attention, gated_local, local, stack
+from flowlib.models.zoo.parts import (
+    Config,
+    Map,
+    Parameters,
+    assemble,
+    attention,
+    change_rows,
+    local,
+    repeat_groups,
+    stack,
+)
 from flowlib.models.zoo.settings import activation, rotary, rotary_share
-from flowlib.operators import Moments, Normalise, PreNorm, Rotary, Sphere, Term
+from flowlib.operators import Moments, Normalise, PreNorm, Rotary, Term
 
 
 def gpt2(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
@@ -44,14 +52,14 @@ def gpt_neox(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     return TokenEmbedding(p["embed_in.weight"]), flow
 
 
-def llama(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
-    """Pre-norm Lie, causal, rotary:  u_t = A(N_1 u) + G(N_2 u); N projects onto a sphere (RMS norm), G has a gate.
+def phi(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
+    """Additive, causal, partly rotary:  u_t = A(N u) + L(N u), both from the same u, with one norm N, as GPT-J.
 
-    Source: Touvron et al., arXiv:2302.13971.
+    Source: Li et al., arXiv:2309.05463 (Phi-1.5).
     """
-    layers = [_llama_layer(config, p, f"layers.{k}") for k in range(config.num_hidden_layers)]
-    last = Normalise(_sphere(config), p.affine("norm"))
-    return TokenEmbedding(p["embed_tokens.weight"]), assemble(layers, None, readout=last)
+    layers = [_phi_layer(config, p, f"layers.{k}") for k in range(config.num_hidden_layers)]
+    flow = assemble(layers, None, "additive", readout=_normalise(p, "final_layernorm", config.layer_norm_eps))
+    return TokenEmbedding(p["embed_tokens.weight"]), flow
 
 
 def _gpt2_layer(config: Config, p: Parameters, k: int) -> list[PreNorm]:
@@ -84,7 +92,7 @@ def _gptj_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
 def _neox_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     heads = config.num_attention_heads
     turn = rotary(config, config.hidden_size // heads, rotary_share(config))
-    qkv = _sort_heads(p.map(f"{name}.attention.query_key_value"), heads)
+    qkv = sort_heads(p.map(f"{name}.attention.query_key_value"), heads)
     up, down = p.map(f"{name}.mlp.dense_h_to_4h"), p.map(f"{name}.mlp.dense_4h_to_h")
     kernel = attention(qkv, p.map(f"{name}.attention.dense"), heads, causal=True, prepare=turn)
     return [
@@ -95,18 +103,21 @@ def _neox_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     ]
 
 
-def _llama_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
+def _phi_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     heads, groups = config.num_attention_heads, config.num_key_value_heads
-    q, k, v, out = (p.map(f"{name}.self_attn.{z}_proj") for z in "qkvo")
-    qkv = stack(q, _repeat_groups(k, groups, heads // groups), _repeat_groups(v, groups, heads // groups))
-    turn = rotary(config, len(q[0]) // heads)
-    kernel = attention(qkv, out, heads, causal=True, prepare=turn)
-    gate, up, down = (p.map(f"{name}.mlp.{z}_proj") for z in ("gate", "up", "down"))
-    sieve = gated_local(gate, up, down, activation(config.hidden_act))
-    return [
-        PreNorm(kernel, _sphere(config), p.affine(f"{name}.input_layernorm")),
-        PreNorm(sieve, _sphere(config), p.affine(f"{name}.post_attention_layernorm")),
-    ]
+    q, k, v = (p.map(f"{name}.self_attn.{z}_proj") for z in "qkv")
+    qkv = stack(q, *(repeat_groups(z, groups, heads // groups) for z in (k, v)))
+    norms = None
+    if config.qk_layernorm:
+        queries, keys = (_normalise(p, f"{name}.self_attn.{z}_layernorm", config.layer_norm_eps) for z in "qk")
+        norms = queries, keys
+    turn = rotary(config, config.hidden_size // heads, rotary_share(config))
+    out, up, down = p.map(f"{name}.self_attn.dense"), p.map(f"{name}.mlp.fc1"), p.map(f"{name}.mlp.fc2")
+    terms = (
+        attention(qkv, out, heads, causal=True, prepare=turn, norms=norms),
+        local(up, down, activation(config.hidden_act)),
+    )
+    return [_pre_norm(term, p, f"{name}.input_layernorm", config.layer_norm_eps) for term in terms]
 
 
 def _pre_norm(term: Term, p: Parameters, name: str, eps: float) -> PreNorm:
@@ -117,26 +128,11 @@ def _normalise(p: Parameters, name: str, eps: float) -> Normalise:
     return Normalise(Moments(eps=eps), p.affine(name))
 
 
-def _sphere(config: Config) -> Sphere:
-    """RMS norm: the projection onto |u| = √d, with ε = d · ε_rms."""
-    return Sphere(math.sqrt(config.hidden_size), config.hidden_size * config.rms_norm_eps)
-
-
 def _scale_queries(qkv: Map, scale: float) -> Map:
     """W^Q and b^Q times `scale`: where scores are divided by another number than √d, queries carry the rest."""
-    return qkv if scale == 1 else _rows(qkv, lambda w: torch.cat([scale * w[: len(w) // 3], w[len(w) // 3 :]]))
+    return qkv if scale == 1 else change_rows(qkv, lambda w: torch.cat([scale * w[: len(w) // 3], w[len(w) // 3 :]]))
 
 
-def _sort_heads(qkv: Map, heads: int) -> Map:
+def sort_heads(qkv: Map, heads: int) -> Map:
     """Rows (head, q k v, feature) as (q k v, head, feature): all queries first."""
-    return _rows(qkv, lambda w: w.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2))
-
-
-def _repeat_groups(z: Map, groups: int, times: int) -> Map:
-    """Grouped queries: the keys (or values) of a group, once for each of its heads."""
-    return _rows(z, lambda w: w.unflatten(0, (groups, -1)).repeat_interleave(times, 0).flatten(0, 1))
-
-
-def _rows(z: Map, change: Callable[[Tensor], Tensor]) -> Map:
-    """The same change to the rows of W and of b."""
-    return change(z[0]), None if z[1] is None else change(z[1])
+    return change_rows(qkv, lambda w: w.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2))

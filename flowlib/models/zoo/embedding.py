@@ -1,5 +1,7 @@
 """u(x, y, 0): from tokens or pixels to the field at depth 0."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -30,20 +32,28 @@ class TokenEmbedding(nn.Module):
         self.types = None if types is None else _table(types)
         self.normalise, self.widen = normalise, None if widen is None else linear(widen)
 
-    def forward(self, tokens: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, token_type_ids: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         self._check(tokens, token_type_ids)
         u = self.token(tokens)
         if self.types is not None:
             u = u + (self.types.weight[0] if token_type_ids is None else self.types(token_type_ids))
         if self.position is not None:
-            u = u + self.position.weight[: tokens.shape[-1]]
+            u = u + self._places(self.position, tokens, valid)
         u = u if self.normalise is None else self.normalise(u)
         return u if self.widen is None else self.widen(u)
 
+    @property
+    def longest(self) -> int | None:
+        """How many tokens have a position; None: any number of them."""
+        return None if self.position is None else self.position.num_embeddings
+
+    def _places(self, position: nn.Embedding, tokens: Tensor, valid: Tensor | None) -> Tensor:
+        return position.weight[: tokens.shape[-1]]
+
     def _check(self, tokens: Tensor, types: Tensor | None) -> None:
         _check_numbers(tokens, self.token.num_embeddings, "input_ids")
-        if self.position is not None and tokens.shape[-1] > self.position.num_embeddings:
-            raise ValueError(f"at most {self.position.num_embeddings} tokens have a position, got {tokens.shape[-1]}")
+        if self.longest is not None and tokens.shape[-1] > self.longest:
+            raise ValueError(f"at most {self.longest} tokens have a position, got {tokens.shape[-1]}")
         if types is None:
             return
         check_tensor(types, "token_type_ids", "a tensor like input_ids")
@@ -52,6 +62,34 @@ class TokenEmbedding(nn.Module):
         if types.shape != tokens.shape:
             raise ValueError(f"one type for each token: {tuple(tokens.shape)}, got {tuple(types.shape)}")
         _check_numbers(types, self.types.num_embeddings, "token_type_ids")
+
+
+class CountedEmbedding(TokenEmbedding):
+    """`TokenEmbedding` whose positions count the tokens that are no padding: the n-th (from 1) has row before + n.
+
+    padding: the token that is no token (RoBERTa); None: `valid` says which are, all of them where it is left out (OPT).
+    Padding has row `before`, whatever its place.
+    """
+
+    def __init__(self, *tables: Any, before: int, padding: int | None = None, **more: Any):
+        super().__init__(*tables, **more)
+        self.before, self.padding = before, padding
+
+    @property
+    def longest(self) -> int | None:
+        return None if self.position is None else self.position.num_embeddings - self.before - 1
+
+    def _places(self, position: nn.Embedding, tokens: Tensor, valid: Tensor | None) -> Tensor:
+        if self.padding is not None:
+            counted = tokens != self.padding
+        else:
+            counted = torch.ones_like(tokens, dtype=torch.bool) if valid is None else valid
+        if counted.shape != tokens.shape:
+            raise ValueError(
+                f"attention_mask must be (batch, token) = {tuple(tokens.shape)}, got {tuple(counted.shape)}"
+            )
+        found: Tensor = position(counted.cumsum(-1) * counted + self.before)
+        return found
 
 
 class PatchEmbedding(nn.Module):

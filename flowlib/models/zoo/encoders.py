@@ -2,7 +2,7 @@
 
 from flowlib.flow.depth import Constant, PerStep
 from flowlib.flow.equation import Flow
-from flowlib.models.zoo.embedding import PatchEmbedding, TokenEmbedding
+from flowlib.models.zoo.embedding import CountedEmbedding, PatchEmbedding, TokenEmbedding
 from flowlib.models.zoo.parts import Config, Map, Parameters, assemble, attention, local, stack
 from flowlib.models.zoo.settings import activation
 from flowlib.operators import Moments, Normalise, PreNorm, Term
@@ -13,8 +13,8 @@ def bert(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
 
     Source: Devlin et al., arXiv:1810.04805.
     """
-    layers = [_bert_layer(config, p, f"encoder.layer.{k}") for k in range(config.num_hidden_layers)]
-    return _bert_embedding(config, p), assemble(layers, post_norm(config.layer_norm_eps))
+    layers = [bert_layer(config, p, f"encoder.layer.{k}") for k in range(config.num_hidden_layers)]
+    return bert_embedding(config, p), assemble(layers, post_norm(config.layer_norm_eps))
 
 
 def albert(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
@@ -31,7 +31,7 @@ def albert(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     ]
     depth = Constant(steps) if groups == 1 else PerStep(groups)
     flow = assemble(layers, post_norm(config.layer_norm_eps) * inner, depth=depth, steps=steps)
-    return _bert_embedding(config, p, p.map("encoder.embedding_hidden_mapping_in")), flow
+    return bert_embedding(config, p, p.map("encoder.embedding_hidden_mapping_in")), flow
 
 
 def vit(config: Config, p: Parameters) -> tuple[PatchEmbedding, Flow]:
@@ -73,7 +73,7 @@ def post_norm(eps: float) -> list[Moments | None]:
     return [Moments(eps=eps), None, Moments(eps=eps), None]
 
 
-def _bert_layer(config: Config, p: Parameters, name: str) -> list[Term]:
+def bert_layer(config: Config, p: Parameters, name: str) -> list[Term]:
     qkv = stack(*(p.map(f"{name}.attention.self.{z}") for z in ("query", "key", "value")))
     heads = attention(qkv, p.map(f"{name}.attention.output.dense"), config.num_attention_heads)
     up, down = p.map(f"{name}.intermediate.dense"), p.map(f"{name}.output.dense")
@@ -100,7 +100,12 @@ def _vit_layer(config: Config, p: Parameters, names: dict[str, str], k: int) -> 
     return [PreNorm(term, Moments(eps=config.layer_norm_eps), norm) for term, norm in zip(terms, norms)]
 
 
-def _bert_embedding(config: Config, p: Parameters, widen: Map | None = None) -> TokenEmbedding:
+def bert_embedding(
+    config: Config, p: Parameters, widen: Map | None = None, padding: int | None = None
+) -> TokenEmbedding:
+    """padding: the token that the count of positions leaves out; None: all tokens are counted."""
     word, position, types = (p[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type"))
     normalise = Normalise(Moments(eps=config.layer_norm_eps), p.affine("embeddings.LayerNorm"))
-    return TokenEmbedding(word, position, types, normalise, widen)
+    if padding is None:
+        return TokenEmbedding(word, position, types, normalise, widen)
+    return CountedEmbedding(word, position, types, normalise, widen, before=padding, padding=padding)

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from flowlib.arguments import check_tensor
 from flowlib.flow.equation import Flow, Trajectory
-from flowlib.models.zoo import decoders, encoders
-from flowlib.models.zoo.embedding import PatchEmbedding
+from flowlib.models.zoo import berts, bloom, decoders, dinov2, encoders, llamas, opt
+from flowlib.models.zoo.embedding import CountedEmbedding, PatchEmbedding
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.selfcheck import must_be_equal
+from flowlib.models.zoo.unread import what_it_needs
 
 # A reader takes a model's configuration and its parameters, and gives the embedding of its tokens and the flow.
 # A new architecture is one such function and one row here, under the `model_type` of its configuration.
@@ -20,13 +21,29 @@ READERS: dict[str, Reader] = {
     "bert": encoders.bert,
     "albert": encoders.albert,
     "vit": encoders.vit,
+    "dinov2": dinov2.dinov2,
+    "roberta": berts.roberta,
+    "xlm-roberta": berts.roberta,
+    "electra": berts.electra,
+    "distilbert": berts.distilbert,
     "gpt2": decoders.gpt2,
     "gptj": decoders.gptj,
     "gpt_neox": decoders.gpt_neox,
-    "llama": decoders.llama,
+    "opt": opt.opt,
+    "phi": decoders.phi,
+    "bloom": bloom.bloom,
+    "llama": llamas.llama,
+    "mistral": llamas.mistral,
+    "qwen2": llamas.qwen2,
+    "smollm3": llamas.smollm3,
+    "qwen3": llamas.qwen3,
+    "phi3": llamas.phi3,
+    "gemma": llamas.gemma,
 }
 EPS = ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps")
-OF_HEADS = {"classifier_dropout", "classifier_dropout_prob", "summary_first_dropout"}
+OF_HEADS = {"classifier_dropout", "classifier_dropout_prob", "summary_first_dropout", "summary_last_dropout"}
+OF_HEADS |= {"qa_dropout", "seq_classif_dropout"}
+WINDOWED = ("mistral", "qwen2", "smollm3", "qwen3", "phi3")  # whose readers know a sliding window
 UNUSED = ("pooler.", "embeddings.mask_token")  # read off the last field, or for training only
 
 
@@ -62,9 +79,11 @@ class EmbeddedFlow(nn.Module):
         if (input_ids is None) == (pixel_values is None):
             raise ValueError("give input_ids (tokens) or pixel_values (pictures), and not both")
         inputs = pixel_values if input_ids is None else input_ids
-        u0 = self.embed(inputs) if token_type_ids is None else self.embed(inputs, token_type_ids)
+        given: dict[str, Tensor] = {} if token_type_ids is None else dict(token_type_ids=token_type_ids)
         if attention_mask is not None:
             _check_mask(attention_mask)
+            given |= dict(valid=attention_mask.bool()) if isinstance(self.embed, CountedEmbedding) else {}
+        u0 = self.embed(inputs, **given)
         if attention_mask is not None and attention_mask.shape != u0.shape[:-1]:
             raise ValueError(
                 f"attention_mask must be (batch, token) = {tuple(u0.shape[:-1])}, got {tuple(attention_mask.shape)}"
@@ -83,18 +102,18 @@ def _check_mask(mask: Tensor) -> None:
 def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
     """A `transformers` model as embed → flow → last norm:  .final is the model's last_hidden_state at valid tokens.
 
-    Reads BERT, ALBERT, ViT, GPT-2, GPT-J, GPT-NeoX, Llama (what has a row in `READERS`), with or without a head: of a
-    model with a head it reads the body, model.base_model, for that is what computes last_hidden_state. Parameters are
-    copied; one that is used twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is
-    in evaluation mode.
+    Reads what has a row in `READERS` (BERT, ViT, GPT-2, Llama and their relatives), with or without a head: of a model
+    with a head it reads the body, model.base_model, for that is what computes last_hidden_state. Parameters are copied;
+    one that is used twice (the keys of grouped queries, a norm that two terms share) becomes two. The result is in
+    evaluation mode.
     verify: run both on 2 × 7 tokens (or a picture) and compare, which finds a model that was changed after it was
     built: another activation, a hook, a subclass, an edited configuration. The model is left as it was.
     Error: exact at steps = number of layers, relative to the largest entry: 1e-5 in float32, 1e-12 in float64. Llama
-           keeps 1e-5 in float64, for its RMS norm is computed in float32 there (by `transformers`, not here), and so
-           does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
+           and its relatives keep 1e-5 in float64, for the RMS norm is computed in float32 there (by `transformers`, not
+           here), and so does GPT-J where its scores are: before version 5.24 of it, and with eager attention.
     Raises: TypeError for what is no `transformers` model. ValueError for an architecture that is not known (the message
-            lists those that are), a setting that is not (cross-attention, relative positions, a sliding window,
-            scaled rotary frequencies, an activation), dropout in training mode, parameters missing or left over, and
+            lists those that are), a setting that is not (cross-attention, relative positions, a window or frequencies
+            of a kind that is not known, an activation), dropout in training mode, parameters missing or left over, and
             an output that is not the model's.
     """
     kind = getattr(getattr(model, "config", None), "model_type", None)
@@ -106,6 +125,7 @@ def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
     if kind not in READERS:
         raise ValueError(
             f"the architecture {kind!r} ({type(model).__name__}) is not known; known: {', '.join(READERS)}"
+            f"{what_it_needs(kind)}"
         )
     body = getattr(model, "base_model", model)
     _check_settings(body)
@@ -125,14 +145,16 @@ def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
 
 
 def _small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
-    """2 × 7 tokens that are no padding, or one picture; always the same ones."""
+    """2 × 7 tokens (more, where a window is wider) that are no padding, or one picture; always the same ones."""
     generator, like = torch.Generator().manual_seed(0), next(body.parameters())
     if isinstance(embed, PatchEmbedding):
         return dict(pixel_values=torch.randn(1, *embed.shape, generator=generator).to(like))
-    known, position = getattr(body.config, "vocab_size", None), getattr(embed, "position", None)
+    known, most = getattr(body.config, "vocab_size", None), getattr(embed, "longest", None)
     if known is None:
         raise ValueError(f"{type(body).__name__} takes no tokens, so it cannot be tried; read it with verify=False")
-    longest = 7 if position is None else min(7, position.num_embeddings)
+    window = getattr(body.config, "sliding_window", None) or 0
+    longest = window + 2 if 5 < window < 100 else 7  # so many that a window bites, if it is not too wide
+    longest = longest if most is None else min(longest, most)
     tokens = torch.randint(0, known, (2, longest), generator=generator)
     if (padding := getattr(body.config, "pad_token_id", None)) is not None:
         tokens = torch.where(tokens == padding, (padding + 1) % known, tokens)
@@ -145,9 +167,11 @@ def _check_settings(body: nn.Module) -> None:
     name = type(body).__name__
     refused = {
         "cross-attention": getattr(config, "add_cross_attention", False),
-        "a sliding window": getattr(config, "sliding_window", None),
+        "a sliding window": getattr(config, "sliding_window", None) and config.model_type not in WINDOWED,
+        # With padding, `transformers` computes it causal, and without it not: there is no one map to be equal to.
+        "bidirectional attention in a decoder": getattr(config, "use_bidirectional_attention", False),
         "relative positions": getattr(config, "position_embedding_type", None) not in (None, "absolute"),
-        "a causal BERT (is_decoder)": config.model_type in ("bert", "albert") and getattr(config, "is_decoder", False),
+        "a causal BERT (is_decoder)": getattr(config, "is_decoder", False),
     }
     for what, has in refused.items():
         if has:

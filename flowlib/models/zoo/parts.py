@@ -1,6 +1,6 @@
 """Terms made of given parameters: what every reader of an architecture needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from flowlib.flow.depth import Depth, PerStep
 from flowlib.flow.equation import Flow
-from flowlib.operators import Affine, Attention, Constraint, GatedLocal, Local, Normalise, Term
+from flowlib.models.zoo.kernels import ShapedAttention
+from flowlib.operators import Affine, Attention, Constraint, GatedLocal, Local, Term
 
 Config = Any  # of a model of the package `transformers`: its settings are attributes
 Map = tuple[Tensor, Tensor | None]  # W and b of  u ↦ W u + b
@@ -66,11 +67,17 @@ def stack(*maps: Map) -> Map:
 
 
 def attention(qkv: Map, out: Map, heads: int, **options: Any) -> Attention:
-    """Attention with W^{QKV} = [W^Q; W^K; W^V] and W^O; a bias that only one of them has is zero in the other."""
+    """Attention with W^{QKV} = [W^Q; W^K; W^V] and W^O; a bias that only one of them has is zero in the other.
+
+    options: of Attention, and of ShapedAttention (window, slopes, norms) where one of those is given.
+    """
     dim, inner = out[0].shape
     bias = qkv[1] is not None or out[1] is not None
+    shape = {name: options.pop(name) for name in ("window", "slopes", "norms") if name in options}
+    shape = {name: value for name, value in shape.items() if value is not None}
+    kind: Callable[..., Attention] = ShapedAttention if shape else Attention
     with UNFILLED:
-        mine = Attention(dim, heads, bias=bias, head_dim=inner // heads, **options)
+        mine = kind(dim, heads, bias=bias, head_dim=inner // heads, **shape, **options)
     return fill(mine, qkv=qkv, out=out)
 
 
@@ -101,7 +108,7 @@ def assemble(
     constraints: Constraint | None | Sequence[Constraint | None],
     scheme: str = "lie",
     depth: Depth | None = None,
-    readout: Normalise | None = None,
+    readout: nn.Module | None = None,
     steps: int | None = None,
 ) -> Flow:
     """The flow whose terms in layer k are layers[k]. By default each layer is a step of length 1.
@@ -133,6 +140,16 @@ def fill(term: Filled, **maps: Map) -> Filled:
         zero = weight.new_zeros(len(weight)) if getattr(term, name).bias is not None else None
         setattr(term, name, linear((weight, zero if bias is None else bias)))
     return term
+
+
+def repeat_groups(z: Map, groups: int, times: int) -> Map:
+    """Grouped queries: the keys (or values) of a group, once for each of its heads."""
+    return change_rows(z, lambda w: w.unflatten(0, (groups, -1)).repeat_interleave(times, 0).flatten(0, 1))
+
+
+def change_rows(z: Map, change: Callable[[Tensor], Tensor]) -> Map:
+    """The same change to the rows of W and of b."""
+    return change(z[0]), None if z[1] is None else change(z[1])
 
 
 def _copy(tensor: Tensor) -> nn.Parameter:

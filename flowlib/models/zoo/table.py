@@ -6,6 +6,7 @@ from torch import nn
 
 from flowlib.flow.depth import Constant, PerStep
 from flowlib.flow.equation import Flow
+from flowlib.models.zoo.kernels import ShapedAttention
 from flowlib.operators import Attention, GatedLocal, Local, PreNorm, Rotary, Sphere, UnitLength
 
 
@@ -30,7 +31,12 @@ class Architecture:
 ARCHITECTURES = (
     Architecture("BERT", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1810.04805"),
     Architecture("ALBERT", "lie", "S1 after each term", "constant", "all", "gelu_tanh", "arXiv:1909.11942"),
+    Architecture("RoBERTa", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1907.11692"),
+    Architecture("XLM-R", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1911.02116"),
+    Architecture("ELECTRA", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:2003.10555"),
+    Architecture("DistilBERT", "lie", "S1 after each term", "per step", "all", "gelu", "arXiv:1910.01108"),
     Architecture("ViT", "lie", "S1 inside each term", "per step", "all", "gelu", "arXiv:2010.11929"),
+    Architecture("DINOv2", "lie", "S1 inside each term", "per step", "all", "gelu", "arXiv:2304.07193"),
     Architecture("GPT-2", "lie", "S1 inside each term", "per step", "causal", "gelu_tanh", "Radford et al. 2019"),
     Architecture(
         "GPT-J", "additive", "S1 inside each term", "per step", "causal, rotary", "gelu_tanh", "Wang, Komatsuzaki 2021"
@@ -38,8 +44,45 @@ ARCHITECTURES = (
     Architecture(
         "GPT-NeoX", "additive", "S1 inside each term", "per step", "causal, rotary", "gelu", "arXiv:2204.06745"
     ),
+    Architecture("OPT", "lie", "S1 inside each term", "per step", "causal", "relu", "arXiv:2205.01068"),
+    Architecture(
+        "Phi", "additive", "S1 inside each term", "per step", "causal, rotary", "gelu_tanh", "arXiv:2309.05463"
+    ),
+    Architecture(
+        "BLOOM", "lie", "S1 inside each term", "per step", "causal, weights e^{mx}", "gelu_tanh", "arXiv:2211.05100"
+    ),
     Architecture(
         "Llama", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2302.13971"
+    ),
+    Architecture(
+        "Mistral",
+        "lie",
+        "sphere inside each term",
+        "per step",
+        "causal, rotary, window",
+        "gated silu",
+        "arXiv:2310.06825",
+    ),
+    Architecture(
+        "Qwen2", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2407.10671"
+    ),
+    Architecture(
+        "SmolLM3", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "Hugging Face 2025"
+    ),
+    Architecture(
+        "Qwen3",
+        "lie",
+        "sphere inside each term",
+        "per step",
+        "causal, rotary, normed",
+        "gated silu",
+        "arXiv:2505.09388",
+    ),
+    Architecture(
+        "Phi-3", "lie", "sphere inside each term", "per step", "causal, rotary", "gated silu", "arXiv:2404.14219"
+    ),
+    Architecture(
+        "Gemma", "lie", "sphere inside each term", "per step", "causal, rotary", "gated gelu_tanh", "arXiv:2403.08295"
     ),
     Architecture("Macaron", "macaron", "S1 after each term", "per step", "all", "relu", "arXiv:1906.02762"),
     Architecture(
@@ -85,6 +128,10 @@ def _kernel(kernel: Attention) -> str:
     prepared = [] if kernel.prepare is None else list(kernel.prepare.modules())
     words += ["rotary"] if any(isinstance(m, Rotary) for m in prepared) else []
     words += ["unit length"] if any(isinstance(m, UnitLength) for m in prepared) else []
+    if isinstance(kernel, ShapedAttention):
+        words += ["window"] if kernel.window is not None else []
+        words += ["weights e^{mx}"] if kernel.slopes is not None else []
+        words += ["normed"] if kernel.norms is not None else []
     return ", ".join(words)
 
 
