@@ -74,14 +74,14 @@ def check_device(value: Tensor, name: str, like: Tensor, other: str) -> None:
         )
 
 
-def check_whole(value: object, name: str, least: int = 1, most: int | None = None) -> None:
+def check_whole(value: Any, name: str, least: int = 1, most: int | None = None) -> None:
     """A tensor of one whole number counts as one.
 
     Raises: TypeError or ValueError for what is no whole number ≥ least (and ≤ most).
     """
     span = f"a whole number ≥ {least}" if most is None else f"a whole number from {least} to {most}"
     try:
-        whole = operator.index(value)  # type: ignore[arg-type]
+        whole = operator.index(value)
     except (TypeError, RuntimeError):  # the second is a tensor's of many numbers
         whole = None
     if whole is None or isinstance(value, bool):

@@ -99,8 +99,8 @@ class Explorer(OnPage):
         """The display data of the picture at these values."""
         picture, size = self.picture(values)
         alt, caption = self.words(values)
-        told = json.dumps(values)
-        return {"text/html": figure_tag(picture, alt, *size, caption, told), "text/plain": f"[Figure: {alt}]"}
+        html = figure_tag(picture, alt, *size, caption, json.dumps(values))
+        return {"text/html": html, "text/plain": f"[Figure: {alt}]"}
 
     def widget(self, place, first: tuple[dict, dict]):
         """The controls; each move puts its picture into the place, and "Back to start" the first one."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from string import ascii_uppercase
 
 from flowlib.notebook.predict import choice_buttons, show_text, write_verdict
-from flowlib.notebook.questions import ChoiceQuestion, Reply, fold, list_letters
+from flowlib.notebook.questions import ChoiceQuestion, Reply
 
 ALGEBRA = (
     "in the video series *Essence of Linear Algebra* by 3Blue1Brown, or Gilbert Strang's lectures *18.06 Linear "
@@ -23,11 +22,8 @@ class Prerequisite:
 
     def text(self, number: int) -> str:
         """The question as Markdown that needs no kernel."""
-        asked = self.asked
-        letters = dict(zip(asked.choices, ascii_uppercase))
-        wrong = {letters[choice]: asked.why[choice] for choice in asked.choices if choice in asked.why}
-        answer = f"**{letters[asked.answer]}.** {asked.because}\n\nIf this is new to you: {self.read}."
-        return list_letters(f"**{number}. {self.name}.** {asked.question}", asked.choices) + fold(answer, wrong)
+        opening = f"**{number}. {self.name}.** {self.asked.question}"
+        return self.asked.write(opening, f"\n\nIf this is new to you: {self.read}.")
 
 
 def ask_for(name: str, read: str, question: str, answer: str, because: str, wrong: dict[str, str], order: str):

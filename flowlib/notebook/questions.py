@@ -78,16 +78,22 @@ class ChoiceQuestion(Question):
             raise ValueError(f"choose one of {list(self.choices)}; got {choice!r}")
         return Reply(False, self.why[choice])
 
+    @property
+    def letters(self) -> dict[str, str]:
+        return dict(zip(self.choices, ascii_uppercase))
+
     def facts(self) -> dict:
-        return {"id": self.id, "kind": "choice", "answer": ascii_uppercase[self.choices.index(self.answer)]}
+        return {"id": self.id, "kind": "choice", "answer": self.letters[self.answer]}
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
-        letter = ascii_uppercase[self.choices.index(self.answer)]
-        letters = dict(zip(self.choices, ascii_uppercase))
-        wrong = {letters[choice]: self.why[choice] for choice in self.choices if choice in self.why}
-        answer = f"**{letter}.** {self.because or self.answer}"
-        return list_letters(self.opening("Predict"), self.choices) + fold(answer, wrong)
+        return self.write(self.opening("Predict"))
+
+    def write(self, opening: str, more: str = "") -> str:
+        """The same below another opening, with more words after the answer."""
+        wrong = {letter: self.why[choice] for choice, letter in self.letters.items() if choice in self.why}
+        answer = f"**{self.letters[self.answer]}.** {self.because or self.answer}{more}"
+        return list_letters(opening, self.choices) + fold(answer, wrong)
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,12 @@ class NumberQuestion(Question):
         if clash:
             raise ValueError(f"why explains {clash}, which counts as right within tol={self.tol}")
 
+    def _reach(self, target: float) -> float:
+        """How far from it a number may be that counts as this one."""
+        return self.tol * (abs(target) or 1.0) + 1e-12
+
     def _is_near(self, value: float, target: float) -> bool:
-        return abs(value - target) <= self.tol * (abs(target) or 1.0) + 1e-12
+        return abs(value - target) <= self._reach(target)
 
     def reply(self, value: float | str) -> Reply:
         value = read_number(value)
@@ -127,9 +137,8 @@ class NumberQuestion(Question):
         return Reply(False, f"It is {hint} in size. Write down the formula first, then put the numbers in.")
 
     def facts(self) -> dict:
-        tol = self.tol * (abs(self.answer) or 1.0) + 1e-12
-        ranges = {value: self.tol * (abs(value) or 1.0) + 1e-12 for value in self.why}
-        return {"id": self.id, "kind": "number", "answer": [self.answer, tol], "wrong": list(ranges.items())}
+        answer, *wrong = ([value, self._reach(value)] for value in (self.answer, *self.why))
+        return {"id": self.id, "kind": "number", "answer": answer, "wrong": wrong}
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
@@ -167,6 +176,14 @@ class OrderQuestion(Question):
         mixed = sorted(self.items, key=lambda item: hashlib.sha256((self.question + item).encode()).digest())
         return tuple(mixed) if tuple(mixed) != self.items else (*mixed[1:], mixed[0])
 
+    @property
+    def letters(self) -> dict[str, str]:
+        return dict(zip(self.order_on_page, ascii_uppercase))
+
+    def spell(self, items: Sequence[str], between: str = "") -> str:
+        """Some of the items as the letters that stand before them."""
+        return between.join(self.letters[item] for item in items)
+
     def reply(self, order: str | Sequence[str]) -> Reply:
         """`order` as the items, or as a reader spells it: the letters that stand before the items, such as BCA."""
         order = self.read_letters(order) if isinstance(order, str) else tuple(order)
@@ -187,23 +204,20 @@ class OrderQuestion(Question):
 
         Raises: ValueError unless each letter comes once.
         """
-        named = dict(zip(ascii_uppercase, self.order_on_page))
+        named = {letter: item for item, letter in self.letters.items()}
         given = re.sub(r"[\s,.;<>→-]", "", letters).upper()
         if sorted(given) != sorted(named):
             raise ValueError(f"type each of the letters {''.join(named)} once, in your order; got {letters!r}")
         return tuple(named[letter] for letter in given)
 
     def facts(self) -> dict:
-        letters = dict(zip(self.order_on_page, ascii_uppercase))
-        wrong = ["".join(letters[item] for item in some) for some in self.why]
-        return {"id": self.id, "kind": "order", "answer": "".join(letters[item] for item in self.items), "wrong": wrong}
+        wrong = [self.spell(some) for some in self.why]
+        return {"id": self.id, "kind": "order", "answer": self.spell(self.items), "wrong": wrong}
 
     def text(self) -> str:
         """The question as Markdown that needs no kernel."""
-        right = "".join(ascii_uppercase[self.order_on_page.index(item)] for item in self.items)
-        answer = f"**{right}.** {self.because}".strip()
-        letters = dict(zip(self.order_on_page, ascii_uppercase))
-        wrong = {" before ".join(letters[item] for item in some): sentence for some, sentence in self.why.items()}
+        answer = f"**{self.spell(self.items)}.** {self.because}".strip()
+        wrong = {self.spell(some, " before "): sentence for some, sentence in self.why.items()}
         return list_letters(self.opening("Predict an order"), self.order_on_page) + fold(answer, wrong)
 
 

@@ -26,7 +26,7 @@ def setup(seed: int = 0, threads: int = 2) -> None:
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)
-    torch.set_num_threads(int(min(threads, count_cores(), read_limit())))
+    torch.set_num_threads(int(min(threads, count_cores(), read_thread_limit())))
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=100)
     numpy.set_printoptions(precision=4, suppress=True, linewidth=100)
     matplotlib.rcdefaults()  # a dark style or LaTeX, which the reader's own settings may ask for, is not ours
@@ -34,7 +34,7 @@ def setup(seed: int = 0, threads: int = 2) -> None:
     matplotlib.rcParams["axes.prop_cycle"] = cycler(color=palette.SERIES)
 
 
-def read_limit() -> float:
+def read_thread_limit() -> float:
     """The threads that OMP_NUM_THREADS allows, as several notebooks at a time need it; infinite where it is not set.
 
     Two threads on one core wait for each other: small tensors then take ten times as long.

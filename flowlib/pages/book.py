@@ -70,11 +70,12 @@ SETTINGS = {
     "html_theme": "furo",
     "html_static_path": [str(TEMPLATES / "book")],
     "html_css_files": ["book.css", "math.css"],
-    "html_js_files": [(name, {"defer": "defer"}) for name in ("explorers.js", "questions.js", "reach.js")],
+    "html_js_files": [(name, {"defer": "defer"}) for name in ("make.js", "explorers.js", "questions.js", "reach.js")],
     "html_math_renderer": "mathml",
     "html_favicon": str(TEMPLATES / "book" / "icon.svg"),
     "copybutton_selector": "div.cell_input div.highlight pre, div.highlight-default pre",
     "copybutton_copy_empty_lines": True,
+    "ogp_site_url": "",  # nobody knows where a copy of the book will lie
     "ogp_site_name": "flowlib: a Transformer is a river",
     "ogp_type": "article",
     "ogp_description_length": 200,
@@ -121,16 +122,12 @@ def check_extra() -> None:
             raise ImportError(f"the book needs more packages: pip install -e '.[book]' ({error})") from None
 
 
-def run_sphinx(source: Path, out: Path, address: str, site: str = "") -> None:
-    """site: where the book will lie on the web, for link previews; "" where nobody knows.
-
-    Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
+def run_sphinx(source: Path, out: Path, address: str) -> None:
+    """Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace
 
-    settings = SETTINGS | {"book_address": address, "ogp_site_url": site}
-    if site:
-        settings |= {"ogp_image": "_static/river.png", "ogp_image_alt": "Letters of a text as lines along the depth"}
+    settings = SETTINGS | {"book_address": address}
     with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
         trees, said = out.parent / "doctrees", {"status": None, "warning": sys.stderr}
         app = Sphinx(source, None, out, trees, "html", settings, **said, freshenv=True, warningiserror=True)
@@ -191,11 +188,10 @@ def put_stills(stills: Mapping[str, Path], site: Path) -> None:
         shutil.copytree(folder, site / STILLS / chapter, ignore=shutil.ignore_patterns("*.json"))
 
 
-def build(root: Path, out: Path, cache: Path | None = None, address: str = "") -> list[Path]:
+def build(root: Path, out: Path, cache: Path | None = None) -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
 
     cache: where explorers' pictures are kept, and found again; without it explorers stand still, and nothing is run.
-    address: where the book will lie on the web, for link previews.
 
     Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
     RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
@@ -207,7 +203,7 @@ def build(root: Path, out: Path, cache: Path | None = None, address: str = "") -
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         source, site = Path(folder, "source"), Path(folder, "site")
         write_sources(root, source, stills)
-        run_sphinx(source, site, repository(root), address)
+        run_sphinx(source, site, repository(root))
         finish(site)
         put_stills(stills, site)
         put_book(site, out, Path(folder, "old"))

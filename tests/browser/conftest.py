@@ -107,8 +107,6 @@ def served(tmp_path_factory) -> Path:
     """A copy of chapters/, which JupyterLab saves into as it likes; a test may put a notebook beside them."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "chapters", folder / "served" / "chapters")
-    (folder / "served" / "etc").mkdir()
-    shutil.copy(ROOT / "etc" / "river.webp", folder / "served" / "etc")  # chapter 00 shows it
     return folder / "served"
 
 

@@ -87,13 +87,3 @@ function makeControl(control, moved) {
   return { element, read: () => Number(input.value), put: (k) => { input.value = k; tell(); } };
 }
 makeControl.groups = 0;
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children);
-  return element;
-}

@@ -22,12 +22,6 @@
     tell();
   };
 
-  const make = (tag, properties = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-
   // The folded answer: what is said of the right one, and of each wrong one, as the page shows it.
   const readAnswer = (details) => ({
     right: details.querySelector("p"),
@@ -75,8 +69,7 @@
   for (const { place, facts } of questions) {
     const details = place.querySelector("details");
     if (!details) continue;
-    const answer = readAnswer(details), verdict = make("div", { className: "verdict" });
-    verdict.setAttribute("role", "status");
+    const answer = readAnswer(details), verdict = make("div", { role: "status", className: "verdict" });
 
     const reply = (said) => {
       const met = judge[facts.kind](facts, said, answer);
@@ -115,8 +108,7 @@
     }
   }
 
-  const tally = make("p", { className: "tally" });
-  tally.setAttribute("role", "status");
+  const tally = make("p", { role: "status", className: "tally" });
   questions.at(-1)?.place.after(tally);
 
   function tell() {
