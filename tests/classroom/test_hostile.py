@@ -75,7 +75,7 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
     "network": ("import urllib.request\nurllib.request.urlopen('http://198.51.100.1/', timeout=3)", FIRST, FIRST, ""),
     "listens": ("import socket\ns = socket.create_connection(('127.0.0.1', 22), timeout=3)", FIRST, FIRST, ""),
     "deletes files": (
-        "import os, shutil\nfor d in ('/room', '/usr', '/home', '/root', os.path.dirname(torch.__file__)):\n"
+        "import os, shutil\nfor d in ('/room', '/usr/bin', '/root', os.path.dirname(torch.optim.__file__)):\n"
         f"    shutil.rmtree(d, ignore_errors=True)\n{RIGHT}",
         HONEST,
         HONEST,
