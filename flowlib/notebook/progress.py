@@ -102,7 +102,7 @@ def _lock(file: Path | None) -> Iterator[None]:
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=2)  # its Timeout is an OSError
+    lock = FileLock(file.with_name(f"{file.name}.lock"), timeout=2, poll_interval=0.01)  # Timeout is an OSError
     try:
         lock.acquire()
     except NotImplementedError as error:  # some network disks cannot lock; newer ones of filelock find another way
