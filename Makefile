@@ -53,9 +53,9 @@ coverage: $(VENV)/.test ## run the unit tests, and say which lines of the librar
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser and not hostile" \
 	  --cov --cov-report=term:skip-covered tests $(TEST_ARGS)
 
-test-browser: $(VENV)/.test ## use every chapter in a real browser; report how fast the explorers answer
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m browser tests/pages
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/browser $(TEST_ARGS)
+test-browser: $(VENV)/.test ## use every chapter and the book in a real browser; report how fast the explorers answer
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup -rs -m browser \
+	  tests/browser tests/pages $(TEST_ARGS)
 
 test-hostile: $(VENV)/.test ## grade submissions that cheat, loop, flood and break out (needs bubblewrap)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hostile tests/classroom $(TEST_ARGS)

@@ -100,7 +100,7 @@ def contents(check: bool = False) -> int:
     return int(out_of_date)
 
 
-def claims(recorded: bool = False, write: bool = False) -> int:
+def claims(recorded: bool = False, write: bool = False, measured: Path | None = None) -> int:
     """Measure every claim of the course, and show the ledger.
 
     Statement, section, figures, bounds, tests. Exit code 1 if a claim fails, a chapter states one that no test
@@ -110,14 +110,15 @@ def claims(recorded: bool = False, write: bool = False) -> int:
     Args:
         recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
         write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
+        measured: Take the figures from a file that pytest --claims-to=FILE wrote, and measure nothing.
     """
-    if recorded and write:
-        raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
+    if recorded and (write or measured):
+        raise ValueError("--recorded shows the old figures; --write and --measured show new ones: give one of the two")
     root = root_of(Path.cwd())
     from flowlib.authoring import ledger
-    from flowlib.authoring.claims import make_ledger, measure
+    from flowlib.authoring.claims import make_ledger, measure, read_figures
 
-    rows = ledger.read_record(root)[0] if recorded else measure(root)
+    rows = ledger.read_record(root)[0] if recorded else read_figures(measured) if measured else measure(root)
     found = make_ledger(root, rows)
     print(f"{ledger.render_text(found)}\n\n{found.verdict()}")
     if write:
