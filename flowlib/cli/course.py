@@ -129,7 +129,7 @@ def claims(recorded: bool = False, write: bool = False, measured: Path | None = 
     return 0 if found.sound and not changed else 1
 
 
-def links(repository: str = "", /, ref: str = "", check: bool = False, dirty: bool = False) -> int:
+def links(repository: str = "", /, ref: str = "", site: str = "", check: bool = False, dirty: bool = False) -> int:
     """Write the course's address into README and notebooks.
 
     Links to the course map, Binder and Colab come under the titles, and Colab installs flowlib from there. Where a
@@ -138,17 +138,19 @@ def links(repository: str = "", /, ref: str = "", check: bool = False, dirty: bo
     Args:
         repository: OWNER/NAME; without it, the one that was stamped last.
         ref: A branch, a tag or a commit; without it, the one that was stamped last, at first main.
+        site: Where the book is published, as https://owner.github.io/river/; without it, the one that was stamped last.
         check: Write nothing; exit code 1 if a file says something else.
         dirty: Write over changes that are not committed, too.
     """
     root = root_of(Path.cwd())
     last = read_stamp(root)
-    stamp = Stamp(repository or last.repository, ref or last.ref)
+    stamp = Stamp(repository or last.repository, ref or last.ref, site and f"{site.rstrip('/')}/" or last.site)
     from flowlib.authoring.links import plan
 
     texts = plan(root, stamp)
     if check:
         again = " ".join(["flowlib links", *([repository] if repository else []), *(["--ref", ref] if ref else [])])
+        again += f" --site {site}" if site else ""
         return say_what_disagrees(root, texts, stamp, again)
     write_links(root, texts, stamp, dirty=dirty)
     return 0
