@@ -27,6 +27,8 @@ from flowlib.pages.stills import draw_stills
 MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing else is ever replaced
 NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat", "sphinx_copybutton", "sphinxext.opengraph")
 CARD = "_static/card.png"  # the picture that a link to a page shows elsewhere
+EPUB = "flowlib.epub"
+LEAD_TO_EPUB = f'\n<p>For a device of your own: <a href="{EPUB}">the whole book as an ePub</a>.</p>\n\n'
 NO_ADDRESS = re.compile(r'<meta property="og:url"[^>]*>\n?')  # of a book that lies nowhere yet
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
@@ -133,15 +135,14 @@ def address_pages(site: str) -> dict:
     return picture | {"ogp_site_url": site, "ogp_custom_meta_tags": [large]}
 
 
-def run_sphinx(source: Path, out: Path, address: str, site: str = "") -> None:
+def run_sphinx(source: Path, out: Path, settings: dict, builder: str = "html") -> None:
     """Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace
 
-    settings = SETTINGS | {"book_address": address} | address_pages(site)
     with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
         trees, said = out.parent / "doctrees", {"status": None, "warning": sys.stderr}
-        app = Sphinx(source, None, out, trees, "html", settings, **said, freshenv=True, warningiserror=True)
+        app = Sphinx(source, None, out, trees, builder, settings, **said, freshenv=True, warningiserror=True)
         app.build(force_all=True)
     if app.statuscode:
         raise RuntimeError("Sphinx warned while it made the book; its words are above")
@@ -204,11 +205,12 @@ def put_stills(stills: Mapping[str, Path], site: Path) -> None:
         shutil.copytree(folder, site / STILLS / chapter, ignore=shutil.ignore_patterns("*.json"))
 
 
-def build(root: Path, out: Path, cache: Path | None = None, site: str = "") -> list[Path]:
+def build(root: Path, out: Path, cache: Path | None = None, site: str = "", epub: Path | None = None) -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
 
     cache: where explorers' pictures are kept, and found again; without it explorers stand still, and nothing is run.
     site: the address at which the book will lie; without it, the one that `flowlib links --site` stamped.
+    epub: the same for a device of one's own (flowlib.pages.epub), which the home page then leads to.
 
     Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
     RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
@@ -221,9 +223,14 @@ def build(root: Path, out: Path, cache: Path | None = None, site: str = "") -> l
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         source, made = Path(folder, "source"), Path(folder, "site")
         write_sources(root, source, stills)
-        run_sphinx(source, made, repository(root), site)
+        if epub:
+            home = source / "index.md"
+            save_text(home.read_text("utf-8").replace("\n```{toctree}", f"{LEAD_TO_EPUB}\n```{{toctree}}", 1), home)
+        run_sphinx(source, made, SETTINGS | {"book_address": repository(root)} | address_pages(site))
         finish(made, site)
         put_stills(stills, made)
+        if epub:
+            shutil.copy(epub, made / EPUB)
         put_book(made, out, Path(folder, "old"))
     return sorted(out.rglob("*.html"))
 

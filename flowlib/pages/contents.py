@@ -23,7 +23,7 @@ from flowlib.pages.river import PAGE, river_page, show_first
 from flowlib.pages.stills import MOVES
 
 # Of README, after its opening; the rest is for your own copy.
-FRONT = ("Why read it", "Three doors", "Chapters", "Cite", "Licence")
+FRONT = ("Why read it", "Start", "Three doors", "Chapters", "Cite", "Licence")
 BESIDE = (
     "chapters/notation.md",
     "chapters/claims.md",
@@ -93,7 +93,8 @@ def front(readme: str) -> str:
     """What of README a reader of the book needs: its opening, and the sections FRONT."""
     opening, *sections = re.split(r"^## ", readme, flags=re.MULTILINE)
     shown = [f"## {section}" for section in sections if section.splitlines()[0].strip() in FRONT]
-    return "\n".join([opening, *shown]).replace("(#chapters)", "(#Chapters)")  # as GitHub writes it, as a page does
+    text = "\n".join([opening, *shown]).replace("(#chapters)", "(#Chapters)")  # as GitHub writes it, as a page does
+    return text.replace("the address that your browser shows for this page", "the address of the course's repository")
 
 
 def lists(listed: dict[str, list[str]]) -> str:
