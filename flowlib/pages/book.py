@@ -32,6 +32,8 @@ LEAD_TO_EPUB = f'\n<p>For a device of your own: <a href="{EPUB}">the whole book 
 NO_ADDRESS = re.compile(r'<meta property="og:url"[^>]*>\n?')  # of a book that lies nowhere yet
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',  # two of a kind
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
     '<summary aria-label="Toggle hidden content">': "<summary>",  # its words say more
     "<dl>\n<dd>": '<dl role="none">\n<dd>',  # arguments, one a line: a list of descriptions of nothing
 }
@@ -100,7 +102,7 @@ def add_dark_braces(css: str) -> str:
     light = re.search(r"^math \{\n.*?^\}$", css, re.MULTILINE | re.DOTALL)[0].replace("%231c2833", "%23cfd0d0")
     chosen = light.replace("math {", 'body[data-theme="dark"] math {', 1)
     wished = light.replace("math {", 'body:not([data-theme="light"]) math {', 1)
-    return f"{css}{chosen}\n@media (prefers-color-scheme: dark) {{\n{wished}\n}}\n"
+    return f"{css}@media screen {{\n{chosen}\n}}\n@media screen and (prefers-color-scheme: dark) {{\n{wished}\n}}\n"
 
 
 def write_sources(root: Path, folder: Path, stills: Mapping[str, Path]) -> None:
