@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint coverage test-browser test-hostile test-offline book wheel train clean
+.PHONY: help lab test lint coverage test-browser test-hostile test-offline test-book book epub wheel train clean
 
 help: ## print this list
 	@echo "make COMMAND, where COMMAND is"
@@ -53,9 +53,9 @@ coverage: $(VENV)/.test ## run the unit tests, and say which lines of the librar
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not browser and not hostile" \
 	  --cov --cov-report=term:skip-covered tests $(TEST_ARGS)
 
-test-browser: $(VENV)/.test ## use every chapter in a real browser; report how fast the explorers answer
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m browser tests/pages
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/browser $(TEST_ARGS)
+test-browser: $(VENV)/.test ## use every chapter and the book in a real browser; report how fast the explorers answer
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup -rs -m browser \
+	  tests/browser tests/pages $(TEST_ARGS)
 
 test-hostile: $(VENV)/.test ## grade submissions that cheat, loop, flood and break out (needs bubblewrap)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hostile tests/classroom $(TEST_ARGS)
@@ -65,6 +65,12 @@ test-offline: $(VENV)/.test ## the same as test, with the network cut: only this
 
 book: $(VENV)/.test ## make the course into a site that reads without scripts: build/book/index.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.pages.book build/book
+
+epub: $(VENV)/.test ## the same, and an ePub of it, which its first page leads to: build/flowlib.epub
+	OMP_NUM_THREADS=1 $(BIN)/python -m flowlib.pages.epub
+
+test-book: book ## make the book, and move every control of every explorer in it, in a real browser (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/pages/test_every_explorer.py $(TEST_ARGS)
 
 wheel: $(VENV)/.lab ## build the wheel, and try it in an environment that has nothing else, outside of this folder
 	rm -rf dist && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

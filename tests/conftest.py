@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
@@ -25,6 +26,11 @@ jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.Beartype
 
 CLAIM = re.compile(r"C\d{1,2}\.\d{1,2}")
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The network stays out of it; the sandbox of Chromium does not work as root, nor in many containers.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+
 
 @pytest.fixture(autouse=True)
 def new_enough(request):
@@ -38,6 +44,34 @@ def shape_check(request, monkeypatch):
     """A test marked no_shape_check sees flowlib as a user does: without the check that comes first in all others."""
     if request.node.get_closest_marker("no_shape_check"):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="session")
+def missing():
+    """missing(what): skip, and say why. Where CI is set, fail: there what the browser tests need has to be."""
+
+    def say(what: str):
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(f"{what}; CI is set, so the browser tests must run", pytrace=False)
+        pytest.skip(what)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def browser(missing):
+    """Chromium, without a window: one for all tests of a process."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed: pip install -e '.[test]'")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        missing(f"no browser: none of {', '.join(BROWSERS)} is on the PATH; try: apt-get install chromium")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 class Measured:

@@ -133,7 +133,20 @@ def measure(root: Path) -> list[dict]:
                 f"pytest ended with {ran.returncode} before a claim was measured; its message stands above. "
                 "Are the tests' packages installed?  pip install -e '.[lab,test]'"
             )
+        return read_figures(file)
+
+
+def read_figures(file: Path) -> list[dict]:
+    """What `pytest --claims-to=FILE` wrote of the tests of all claims, in the order of their names.
+
+    Raises: FileNotFoundError; ValueError where the file is something else.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing; it is written by: make test TEST_ARGS=--claims-to={file}")
+    try:
         return sorted(json.loads(file.read_text("utf-8")), key=lambda row: row["test"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} is not what pytest --claims-to={file} writes ({error})") from None
 
 
 def pytest_command(file: Path) -> list[str]:

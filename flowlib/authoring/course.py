@@ -47,13 +47,15 @@ RUN_ASSIGNMENT = f"{KEYS} (on Colab, *Runtime ▸ Run all*). A check answers onc
 
 @dataclass(frozen=True)
 class Stamp:
-    """The repository on GitHub, as OWNER/NAME, and the branch, tag or commit; an empty one is not known yet.
+    """The repository on GitHub, as OWNER/NAME; the branch, tag or commit; the folder on the web that the book lies in.
+    What is empty is not known yet.
 
-    Raises: ValueError where it is no name that GitHub gives.
+    Raises: ValueError where it is no name that GitHub gives, or no address of a folder.
     """
 
     repository: str = ""
     ref: str = "main"
+    site: str = ""
 
     def __post_init__(self):
         if self.repository and not re.fullmatch(f"{OWNER}/{NAME}", self.repository):
@@ -63,6 +65,11 @@ class Stamp:
             )
         if not re.fullmatch(r"[A-Za-z0-9][\w./-]*", self.ref, re.ASCII) or re.search(r"\.\.|//|[/.]$", self.ref):
             raise ValueError(f"--ref must be a branch, a tag or a commit, such as main or v1.0; got {self.ref!r}")
+        if self.site and not re.fullmatch(r"https://[\w.-]+(:\d+)?/([\w.~-]+/)*", self.site, re.ASCII):
+            raise ValueError(
+                f"--site must be the address of a folder, such as https://owner.github.io/river/, with its last slash; "
+                f"got {self.site!r}"
+            )
 
     @property
     def address(self) -> str:
@@ -84,7 +91,8 @@ class Stamp:
         As long as the address is not known, there is a link to the course map of this copy, and no other.
         """
         if path == "README.md":
-            return self.links(FIRST, "#chapters")
+            live = f"[live in your browser]({self.site}river.html) · [as a book]({self.site}index.html) · "
+            return live * bool(self.site) + self.links(FIRST, "#chapters")
         map_here = os.path.relpath("README.md", os.path.dirname(path)).replace(os.sep, "/") + "#Chapters"
         run = RUN_ASSIGNMENT if path.startswith("exercises/") else RUN
         return f"{self.links(path.replace('exercises/source/', 'exercises/release/'), map_here)}\n\n{run}"
@@ -107,7 +115,7 @@ def read_stamp(root: Path) -> Stamp:
     try:
         return Stamp(**json.loads((root / RECORD).read_text("utf-8")))
     except (json.JSONDecodeError, TypeError) as error:
-        raise ValueError(f"{RECORD} must hold a repository and a ref, and nothing else: {error}") from None
+        raise ValueError(f"{RECORD} must hold a repository, a ref and a site, and nothing else: {error}") from None
 
 
 def find_notebooks(root: Path) -> list[Path]:

@@ -100,7 +100,7 @@ def contents(check: bool = False) -> int:
     return int(out_of_date)
 
 
-def claims(recorded: bool = False, write: bool = False) -> int:
+def claims(recorded: bool = False, write: bool = False, measured: Path | None = None) -> int:
     """Measure every claim of the course, and show the ledger.
 
     Statement, section, figures, bounds, tests. Exit code 1 if a claim fails, a chapter states one that no test
@@ -110,14 +110,15 @@ def claims(recorded: bool = False, write: bool = False) -> int:
     Args:
         recorded: Show what was measured when chapters/claims.md was written, and measure nothing.
         write: Write chapters/claims.md, and tests/claims.json which it is made from, anew.
+        measured: Take the figures from a file that pytest --claims-to=FILE wrote, and measure nothing.
     """
-    if recorded and write:
-        raise ValueError("--recorded shows the old figures and --write makes new ones; give one of the two")
+    if recorded and (write or measured):
+        raise ValueError("--recorded shows the old figures; --write and --measured show new ones: give one of the two")
     root = root_of(Path.cwd())
     from flowlib.authoring import ledger
-    from flowlib.authoring.claims import make_ledger, measure
+    from flowlib.authoring.claims import make_ledger, measure, read_figures
 
-    rows = ledger.read_record(root)[0] if recorded else measure(root)
+    rows = ledger.read_record(root)[0] if recorded else read_figures(measured) if measured else measure(root)
     found = make_ledger(root, rows)
     print(f"{ledger.render_text(found)}\n\n{found.verdict()}")
     if write:
@@ -128,7 +129,7 @@ def claims(recorded: bool = False, write: bool = False) -> int:
     return 0 if found.sound and not changed else 1
 
 
-def links(repository: str = "", /, ref: str = "", check: bool = False, dirty: bool = False) -> int:
+def links(repository: str = "", /, ref: str = "", site: str = "", check: bool = False, dirty: bool = False) -> int:
     """Write the course's address into README and notebooks.
 
     Links to the course map, Binder and Colab come under the titles, and Colab installs flowlib from there. Where a
@@ -137,17 +138,19 @@ def links(repository: str = "", /, ref: str = "", check: bool = False, dirty: bo
     Args:
         repository: OWNER/NAME; without it, the one that was stamped last.
         ref: A branch, a tag or a commit; without it, the one that was stamped last, at first main.
+        site: Where the book is published, as https://owner.github.io/river/; without it, the one that was stamped last.
         check: Write nothing; exit code 1 if a file says something else.
         dirty: Write over changes that are not committed, too.
     """
     root = root_of(Path.cwd())
     last = read_stamp(root)
-    stamp = Stamp(repository or last.repository, ref or last.ref)
+    stamp = Stamp(repository or last.repository, ref or last.ref, site and f"{site.rstrip('/')}/" or last.site)
     from flowlib.authoring.links import plan
 
     texts = plan(root, stamp)
     if check:
         again = " ".join(["flowlib links", *([repository] if repository else []), *(["--ref", ref] if ref else [])])
+        again += f" --site {site}" if site else ""
         return say_what_disagrees(root, texts, stamp, again)
     write_links(root, texts, stamp, dirty=dirty)
     return 0

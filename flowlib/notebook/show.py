@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,14 @@ FIGURE = "margin: 0 0 0.8em"
 DARK = (
     '<style>[data-jp-theme-light="false"] .flowlib-figure img'
     "{filter:invert(1) hue-rotate(180deg);mix-blend-mode:screen}</style>"
+)
+# What moves over a picture stands in the page's style, so that who asked for less motion sees the picture alone.
+OVER = (
+    "<style>.flowlib-over{{position:relative;width:fit-content}}"
+    "@media screen and (prefers-reduced-motion:no-preference)"
+    '{{.flowlib-over::after{{content:"";position:absolute;inset:0;pointer-events:none;'
+    'background:url("data:image/svg+xml;base64,{code}") 0 0/100% 100%}}}}'
+    '[data-jp-theme-light="false"] .flowlib-over::after{{filter:invert(1) hue-rotate(180deg)}}</style>'
 )
 CAPTION = "max-width: 46rem; margin-top: 0.3em; font-size: 0.92em; line-height: 1.45"  # in the colour of the text
 
@@ -127,11 +136,19 @@ class Place:
             self.shown = display(data, raw=True, metadata=metadata, display_id=True)
 
 
-def show(fig, alt: str, caption: str | None = None) -> None:
+def lay_over(tag: str, svg: str) -> str:
+    """The figure as HTML with an SVG over its picture."""
+    image = re.search("<img [^>]*>", tag)[0]
+    style = OVER.format(code=b64encode(svg.encode()).decode("ascii"))
+    return tag.replace(image, f'<div class="flowlib-over">{style}{image}</div>')
+
+
+def show(fig, alt: str, caption: str | None = None, over: str = "") -> None:
     """Display a matplotlib figure once, over its caption, and close it.
 
     `alt` says what the picture shows, in at least 40 characters: what is plotted, along which axes, and what
     is to be seen. It is read aloud in the place of the picture, and stands below it, unless `caption` does.
+    `over`: an SVG that moves over the picture, once, as `figures.pour` makes it.
 
     Raises: ValueError where alt is too short; TypeError where fig is no figure.
     """
@@ -141,6 +158,8 @@ def show(fig, alt: str, caption: str | None = None) -> None:
     from IPython.display import display
 
     data, metadata = bundle(png(fig), words, *css_size(fig), caption)
+    if over:
+        data["text/html"] = lay_over(data["text/html"], over)
     close_figure(fig)
     display(data, raw=True, metadata=metadata)
 

@@ -17,17 +17,23 @@ from tempfile import TemporaryDirectory
 import tyro
 
 import flowlib
-from flowlib.authoring.course import root_of
+from flowlib.authoring.course import Stamp, root_of
 from flowlib.files import rename, save_text
-from flowlib.pages.crosslinks import repository
+from flowlib.pages.crosslinks import published, repository
 from flowlib.pages.font import font, letters
 from flowlib.pages.mathml import MATH, TEMPLATES
 from flowlib.pages.stills import draw_stills
 
 MARK = ".made-by-flowlib"  # in a book: the list of its files, so that nothing else is ever replaced
 NEEDED = ("sphinx", "myst_nb", "furo", "math_core", "nbformat", "sphinx_copybutton", "sphinxext.opengraph")
+CARD = "_static/card.png"  # the picture that a link to a page shows elsewhere
+EPUB = "flowlib.epub"
+LEAD_TO_EPUB = f'\n<p>For a device of your own: <a href="{EPUB}">the whole book as an ePub</a>.</p>\n\n'
+NO_ADDRESS = re.compile(r'<meta property="og:url"[^>]*>\n?')  # of a book that lies nowhere yet
 CORRECTIONS = {  # what a screen reader needs, and Furo and Sphinx forget
     '<p class="caption" role="heading"': '<p class="caption" role="heading" aria-level="2"',  # a heading has a level
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',  # two of a kind
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
     '<summary aria-label="Toggle hidden content">': "<summary>",  # its words say more
     "<dl>\n<dd>": '<dl role="none">\n<dd>',  # arguments, one a line: a list of descriptions of nothing
 }
@@ -75,7 +81,7 @@ SETTINGS = {
     "html_favicon": str(TEMPLATES / "book" / "icon.svg"),
     "copybutton_selector": "div.cell_input div.highlight pre, div.highlight-default pre",
     "copybutton_copy_empty_lines": True,
-    "ogp_site_url": "",  # nobody knows where a copy of the book will lie
+    "ogp_site_url": "",  # nobody knows where a copy of the book will lie: see `address_pages`
     "ogp_site_name": "flowlib: a Transformer is a river",
     "ogp_type": "article",
     "ogp_description_length": 200,
@@ -96,7 +102,7 @@ def add_dark_braces(css: str) -> str:
     light = re.search(r"^math \{\n.*?^\}$", css, re.MULTILINE | re.DOTALL)[0].replace("%231c2833", "%23cfd0d0")
     chosen = light.replace("math {", 'body[data-theme="dark"] math {', 1)
     wished = light.replace("math {", 'body:not([data-theme="light"]) math {', 1)
-    return f"{css}{chosen}\n@media (prefers-color-scheme: dark) {{\n{wished}\n}}\n"
+    return f"{css}@media screen {{\n{chosen}\n}}\n@media screen and (prefers-color-scheme: dark) {{\n{wished}\n}}\n"
 
 
 def write_sources(root: Path, folder: Path, stills: Mapping[str, Path]) -> None:
@@ -122,31 +128,44 @@ def check_extra() -> None:
             raise ImportError(f"the book needs more packages: pip install -e '.[book]' ({error})") from None
 
 
-def run_sphinx(source: Path, out: Path, address: str) -> None:
+def address_pages(site: str) -> dict:
+    """What link previews need: where the book lies, and a picture. Without an address nothing is claimed."""
+    if not site:
+        return {}
+    picture = {"ogp_image": f"{site}{CARD}", "ogp_image_alt": "Letters of a text as lines that flow along the depth"}
+    large = '<meta name="twitter:card" content="summary_large_image" />'
+    return picture | {"ogp_site_url": site, "ogp_custom_meta_tags": [large]}
+
+
+def run_sphinx(source: Path, out: Path, settings: dict, builder: str = "html") -> None:
     """Raises: ValueError where a formula cannot become MathML; RuntimeError where Sphinx warns."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace
 
-    settings = SETTINGS | {"book_address": address}
     with docutils_namespace():  # what Sphinx adds to docutils goes when it is done
         trees, said = out.parent / "doctrees", {"status": None, "warning": sys.stderr}
-        app = Sphinx(source, None, out, trees, "html", settings, **said, freshenv=True, warningiserror=True)
+        app = Sphinx(source, None, out, trees, builder, settings, **said, freshenv=True, warningiserror=True)
         app.build(force_all=True)
     if app.statuscode:
         raise RuntimeError("Sphinx warned while it made the book; its words are above")
 
 
-def finish(out: Path) -> None:
-    """What needs all pages: corrections, and a font with the letters of all formulas."""
+def finish(out: Path, site: str = "") -> None:
+    """What needs all pages: corrections, and a font with the letters of all formulas; the picture of link previews."""
+    from flowlib.pages.river.film import shoot
+
     written = frozenset()
     for page in out.rglob("*.html"):
         html = page.read_text("utf-8")
         written |= letters(html)
         for theirs, ours in CORRECTIONS.items():
             html = html.replace(theirs, ours)
+        html = html if site else NO_ADDRESS.sub("", html)
         save_text(html, page)
     (out / "_static" / "math.woff").write_bytes(font(written))
     save_text(add_dark_braces(MATH.read_text("utf-8")), out / "_static" / "math.css")
+    if site:
+        shoot(out / CARD)
 
 
 def check_out(out: Path) -> None:
@@ -188,31 +207,41 @@ def put_stills(stills: Mapping[str, Path], site: Path) -> None:
         shutil.copytree(folder, site / STILLS / chapter, ignore=shutil.ignore_patterns("*.json"))
 
 
-def build(root: Path, out: Path, cache: Path | None = None) -> list[Path]:
+def build(root: Path, out: Path, cache: Path | None = None, site: str = "", epub: Path | None = None) -> list[Path]:
     """Make the site in `out`, whole or not at all; its pages.
 
     cache: where explorers' pictures are kept, and found again; without it explorers stand still, and nothing is run.
+    site: the address at which the book will lie; without it, the one that `flowlib links --site` stamped.
+    epub: the same for a device of one's own (flowlib.pages.epub), which the home page then leads to.
 
     Raises: ValueError where `out` is something else than a book made earlier, or a formula cannot become MathML;
     RuntimeError where Sphinx warns; FileNotFoundError for a picture; ImportError where the extra [book] is missing.
     """
     check_out(out)
     check_extra()
+    site = Stamp(site=f"{site.rstrip('/')}/").site if site else published(root)
     out.parent.mkdir(parents=True, exist_ok=True)
     stills = draw_stills(sorted((root / "chapters").glob("*.ipynb")), cache) if cache else {}
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-        source, site = Path(folder, "source"), Path(folder, "site")
+        source, made = Path(folder, "source"), Path(folder, "site")
         write_sources(root, source, stills)
-        run_sphinx(source, site, repository(root))
-        finish(site)
-        put_stills(stills, site)
-        put_book(site, out, Path(folder, "old"))
+        if epub:
+            home = source / "index.md"
+            save_text(home.read_text("utf-8").replace("\n```{toctree}", f"{LEAD_TO_EPUB}\n```{{toctree}}", 1), home)
+        run_sphinx(source, made, SETTINGS | {"book_address": repository(root)} | address_pages(site))
+        finish(made, site)
+        put_stills(stills, made)
+        if epub:
+            shutil.copy(epub, made / EPUB)
+        put_book(made, out, Path(folder, "old"))
     return sorted(out.rglob("*.html"))
 
 
 def main(arguments: list[str] | None = None) -> int:
     def book(
-        out: tyro.conf.Positional[Path] = Path("build/book"), quick: tyro.conf.FlagCreatePairsOff[bool] = False
+        out: tyro.conf.Positional[Path] = Path("build/book"),
+        quick: tyro.conf.FlagCreatePairsOff[bool] = False,
+        site: str = "",
     ) -> int:
         """Make the course into a site that reads without scripts.
 
@@ -220,9 +249,11 @@ def main(arguments: list[str] | None = None) -> int:
             out: The folder to make it in.
             quick: Leave the explorers still. Else each chapter is run once, to draw them at all values of their
                 controls; that is kept in build/stills until the chapter or the library changes.
+            site: The address at which the book will lie, as https://owner.github.io/river/, for the previews of links
+                to it; without it, the one that `flowlib links --site` has stamped.
         """
         root = root_of(Path.cwd())
-        pages = build(root, out.absolute(), None if quick else root / "build" / "stills")
+        pages = build(root, out.absolute(), None if quick else root / "build" / "stills", site)
         print(f"{len(pages)} pages; open {out.absolute() / 'index.html'}")
         return 0
 

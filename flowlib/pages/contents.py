@@ -19,11 +19,12 @@ from flowlib.authoring.tidy import KERNEL, WIDGET
 from flowlib.pages.bibliography import bibliography
 from flowlib.pages.crosslinks import repository
 from flowlib.pages.library import FOLDER, Library
+from flowlib.pages.notice import notice
 from flowlib.pages.river import PAGE, river_page, show_first
 from flowlib.pages.stills import MOVES
 
 # Of README, after its opening; the rest is for your own copy.
-FRONT = ("Why read it", "Three doors", "Chapters", "Cite", "Licence")
+FRONT = ("Why read it", "Start", "Three doors", "Chapters", "Cite", "Licence")
 BESIDE = (
     "chapters/notation.md",
     "chapters/claims.md",
@@ -32,6 +33,7 @@ BESIDE = (
     "exercises/README.md",
 )
 BIBLIOGRAPHY = "chapters/bibliography.md"
+NOTICE = "notice.md"
 STILLS = "_explorers"  # where the pictures of explorers lie in the book
 RIVER = f"{PAGE}.md"
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^):]+)\)")
@@ -45,7 +47,7 @@ def parts(root: Path) -> dict[str, list[str]]:
     beside = [RIVER] * (root / "flowlib").is_dir() + [file for file in BESIDE if (root / file).is_file()]
     return {
         "Chapters": [path.relative_to(root).as_posix() for path in chapters],
-        "Beside the chapters": [*beside, BIBLIOGRAPHY],
+        "Beside the chapters": [*beside, BIBLIOGRAPHY, NOTICE],
         "The library": [f"{FOLDER}/index.rst"] * (root / "flowlib").is_dir(),
         "Assignments": [path.relative_to(root).as_posix() for path in assignments],
     }
@@ -57,7 +59,11 @@ def contents(root: Path, stills: Mapping[str, Path] | None = None) -> dict[str, 
     readme, address = (root / "README.md").read_text("utf-8"), repository(root)
     notebooks = {file: read(root / file) for part in listed.values() for file in part if file.endswith(".ipynb")}
     chapters = {Path(file).name: notebooks[file] for file in listed["Chapters"] if re.match(r"\d", Path(file).name)}
-    made = {"index.md": show_first(front(readme)) + lists(listed), BIBLIOGRAPHY: bibliography(chapters)} | library
+    made = {
+        "index.md": show_first(front(readme)) + lists(listed),
+        BIBLIOGRAPHY: bibliography(chapters),
+        NOTICE: notice(),
+    } | library
     for file in listed["Beside the chapters"]:
         if file not in made:
             made[file] = river_page() if file == RIVER else (root / file).read_text("utf-8")
@@ -93,7 +99,8 @@ def front(readme: str) -> str:
     """What of README a reader of the book needs: its opening, and the sections FRONT."""
     opening, *sections = re.split(r"^## ", readme, flags=re.MULTILINE)
     shown = [f"## {section}" for section in sections if section.splitlines()[0].strip() in FRONT]
-    return "\n".join([opening, *shown]).replace("(#chapters)", "(#Chapters)")  # as GitHub writes it, as a page does
+    text = "\n".join([opening, *shown]).replace("(#chapters)", "(#Chapters)")  # as GitHub writes it, as a page does
+    return text.replace("the address that your browser shows for this page", "the address of the course's repository")
 
 
 def lists(listed: dict[str, list[str]]) -> str:

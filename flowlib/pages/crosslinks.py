@@ -21,6 +21,11 @@ def repository(root: Path | None) -> str:
     return read_stamp(root).files if root and (root / RECORD).is_file() else ""
 
 
+def published(root: Path) -> str:
+    """The address at which the book of this copy of the course lies, or "" where none was stamped."""
+    return read_stamp(root).site if (root / RECORD).is_file() else ""
+
+
 def rewrite_links(html: str, file: str, pages: Mapping[str, str], address: str = "", otherwise: str = "text") -> str:
     """The page of `file`, whose links lead on. All files are named from the root of the course.
 

@@ -106,6 +106,20 @@ def test_the_command_measures_writes_and_fails(course, monkeypatch, capsys):
     assert page == (course / "chapters" / "claims.md").read_text("utf-8")
 
 
+def test_the_command_takes_what_a_run_of_the_tests_has_measured(course, monkeypatch, capsys):
+    monkeypatch.chdir(course)
+    file = course / "measured.json"
+    assert cli.main(["claims", "--measured", str(file)]) == 2 and "--claims-to" in capsys.readouterr().err
+    file.write_text(json.dumps([ROW]), "utf-8")
+    assert cli.main(["claims", "--write", "--measured", str(file)]) == 0
+    assert cli.main(["claims", "--measured", str(file)]) == 0 and "none failing" in capsys.readouterr().out
+    file.write_text(json.dumps([{**ROW, "passed": False}]), "utf-8")
+    assert cli.main(["claims", "--measured", str(file)]) == 1 and "C1.1: failing" in capsys.readouterr().out
+    file.write_text("{}x", "utf-8")
+    assert cli.main(["claims", "--measured", str(file)]) == 2 and "is not what pytest" in capsys.readouterr().err
+    assert cli.main(["claims", "--recorded", "--measured", str(file)]) == 2
+
+
 def test_outside_a_course_it_says_where_it_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["claims"]) == 2 and "change to your copy of the course" in capsys.readouterr().err

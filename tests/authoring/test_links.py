@@ -217,6 +217,24 @@ def test_a_wrong_ref_is_refused(ref):
         Stamp("a/b", ref)
 
 
+@pytest.mark.parametrize(
+    "site", ["river", "https://a.b", "https://a.b/c", "https://a.b/c d/", "file:///a/", 'https://a.b/"/']
+)
+def test_a_wrong_site_is_refused(site):
+    with pytest.raises(ValueError, match="--site must be the address of a folder"):
+        Stamp("a/b", site=site)
+
+
+def test_readme_leads_to_the_book_once_it_is_published(course, monkeypatch, capsys):
+    assert "live in your browser" not in Stamp("a/b").line("README.md")
+    monkeypatch.chdir(course)
+    assert run(capsys, "--site", "https://a.b/river")[0] == 0
+    line = "[live in your browser](https://a.b/river/river.html) · [as a book](https://a.b/river/index.html) · [course"
+    assert line in (course / "README.md").read_text("utf-8") and read_stamp(course).site == "https://a.b/river/"
+    assert run(capsys, "school/course")[0] == 0  # what was stamped stays
+    assert read_stamp(course) == Stamp("school/course", "main", "https://a.b/river/")
+
+
 def half_a_mark(course):
     (course / "README.md").write_text("# A course\n\n<!-- links -->\n")
 

@@ -1,7 +1,8 @@
 """JupyterLab as `make lab` starts it, a real browser before it, and what the explorers took to answer.
 
-One server and one browser serve the whole session. `lab.open(chapter)` gives a `Chapter`: what a reader can do with
-an open notebook, every wait a wait for a condition. Screenshots, and latency.json, are left in build/browser/.
+One server and one browser serve each process of the tests; `make test-browser` has two. `lab(chapter)` gives a
+`Chapter`: what a reader can do with an open notebook, every wait a wait for a condition. Screenshots, and latency.json,
+are left in build/browser/.
 """
 
 import json
@@ -21,10 +22,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT = ROOT / "build" / "browser"  # what the tests leave to be looked at
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# The network stays out of it; the sandbox of Chromium does not work as root, nor in many containers.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
 START_SECONDS, WAIT_SECONDS, RUN_SECONDS = 120, 60, 600  # generous: a machine may be busy
 TARGET = (150, 400)  # ms: the median and the 95th percentile that an explorer is to keep
 
@@ -59,38 +56,19 @@ EXECUTE = """code => window.jupyterapp.shell.currentWidget.sessionContext.sessio
     .requestExecute({code, store_history: false}).done.then(reply => reply.content.status)"""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
-    """All that stands in this folder needs a browser, and time."""
+    """All that stands in this folder needs a browser, and time. What one chapter is used for stays in one process."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(START_SECONDS + 4 * WAIT_SECONDS + RUN_SECONDS))
+            opened = item.callspec.params.get("chapter", "") if hasattr(item, "callspec") else ""
+            item.add_marker(pytest.mark.xdist_group(opened or item.path.stem))
 
 
-def missing(what: str):
-    """Skip, and say why. Where CI is set, fail: there the browser has to be."""
-    if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
-        pytest.fail(f"{what}; CI is set, so the browser tests must run", pytrace=False)
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is not installed: pip install -e '.[test]'")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        missing(f"no browser: none of {', '.join(BROWSERS)} is on the PATH; try: apt-get install chromium")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-def command_of_make_lab() -> list[str]:
+def command_of_make_lab(missing) -> list[str]:
     """The last line of `make --dry-run lab`, with this Python, and without a browser of its own."""
     if not shutil.which("make"):
         missing("make is missing: cannot tell what `make lab` starts")
@@ -111,10 +89,10 @@ def served(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(served):
+def address(served, missing):
     """The address that the server prints."""
     folder = served.parent
-    command = [*command_of_make_lab(), f"--ServerApp.root_dir={served}"]
+    command = [*command_of_make_lab(missing), f"--ServerApp.root_dir={served}"]
     command += [f"--LabApp.workspaces_dir={folder / 'tabs'}"]
     (folder / "home").mkdir()  # a reader who has never started JupyterLab
     foreign = ("JUPYTER", "PYTEST", "XDG_", "FLOWLIB_")
@@ -225,13 +203,16 @@ def lab(browser, address):
 
 # ------------------------------------------------------------------------------------------------ the report
 
-LATENCIES = pytest.StashKey[dict]()
+
+@pytest.fixture
+def latencies(record_property):
+    """latencies(explorer, control, milliseconds): from the event to the new picture. Reported, never asserted."""
+    return lambda explorer, control, times: record_property("latency", (explorer, control, times))
 
 
-@pytest.fixture(scope="session")
-def latencies(request) -> dict[str, dict[str, list[float]]]:
-    """explorer -> control -> milliseconds from the event to the new picture. Reported, never asserted."""
-    return request.config.stash.setdefault(LATENCIES, {})
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # where tests run in parallel: once, for all of them
+        config.pluginmanager.register(Latencies(), "latencies")
 
 
 def summary(times: list[float]) -> dict[str, float]:
@@ -239,21 +220,33 @@ def summary(times: list[float]) -> dict[str, float]:
     return {"moves": len(times), "median_ms": round(median(times), 1), "p95_ms": round(tail, 1)}
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    """The table of latencies, and the same figures with every single move in latency.json."""
-    measured = config.stash.get(LATENCIES, {})
-    if not measured:
-        return
-    rows = {name: summary(sum(controls.values(), [])) for name, controls in measured.items()}
-    rows["all"] = summary([t for controls in measured.values() for times in controls.values() for t in times])
-    LEFT.mkdir(parents=True, exist_ok=True)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    found = {"target_ms": TARGET, "cores": os.cpu_count(), "load": load, "explorers": rows, "moves_ms": measured}
-    (LEFT / "latency.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    terminalreporter.section("from a move to the new picture, in the page (ms)")
-    for name, row in rows.items():
-        over = "" if row["median_ms"] <= TARGET[0] and row["p95_ms"] <= TARGET[1] else "  over the target"
-        numbers = f"{row['moves']:5d} moves   median {row['median_ms']:6.0f}   95 % {row['p95_ms']:6.0f}"
-        terminalreporter.write_line(f"{name:34s}{numbers}{over}")
-    busy = f"{os.cpu_count()} cores" + (f", load {load:.1f}" if load is not None else "")
-    terminalreporter.write_line(f"target: median {TARGET[0]}, 95 % {TARGET[1]}, on two idle cores; here {busy}")
+class Latencies:
+    """What the tests told, of whatever process: explorer -> control -> milliseconds."""
+
+    def __init__(self):
+        self.measured: dict[str, dict[str, list[float]]] = {}
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call":
+            for explorer, control, times in (told for name, told in report.user_properties if name == "latency"):
+                self.measured.setdefault(explorer, {})[control] = times
+
+    def pytest_terminal_summary(self, terminalreporter, config):
+        """The table of latencies, and the same figures with every single move in latency.json."""
+        if not self.measured:
+            return
+        rows = {name: summary(sum(controls.values(), [])) for name, controls in sorted(self.measured.items())}
+        rows["all"] = summary([t for controls in self.measured.values() for times in controls.values() for t in times])
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        workers = int(config.getoption("numprocesses", None) or 1)
+        found = {"target_ms": TARGET, "cores": os.cpu_count(), "workers": workers, "load": load}
+        found |= {"explorers": rows, "moves_ms": self.measured}
+        LEFT.mkdir(parents=True, exist_ok=True)
+        (LEFT / "latency.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        terminalreporter.section("from a move to the new picture, in the page (ms)")
+        for name, row in rows.items():
+            over = "" if row["median_ms"] <= TARGET[0] and row["p95_ms"] <= TARGET[1] else "  over the target"
+            numbers = f"{row['moves']:5d} moves   median {row['median_ms']:6.0f}   95 % {row['p95_ms']:6.0f}"
+            terminalreporter.write_line(f"{name:34s}{numbers}{over}")
+        busy = f"{os.cpu_count()} cores, {workers} at a time" + (f", load {load:.1f}" if load is not None else "")
+        terminalreporter.write_line(f"target: median {TARGET[0]}, 95 % {TARGET[1]}, on two idle cores; here {busy}")

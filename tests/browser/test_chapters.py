@@ -206,7 +206,7 @@ def test_every_control_of_every_explorer(chapter, latencies):
             for knob in explorer.controls:
                 start = knob.where()
                 knob.drag_to_both_ends()
-                latencies.setdefault(name, {})[knob.name] = knob.measure()
+                latencies(name, knob.name, knob.measure())
                 for place in knob.drag([start]):
                     explorer.after(lambda knob=knob, place=place: knob.move(place))
             explorer.controls[0].drag_to_both_ends()

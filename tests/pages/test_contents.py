@@ -112,7 +112,7 @@ def small(tmp_path):
 
 def pages_of(root: Path) -> tuple[str, str]:
     made = build(root, root / "build" / "book")
-    assert len(made) == 4  # these two, the bibliography and the search
+    assert len(made) == 5  # these two, the bibliography, the notice and the search
     return tuple((root / "build" / "book" / name).read_text("utf-8") for name in ("index.html", "chapters/01_a.html"))
 
 

@@ -1,5 +1,7 @@
 """A page of the book without a kernel: explorers move, questions answer and are remembered; driven in a browser."""
 
+import re
+
 import nbformat
 import pytest
 
@@ -148,6 +150,17 @@ def test_questions_answer_on_the_page_and_are_remembered(tab):
     tab.reload()
     assert "answered 3 right" in tab.locator(".tally").inner_text()
     assert tab.locator("[data-question].known").count() == 3
+
+
+@pytest.mark.browser
+def test_what_is_printed_is_the_text_and_figures_on_white(tab):
+    tab.emulate_media(media="print", color_scheme="dark")
+    for one in (".skip-to-content", "[data-explorer]", ".sidebar-drawer"):
+        assert not tab.locator(one).first.is_visible(), one
+    look = tab.locator("figure img").evaluate(
+        "one => [getComputedStyle(one).filter, getComputedStyle(document.body).color]"
+    )
+    assert look[0] == "none" and sum(map(int, re.findall(r"\d+", look[1])[:3])) < 150, "dark letters, figures as drawn"
 
 
 @pytest.mark.browser

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from flowlib.models import FlowLM, shipped
-from flowlib.pages.book import finish, run_sphinx
+from flowlib.pages.book import SETTINGS, finish, run_sphinx
 from flowlib.pages.contents import contents
 from flowlib.pages.river import HERE, PICTURE, SCRIPTS, river_page, show_first
 from flowlib.pages.river.film import Film
@@ -80,7 +80,7 @@ def site(tmp_path_factory):
     shutil.copy(ROOT / "etc" / "river.png", source / "etc" / "river.png")
     stub = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 00 · The river")])
     nbformat.write(stub, source / "chapters" / "00_the_river.ipynb")
-    run_sphinx(source, out, "")
+    run_sphinx(source, out, SETTINGS)
     finish(out)
     return out
 

@@ -117,7 +117,7 @@ def ask(tab, name: str, letters: bytes, steps: int, order: list[str], plane: dic
 @pytest.mark.browser
 @pytest.mark.parametrize("order", ORDERS, ids=["as trained", "swapped"])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_computes_what_the_library_computes(tab, told, name, order, capsys):
+def test_the_page_computes_what_the_library_computes(tab, told, name, order, say):
     """Random texts, steps fewer than layers, as many, and many more."""
     model, apart = flow_of(name, order), {}
     for i, letters in enumerate(texts(len(name) + len(order[0]), 9)):
@@ -129,8 +129,8 @@ def test_the_page_computes_what_the_library_computes(tab, told, name, order, cap
         letter, share = ours["said"].unbind(-1)
         for wanted in (theirs["shares"].topk(5).values, theirs["shares"].gather(-1, letter.long())):
             apart["shares"] = max(apart.get("shares", 0.0), (share - wanted).abs().max().item())
-    with capsys.disabled():
-        print(f"\n{name}, {' then '.join(order)}: " + ", ".join(f"{what} {far:.1e}" for what, far in apart.items()))
+    far = ", ".join(f"{what} {far:.1e}" for what, far in apart.items())
+    say(f"{name}, {' then '.join(order)}, largest differences from torch: {far}")
     assert all(far <= NEAR for far in apart.values()), apart
 
 
@@ -159,10 +159,9 @@ def test_what_it_cannot_read_it_says(tab, tmp_path):
 
 
 @pytest.mark.browser
-def test_how_long_a_sentence_takes(tab, told, capsys):
+def test_how_long_a_sentence_takes(tab, told, say):
     """40 letters in 4 steps: 150 ms on one idle core at most is wanted. It is printed, to be read, and not asserted."""
     letters, plane = b"the value of the argument is an object t", told[NAMES[0]]["plane"]
     took = sorted(ask(tab, NAMES[0], letters, 4, ORDERS[0], plane)["took"] for _ in range(9))
-    with capsys.disabled():
-        print(f"\n40 letters, 4 steps: {took[4]:.0f} ms (median of 9), {took[-1]:.0f} ms (the slowest)")
+    say(f"40 letters, 4 steps: {took[4]:.0f} ms (median of 9), {took[-1]:.0f} ms (the slowest)")
     assert len(letters) == 40

@@ -7,7 +7,7 @@ curves       curves, convergence; line_style              paths        river, tr
 heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, Decay
 budgets      Account, pushes                              comparisons  against_width, seeds, Errors
 diagram      block, the one that goes through the course  drawings     arcs, echo_chamber, tuning_fork, sieve
-labels       names that do not cover each other
+labels       names that do not cover each other               film         pour: what moves over a river
 samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
 
 Account, Decay and Errors are figures that an explorer moves: made once, and `put` gives them other values.
@@ -19,6 +19,7 @@ from flowlib.notebook.figures.comparisons import Errors, against_width, seeds
 from flowlib.notebook.figures.curves import convergence, curves, line_style
 from flowlib.notebook.figures.diagram import block
 from flowlib.notebook.figures.drawings import arcs, echo_chamber, sieve, tuning_fork
+from flowlib.notebook.figures.film import pour
 from flowlib.notebook.figures.heatmaps import field, heat, kernel, kernels
 from flowlib.notebook.figures.paths import Plane, principal, river, snapshots, trajectory2d
 from flowlib.notebook.figures.stability import Decay, spectrum
@@ -40,6 +41,7 @@ __all__ = [
     "kernel",
     "kernels",
     "line_style",
+    "pour",
     "principal",
     "pushes",
     "river",

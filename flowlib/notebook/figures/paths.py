@@ -152,7 +152,7 @@ def river(
     fig, ax = figure(height=5.2 if len(names) > 14 else 4.2)
     draw_water(ax, t, path)
     for i, look in enumerate(token_looks(path.shape[1], followed)):
-        ax.plot(t, path[:, i], **look)
+        ax.plot(t, path[:, i], gid=f"path {i}", **look)
     if plane is not None:
         ax.set_ylim(plane.limits[0])
     if names:

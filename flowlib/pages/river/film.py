@@ -1,4 +1,8 @@
-"""The river as a short film, for pages that run nothing: python -m flowlib.pages.river.film etc/river.webp"""
+"""The river as a short film, and as one picture, for pages that run nothing:
+
+python -m flowlib.pages.river.film etc/river.webp        the film, in README
+python -m flowlib.pages.river.film card.png              one picture of it, which the preview of a link shows
+"""
 
 import sys
 from functools import cache
@@ -7,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib import get_data_path
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from flowlib.models import FlowLM, shipped
 from flowlib.notebook.figures import palette
@@ -20,6 +24,7 @@ WIDTH, HEIGHT, FINER = 880, 460, 2  # pixels of the film; it is drawn finer, and
 LEFT, RIGHT, TOP, BOTTOM = 46, 800, 92, 424  # of the river
 FRAMES, PAUSE, HOLD = 84, 70, 2600  # pictures on the way; milliseconds of each, and of the last
 DISC, GAP = 8.5, 15.0
+CARD, CARD_AT = (1200, 630), 2.6  # the size that previews are cut from; the depth that it shows
 
 
 @cache
@@ -66,13 +71,20 @@ class Film:
 
     def picture(self, t: float) -> Image.Image:
         """The river at the depth t."""
+        return self.draw(t).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+
+    def card(self) -> Image.Image:
+        """The river on its way, as the preview of a link has room for it."""
+        return ImageOps.pad(self.draw(CARD_AT), CARD, Image.Resampling.LANCZOS, "white")
+
+    def draw(self, t: float) -> Image.Image:
         image = Image.new("RGB", (WIDTH * FINER, HEIGHT * FINER), "white")
         pen = Pen(image)
         self.draw_text(pen, t)
         self.draw_water(pen, t)
         self.draw_lines(pen, t)
         self.draw_front(pen, t)
-        return image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        return image
 
     def draw_text(self, pen: "Pen", t: float) -> None:
         """The letters, and below each what the model would say next; right ones stand out."""
@@ -145,8 +157,10 @@ class Pen:
 
 
 def shoot(file: Path) -> None:
-    """Write the film: it begins anew at its end, after a while."""
+    """Write the film, which begins anew at its end, after a while; into a .png, the one picture."""
     film = Film()
+    if file.suffix == ".png":
+        return film.card().quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
     depths = np.linspace(0.0, film.depth, FRAMES)
     first, *rest = [film.picture(float(t)) for t in depths]
     durations = [PAUSE * 8, *[PAUSE] * (FRAMES - 2), HOLD]
