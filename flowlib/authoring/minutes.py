@@ -8,14 +8,16 @@ WORDS = 200  # a minute
 FORMULA = 10  # words, for a formula on a line of its own; one within a line is a word
 LINE, FIGURE, QUESTION, EXPLORER = 5, 30, 90, 120  # seconds
 DISPLAYED, INLINE = re.compile(r"\$\$.*?\$\$", re.DOTALL), re.compile(r"\$[^$\n]+\$")
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+MARKUP = re.compile(r"<!--.*?-->|</?\w+>", re.DOTALL)
 # What a reader may leave folded, and what stands behind the last section.
-EXTRA = re.compile(r"<details><summary>(?:If you want|A solution).*?</details>|^## References.*", re.DOTALL | re.MULTILINE)
+EXTRA = re.compile(
+    r"<details><summary>(?:If you want|A solution).*?</details>|^## References.*", re.DOTALL | re.MULTILINE
+)
 
 
 def count_words(text: str) -> int:
     """Words of Markdown, without what is folded as an extra and without the references."""
-    text = COMMENT.sub(" ", EXTRA.sub(" ", text))
+    text = MARKUP.sub(" ", EXTRA.sub(" ", text))
     return len(INLINE.sub(" formula ", DISPLAYED.sub(" formula " * FORMULA, text)).split())
 
 

@@ -15,7 +15,7 @@ from flowlib.authoring.minutes import count_minutes, count_seconds, count_words
         ("where $a+b$ is one", 4),
         ("so\n\n$$a =\n b$$", 11),
         ("one <!-- a comment that nobody reads --> two", 2),
-        ("one\n\n<details><summary>After you have chosen</summary>\n\ntwo three\n\n</details>", 9),
+        ("one\n\n<details><summary>After you have chosen</summary>\n\ntwo three\n\n</details>", 7),
         ("one\n\n<details><summary>If you want the proof</summary>\n\nlong\n\n</details>\n\ntwo", 2),
         ("one\n\n<details><summary>A solution</summary>\n\nlong\n\n</details>", 1),
         ("one\n\n## References\n\n- Somebody, *Something*", 1),
@@ -30,7 +30,8 @@ def test_what_each_kind_of_cell_asks_of_a_reader():
     assert count_seconds(new_markdown_cell("word " * 200)) == 60
     assert count_seconds(new_code_cell("a = 1\n\nb = 2")) == 10
     assert count_seconds(new_code_cell("show(fig)", outputs=[picture])) == 35
-    assert count_seconds(new_code_cell("show(fig)", outputs=[picture], metadata={"jupyter": {"source_hidden": True}})) == 30
+    folded = {"jupyter": {"source_hidden": True}}
+    assert count_seconds(new_code_cell("show(fig)", outputs=[picture], metadata=folded)) == 30
     assert count_seconds(new_code_cell("explorer(draw)", outputs=[picture])) == 155
     assert count_seconds(new_code_cell("predict(\n    'Up?',\n)")) == 90
 
