@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 
+from flowlib.authoring.minutes import count_minutes
 from flowlib.authoring.notebooks import (
     CHECKED,
     COMMENT,
@@ -33,6 +34,7 @@ CELLS = (30, 60)
 PROSE_PER_CODE = (1.2, 3.5)  # about two cells of prose to one of code
 CODE_LINES, CLASS_LINES = 15, 25
 CODE_WIDTH = 110  # characters
+MINUTES_OVER, MINUTES_UNDER = 10, 2.5  # by how much the stated time may exceed the counted one, or fall short of it
 SECONDS, ALL_SECONDS, PEAK_MB, SIZE_MB = 60, 300, 1200, 1.5
 OPENING = ("objectives", "prerequisites", "reading time")
 CLOSING = ("summary", "exercise", "references")
@@ -117,6 +119,16 @@ def check_header(notebook) -> Iterator[str]:
         yield str(error)
     if not re.search(r"<!-- measured -->Runs in \d+ s, .+<!-- /measured -->", opening):
         yield "the opening must hold <!-- measured --><!-- /measured -->, which execute fills"
+
+
+def check_minutes(notebook) -> Iterator[str]:
+    """The stated reading time is the counted one, rounded: not much less, not far too much."""
+    try:
+        stated, counted = read_minutes(notebook), count_minutes(notebook)
+    except ValueError:
+        return  # check_header says it
+    if not counted - MINUTES_UNDER <= stated <= counted + MINUTES_OVER:
+        yield f"the opening says {stated} minutes, {counted:.0f} were counted; say so, or cut the chapter"
 
 
 def check_ending(notebook) -> Iterator[str]:
@@ -252,6 +264,7 @@ RULES = (
     check_proportions,
     check_code,
     check_header,
+    check_minutes,
     check_ending,
     check_questions,
     check_objectives,

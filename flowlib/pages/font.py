@@ -22,7 +22,7 @@ FORMS = {
 FORM = re.compile(rf"MATHEMATICAL ({'|'.join(FORMS)}) (?!BOLD|ITALIC|SCRIPT|FRAKTUR)")
 OTHERS = ["DejaVuSans", "STIXGeneral"]
 BRACKETS, HEIGHTS = "()[]{}⟨⟩|‖", (1.25, 1.55, 1.9, 2.3)
-PRIMES = "′″‴"  # they stand in exponents: larger, and not raised a second time
+PRIMES = "′″‴"  # they stand in exponents: larger, clear of the letter, and not raised a second time
 
 # Lengths in thousandths of an em, by the rules of appendix G of Knuth's TeXbook, for letters 0.52 em high.
 LENGTHS = {
@@ -103,7 +103,8 @@ def font(wanted: frozenset[str]) -> bytes:
         getattr(constants, name).Value = round(length / 1000 * em)
     constants.DisplayOperatorMinHeight = round(1.27 * em)  # a sum on a line of its own is taller than one in a text
     for letter in wanted.intersection(PRIMES):
-        encode(made, letter, draw(made, f"u{ord(letter):X}.low", made, letter, height=1.4, lift=-0.4 * em))
+        low = draw(made, f"u{ord(letter):X}.low", made, letter, size=(1.5, 2.4), shift=(0.22 * em, -1.05 * em))
+        encode(made, letter, low)
     for letter in wanted.intersection(BRACKETS):
         heighten(made, letter)
     # Tables about kerning and ligatures are no use to a formula; the copyright and the licence stay (0, 13, 14).
@@ -119,8 +120,8 @@ def font(wanted: frozenset[str]) -> bytes:
     return file.getvalue()
 
 
-def draw(made, name: str, source, letter: str, height: float = 1.0, lift: float = 0.0) -> str:
-    """Add a glyph of that name to the font `made`: a letter of `source`, so many times as high, and lifted."""
+def draw(made, name: str, source, letter: str, size=(1.0, 1.0), shift=(0.0, 0.0)) -> str:
+    """Add a glyph of that name to the font `made`: a letter of `source`, so many times as wide and high, and moved."""
     from fontTools.pens.recordingPen import DecomposingRecordingPen
     from fontTools.pens.transformPen import TransformPen
     from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -129,11 +130,11 @@ def draw(made, name: str, source, letter: str, height: float = 1.0, lift: float 
     glyph = glyphs[source.getBestCmap()[ord(letter)]]
     drawing, pen = DecomposingRecordingPen(glyphs), TTGlyphPen(None)
     glyph.draw(drawing)
-    drawing.replay(TransformPen(pen, (scale, 0, 0, scale * height, 0, lift)))
+    drawing.replay(TransformPen(pen, (scale * size[0], 0, 0, scale * size[1], *shift)))
     outline = made["glyf"][name] = pen.glyph()
     outline.recalcBounds(made["glyf"])
     made.setGlyphOrder(made["glyf"].glyphOrder)
-    made["hmtx"][name] = round(glyph.width * scale), outline.xMin
+    made["hmtx"][name] = round(glyph.width * scale * size[0] + shift[0]), outline.xMin
     return name
 
 
@@ -155,7 +156,7 @@ def heighten(made, letter: str) -> None:
     grown.MathGlyphVariantRecord = []
     for height in (1, *HEIGHTS):
         record = MathGlyphVariantRecord()
-        record.VariantGlyph = base if height == 1 else draw(made, f"{base}.{height}", made, letter, height)
+        record.VariantGlyph = base if height == 1 else draw(made, f"{base}.{height}", made, letter, (1, height))
         outline = made["glyf"][record.VariantGlyph]
         record.AdvanceMeasurement = outline.yMax - outline.yMin
         grown.MathGlyphVariantRecord.append(record)

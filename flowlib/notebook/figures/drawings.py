@@ -229,7 +229,7 @@ def sieve(before, after) -> Figure:
     for side in mesh.spines.values():
         side.set_visible(False)
     mesh.grid(False)
-    bottom.set_xlabel(f"feature  ({(open_ > 0).sum()} of {len(v)} pass)")
+    bottom.set_xlabel("feature")
     return fig
 
 
