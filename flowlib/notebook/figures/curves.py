@@ -49,6 +49,13 @@ def set_scales(ax: Axes, log: str) -> None:
         ax.set_yscale("log")
 
 
+def mark_levels(ax: Axes, levels: Mapping[str, float], x: float = 0.99, side: str = "bottom") -> None:
+    """Thin grey lines at these heights. The side of its name at which each stands; x: where names end."""
+    for name, height in levels.items():
+        ax.axhline(height, color=palette.QUIET, linewidth=1)
+        ax.text(x, height, name, transform=ax.get_yaxis_transform(), ha="right", va=side, size=10)
+
+
 def convergence(
     steps: Sequence[int],
     errors: Mapping[str, object],
@@ -79,6 +86,7 @@ def convergence(
     ax.minorticks_off()
     ax.set_xticks(n, [f"{int(v)}" for v in n])
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    ax.plot([], [], color=palette.QUIET, linewidth=1.0, label="grey: whole orders")
     ax.legend()
     return fig
 
