@@ -4,7 +4,7 @@
 
 palette      the colours and the style of all of them     canvas       figure, which each picture begins with
 curves       curves, convergence; line_style, mark_levels paths        river, trajectory2d, snapshots, Paths, Plane
-heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, Decay
+heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, long_step, Decay
 budgets      Account, pushes, pushed_and_missed           comparisons  against_width, against_work, seeds, Errors
 diagram      block, the one that goes through the course  drawings     arcs, echo_chamber, tuning_fork, sieve
 labels       names that do not cover each other
@@ -21,7 +21,7 @@ from flowlib.notebook.figures.diagram import block
 from flowlib.notebook.figures.drawings import arcs, echo_chamber, sieve, tuning_fork
 from flowlib.notebook.figures.heatmaps import field, heat, kernel, kernels
 from flowlib.notebook.figures.paths import Paths, Plane, principal, river, snapshots, trajectory2d
-from flowlib.notebook.figures.stability import Decay, spectrum
+from flowlib.notebook.figures.stability import Decay, long_step, spectrum
 
 __all__ = [
     "Account",
@@ -42,6 +42,7 @@ __all__ = [
     "kernel",
     "kernels",
     "line_style",
+    "long_step",
     "mark_levels",
     "principal",
     "pushed_and_missed",

@@ -69,7 +69,7 @@ def convergence(
     """error against N on logarithmic axes; the legend gives each series' measured order p, from error ~ N^-p.
 
     The order is fitted to the last `last` points (default: all); errors at or under `floor` are rounding and
-    take no part. Thin grey lines have the nearest whole slope.
+    take no part. Thin grey lines have the nearest whole slope, and the axis says so.
     """
     fig, ax = figure(height=4.2)
     n = array(steps)
@@ -85,8 +85,8 @@ def convergence(
     ax.set_yscale("log")
     ax.minorticks_off()
     ax.set_xticks(n, [f"{int(v)}" for v in n])
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    ax.plot([], [], color=palette.QUIET, linewidth=1.0, label="grey: whole orders")
+    guides = "     (thin grey lines: whole orders)" if len(ax.lines) > len(errors) else ""
+    ax.set(xlabel=xlabel + guides, ylabel=ylabel, title=title)
     ax.legend()
     return fig
 
