@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from flowlib.checks.compare import close
 from flowlib.files import save_text
 from flowlib.flow.equation import Flow
 from flowlib.measure.budgets import budget
@@ -94,6 +95,18 @@ def read_pretrained(quick: bool = False) -> dict:
             "positive share of OV": torch.stack([ov(layer[0]).positive_share for layer in layers]).tolist(),
         }
     )
+
+
+def compare_live(stored: dict, tol: float = 2e-3) -> None:
+    """Measure again what is quick to measure, where the extra is installed, and compare it with what is stored."""
+    if not has_pretrained():
+        print(f"The pretrained encoder is not installed here; this was measured on {stored['date']}.")
+        return
+    live, found = read_pretrained(quick=True), stored["found"]
+    for term in ("attention", "feed-forward"):
+        close(*(torch.tensor(z["moved"][term]) for z in (live, found)), tol=tol, what=f"{term}, pushes")
+    for name in ("mean cosine", "entropy", "positive share of OV"):
+        close(*(torch.tensor(z[name]) for z in (live, found)), tol=tol, what=name)
 
 
 def _embed(tokenizer, encoder, text: str) -> Tensor:

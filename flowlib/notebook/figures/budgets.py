@@ -1,14 +1,18 @@
 """A term budget as bars: what a read-out began with, what each term and projection added at each step, the end."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from flowlib.notebook.figures import palette
 from flowlib.notebook.figures.canvas import array, figure
+from flowlib.notebook.figures.labels import label_stations
 
 COLOURS = {
     "attention": palette.ATTENTION, "feed-forward": palette.FEED_FORWARD, "projection": palette.LAYER_NORM,
 }  # fmt: skip
+SHAPE = 1.65  # width over height of the axes of one figure
 NUMERALS = {"attention": "I", "projection": "II", "feed-forward": "III"}  # the terms of the equation
 
 
@@ -73,19 +77,41 @@ def pushes(account, fields, token: int = -1, *, title: str = "") -> Figure:
     fig, ax = figure(height=4.6)
     for other in ((u - middle) @ axes.T).swapaxes(0, 1):
         ax.plot(*other.T, color=palette.QUIET, linewidth=0.8, alpha=0.5)
-    ax.plot(*path.T, alpha=0)  # arrows do not count when matplotlib finds the limits
+    middle, (width, height) = (path.max(0) + path.min(0)) / 2, np.ptp(path, axis=0)
+    half = 0.68 * max(height, width / SHAPE) * np.array([SHAPE, 1.0])
+    ax.set(xlim=middle[0] + half[0] * np.array([-1, 1]), ylim=middle[1] + half[1] * np.array([-1, 1]), aspect="equal")
     for name, here, there in zip(account.names, path[:-1], path[1:], strict=True):
         arrow = dict(arrowstyle="-|>", color=COLOURS.get(name, palette.QUIET), lw=1.8, shrinkA=0, shrinkB=0)
         ax.annotate("", there, here, arrowprops=arrow)
-    for k, step in enumerate(account.steps, 1):
-        if k == len(account.steps) or account.steps[k] != step:
-            ax.plot(*path[k], "o", color=palette.INK, markersize=5)
-            ax.annotate(f"t = {step + 1}", path[k], (8, 4), textcoords="offset points", color=palette.INK, size=11)
+    last = {step + 1: k for k, step in enumerate(account.steps, 1)}  # the last row of a step has the last word
+    ax.plot(*path[list(last.values())].T, "o", color=palette.INK, markersize=5)
     ax.plot(*path[0], "o", mfc="white", mec=palette.INK, markersize=8)
-    ax.annotate("t = 0", path[0], (8, 4), textcoords="offset points", color=palette.INK, size=11)
     for name, colour in COLOURS.items():
         ax.plot([], [], color=colour, linewidth=1.8, label=f"{NUMERALS[name]}  {name}")
-    ax.legend(loc="lower right")
-    ax.set_aspect("equal", adjustable="datalim")
+    ax.legend(loc="best")
     ax.set(xlabel="first principal direction", ylabel="second principal direction", title=title)
+    label_stations(ax, path, {0: "t = 0"} | {k: f"t = {step}" for step, k in last.items()})
+    return fig
+
+
+def pushed_and_missed(
+    moved: Mapping[str, Sequence[float]], missed: Mapping[str, Sequence[float]], ylabel: str
+) -> Figure:
+    """For attention and feed-forward, side by side: what each step pushed (full), and what is missed without it (open).
+
+    moved, missed: a number for each step, under the names of the two terms.
+    """
+    fig, axes = figure(columns=2, height=3.4, sharey=True)
+    for ax, name in zip(axes, ("attention", "feed-forward")):
+        steps = np.arange(1, len(moved[name]) + 1)
+        colour = COLOURS[name]
+        ax.bar(steps - 0.2, moved[name], width=0.4, color=colour, label="pushes")
+        ax.bar(
+            steps + 0.2, missed[name], width=0.4, color="white", edgecolor=colour, hatch="//", label="missed without it"
+        )
+        ax.axhline(0, color=palette.INK, linewidth=0.8)
+        ax.set(title=f"{NUMERALS[name]}  {name}", xlabel="step", xticks=steps)
+        ax.grid(axis="x", visible=False)
+        ax.legend(loc="upper left")
+    axes[0].set(ylabel=ylabel)
     return fig

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from flowlib.notebook.figures import palette
 from flowlib.notebook.figures.canvas import array, figure
-from flowlib.notebook.figures.curves import line_style
+from flowlib.notebook.figures.curves import line_style, mark_levels
 
 QUANTITIES = {"velocity": "velocity of the sieve", "step": "critical step", "entropy": "entropy, nats"}
 
@@ -48,7 +48,11 @@ class Errors:
     def __init__(self, steps: Sequence[int], *, limits: tuple[float, float] = (1e-4, 2.0)):
         self.fig, self.ax = figure(height=3.6)
         for p in (1, 2):
-            self.ax.loglog(steps, [0.2 * (2 / n) ** p for n in steps], "--", color=palette.QUIET, linewidth=1)
+            guide = [0.2 * (2 / n) ** p for n in steps]
+            self.ax.loglog(steps, guide, "--", color=palette.QUIET, linewidth=1)
+            self.ax.annotate(
+                f"slope {p}", (steps[-1], guide[-1]), (6, 0), textcoords="offset points", va="center", size=10
+            )
         (self.line,) = self.ax.plot(steps, steps, "o-", color=palette.ATTENTION)
         self.ax.set(ylim=limits, xlabel="steps N", ylabel="error at t = 1")
         self.ax.minorticks_off()
@@ -59,3 +63,18 @@ class Errors:
         self.line.set_ydata(array(errors))
         self.ax.set_title(title)
         return self.fig
+
+
+def against_work(found: Mapping[str, tuple[Sequence[int], Sequence[float]]], goal: float | None = None) -> Figure:
+    """Errors against the work that they took, a line for each scheme; the goal, where there is one, as a grey line.
+
+    found: a scheme's name, the evaluations of a term, and the errors that they leave.
+    """
+    fig, ax = figure(height=3.8)
+    for i, (name, (work, errors)) in enumerate(found.items()):
+        ax.loglog(work, array(errors), label=name, **line_style(i))
+    if goal is not None:
+        mark_levels(ax, {f"goal {goal:g}": goal}, x=0.16)
+    ax.set(xlabel="evaluations of a term", ylabel="error of the last field")
+    ax.legend(fontsize=9 if len(found) > 4 else None)
+    return fig

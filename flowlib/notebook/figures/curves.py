@@ -49,6 +49,13 @@ def set_scales(ax: Axes, log: str) -> None:
         ax.set_yscale("log")
 
 
+def mark_levels(ax: Axes, levels: Mapping[str, float], x: float = 0.99, side: str = "bottom") -> None:
+    """Thin grey lines at these heights. The side of its name at which each stands; x: where names end."""
+    for name, height in levels.items():
+        ax.axhline(height, color=palette.QUIET, linewidth=1)
+        ax.text(x, height, name, transform=ax.get_yaxis_transform(), ha="right", va=side, size=10)
+
+
 def convergence(
     steps: Sequence[int],
     errors: Mapping[str, object],
@@ -62,7 +69,7 @@ def convergence(
     """error against N on logarithmic axes; the legend gives each series' measured order p, from error ~ N^-p.
 
     The order is fitted to the last `last` points (default: all); errors at or under `floor` are rounding and
-    take no part. Thin grey lines have the nearest whole slope.
+    take no part. Thin grey lines have the nearest whole slope, and the axis says so.
     """
     fig, ax = figure(height=4.2)
     n = array(steps)
@@ -78,7 +85,8 @@ def convergence(
     ax.set_yscale("log")
     ax.minorticks_off()
     ax.set_xticks(n, [f"{int(v)}" for v in n])
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    guides = "     (thin grey lines: whole orders)" if len(ax.lines) > len(errors) else ""
+    ax.set(xlabel=xlabel + guides, ylabel=ylabel, title=title)
     ax.legend()
     return fig
 

@@ -4,11 +4,25 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 
 from flowlib.notebook.figures import palette
 
 SIZE = 10.5  # of a name, in points
 HAIR = {"arrowstyle": "-", "color": palette.QUIET, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+
+
+HALO = [withStroke(linewidth=3, foreground="white")]  # a name that stands on lines is read all the same
+
+
+CORNERS = ((7, 6), (7, -15), (-19, 6), (-19, -15))  # where a name stands beside its place, in points
+
+
+def label_end(ax: Axes, name: str, colour: str, k: int) -> Annotation:
+    """A name beside a place that moves, the k-th in a corner of its own: give it other coordinates as `.xy`."""
+    how = {"textcoords": "offset points", "color": colour, "weight": "bold", "size": SIZE + 1.5, "zorder": 5}
+    return ax.annotate(name, (0, 0), CORNERS[k % 4], path_effects=HALO, **how)
 
 
 def name_look(i: int, followed: Sequence[int]) -> dict:
@@ -64,6 +78,18 @@ def label_points(ax: Axes, path: np.ndarray, names: Sequence[str], followed: Seq
         hair = HAIR if np.linalg.norm(offsets[i]) > 14 else None
         how = {"textcoords": "offset points", "ha": "center", "va": "center", "arrowprops": hair, "zorder": 5}
         ax.annotate(name, path[-1, i], offsets[i], **how, **name_look(i, followed))
+
+
+def label_stations(ax: Axes, path: np.ndarray, names: dict[int, str]) -> None:
+    """Names for some places k of one path (time, 2), off its line and off each other. The limits must stand."""
+    ax.figure.draw_without_rendering()
+    page = ax.transData.transform(path) * 72 / ax.figure.dpi  # in points
+    places = list(names)
+    offsets = find_offsets(page[places], range(len(places)), page[:, None], size=(34.0, 15.0))
+    for k, offset in zip(places, offsets, strict=True):
+        hair = HAIR if np.linalg.norm(offset) > 20 else None
+        how = {"textcoords": "offset points", "ha": "center", "va": "center", "arrowprops": hair, "zorder": 6}
+        ax.annotate(names[k], path[k], offset, color=palette.INK, size=11, path_effects=HALO, **how)
 
 
 def find_offsets(at: np.ndarray, order: Sequence[int], paths: np.ndarray, size=(11.0, 13.0)) -> np.ndarray:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flowlib.notebook.figures import palette
 from flowlib.notebook.figures.canvas import MOST_LABELS, array, figure, mark_spaces, matrix
-from flowlib.notebook.figures.labels import label_ends, label_points
+from flowlib.notebook.figures.labels import label_end, label_ends, label_points
 
 
 def principal(fields, dims: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ class Plane:
         plane = figures.Plane(model.trajectory(text, steps=64).fields)
         figures.trajectory2d(other_fields, plane=plane)    figures.river(other_fields, plane=plane)
 
-    of gives coordinates (…, 2); shares: of the spread, for each axis; limits: of x and of y, with a margin.
+    of gives coordinates (…, 2); shares: of the variance, for each axis; limits: of x and of y, with a margin.
     """
 
     def __init__(self, fields):
@@ -118,11 +118,37 @@ def trajectory2d(
         ax.plot(x[0], y[0], mfc="white", mec=look["color"], mew=1.8, **dot)
         ax.plot(x[-1], y[-1], color=look["color"], **dot)
     ax.set(xlim=found.limits[0], ylim=found.limits[1], title=title)
-    ax.set_xlabel(f"first component  ({found.shares[0]:.0%} of the spread)")
+    ax.set_xlabel(f"first component  ({found.shares[0]:.0%} of the variance)")
     ax.set_ylabel(f"second component  ({found.shares[1]:.0%})")
     if names:
         label_points(ax, path, names, followed)
     return fig
+
+
+class Paths:
+    """The tokens' paths on axes of your own, in a plane that stays. `put` gives them other fields.
+
+    follow: a token ("e") or places, whose paths are lit and named, with a ring at t = 0; the others are quiet.
+    """
+
+    def __init__(self, ax: Axes, plane: Plane, tokens: Sequence[str], follow: str | Sequence[int]):
+        self.plane, self.followed = plane, find_places(follow, tokens, len(tokens))
+        looks, names = token_looks(len(tokens), self.followed), name_paths(tokens, len(tokens), self.followed)
+        self.lines = [ax.plot([], [], **look)[0] for look in looks]
+        colours = [looks[i]["color"] for i in self.followed]
+        self.rings = [ax.plot([], [], "o", mfc="white", mec=colour, mew=1.6, zorder=3.5)[0] for colour in colours]
+        self.names = [label_end(ax, names[i], looks[i]["color"], k) for k, i in enumerate(self.followed)]
+        ax.set(xlim=plane.limits[0], ylim=plane.limits[1])
+
+    def put(self, fields) -> Figure:
+        """The paths of these fields (time, token, feature)."""
+        path = self.plane.of(fields)
+        for i, line in enumerate(self.lines):
+            line.set_data(*path[:, i].T)
+        for i, ring, name in zip(self.followed, self.rings, self.names, strict=True):
+            ring.set_data(*path[:1, i].T)
+            name.xy = path[-1, i]
+        return self.lines[0].figure
 
 
 def river(
@@ -143,7 +169,7 @@ def river(
     u = array(fields)
     if u.ndim == 3:
         found = plane or Plane(u)
-        path, ylabel = found.of(u)[..., 0], ylabel or f"first component  ({found.shares[0]:.0%} of the spread)"
+        path, ylabel = found.of(u)[..., 0], ylabel or f"first component  ({found.shares[0]:.0%} of the variance)"
     else:
         path = matrix(u, "fields (time, token, feature) or (time, token)")
     t = np.arange(len(path)) if times is None else array(times)
@@ -187,6 +213,6 @@ def snapshots(flow, layers, tokens: Sequence[str]) -> Figure:
         ax.plot(t, lines[:, i], **look)
         ax.plot(array(layers.times), dots[:, i], "o", color=look["color"], markersize=5)
     label_ends(ax, t, lines, [mark_spaces(token) for token in tokens])
-    ax.set(xlabel="depth  t", ylabel=f"first component of u  ({shares[0]:.0%} of the spread)")
+    ax.set(xlabel="depth  t", ylabel=f"first component of u  ({shares[0]:.0%} of the variance)")
     ax.set_xticks(array(layers.times))
     return fig

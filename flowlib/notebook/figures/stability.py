@@ -1,7 +1,7 @@
 """Steps that are too long: rates and the circles in which they die out; a difference, step by step."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
@@ -20,6 +20,29 @@ def spectrum(rates, steps: Sequence[float] = (1, 2)) -> Figure:
         ax.plot(x, y, linestyle=dash, color=palette.LAYER_NORM, label=f"stable for Δt = {dt:g}")
     ax.set(xlabel="Re λ, per unit of depth", ylabel="Im λ", aspect="equal", xlim=(-2.4, 1.0), ylim=(-1.2, 1.2))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=10)
+    return fig
+
+
+def long_step(token, heard, velocities: Mapping[str, torch.Tensor], dt: float) -> Figure:
+    """One step of length dt on the unit circle, a picture for each velocity, and where the projection puts its end.
+
+    token, heard, velocities: points and arrows of the plane, (2,) each
+    """
+    fig, axes = figure(columns=len(velocities), height=4.2)
+    angle = torch.linspace(-0.2, 3.4, 100)
+    for ax, (way, velocity) in zip(axes, velocities.items()):
+        end = token + dt * velocity
+        ax.plot(angle.cos(), angle.sin(), color=palette.QUIET, linewidth=1.2)
+        ax.annotate("", end, token, arrowprops={"arrowstyle": "->", "color": palette.ATTENTION, "linewidth": 2})
+        ax.plot(*torch.stack([0 * end, end]).T, ":", color=palette.QUIET, linewidth=1.2)
+        for place, name, at in (
+            (token, "token", (8, 0)),
+            (heard, "heard", (-14, 12)),
+            (end / end.norm(), "ends", (-14, -14)),
+        ):
+            ax.plot(*place, "o", color=palette.INK, markersize=5)
+            ax.annotate(name, place, at, textcoords="offset points", va="center", size=10)
+        ax.set(aspect="equal", xlim=(-1.5, 1.5), ylim=(-0.2, 3.8), xticks=[], yticks=[], title=f"{way}, Δt = {dt:g}")
     return fig
 
 
