@@ -21,7 +21,7 @@ def twin(module: Module) -> Module:
     return other
 
 
-def twin_with(module: Module, kind: type[Module] | tuple[type, ...], change: Callable[[Any], Any]) -> Module:
+def twin_with(module: Module, kind: type[nn.Module], change: Callable[[Any], Any]) -> Module:
     """A twin in which each part of this kind, however deep inside, is what `change` makes of it.
 
     What holds no such part is shared. `change` is given the part itself: it makes a twin of it, and changes that.

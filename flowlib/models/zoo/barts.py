@@ -58,9 +58,9 @@ def _pair(config: Config, p: Parameters, first: int, pre_norm: bool) -> Embedded
 def _side(
     config: Config, p: Parameters, name: str, heads: int, *, first: int, pre_norm: bool
 ) -> tuple[TokenEmbedding, Flow]:
-    tables = (p[f"{name}.{z}.weight"] for z in ("embed_tokens", "embed_positions"))
+    token, position = (p[f"{name}.{z}.weight"] for z in ("embed_tokens", "embed_positions"))
     scale = config.d_model**0.5 if config.scale_embedding else 1.0
-    embed = TokenEmbedding(*tables, normalise=_last(p, f"{name}.layernorm_embedding"), scale=scale, first=first)
+    embed = TokenEmbedding(token, position, normalise=_last(p, f"{name}.layernorm_embedding"), scale=scale, first=first)
     sides = range(getattr(config, f"{name}_layers"))
     layers = [_layer(config, p, f"{name}.layers.{k}", heads, name == "decoder", pre_norm) for k in sides]
     held = None if pre_norm else post_norm(EPS) + [Moments(eps=EPS), None] * (name == "decoder")

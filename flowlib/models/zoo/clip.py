@@ -13,7 +13,8 @@ def clip_text(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     Source: Radford et al., arXiv:2103.00020.
     """
     tower = _tower(p)
-    embed = TokenEmbedding(*(p[f"{tower}embeddings.{z}_embedding.weight"] for z in ("token", "position")))
+    token, position = (p[f"{tower}embeddings.{z}_embedding.weight"] for z in ("token", "position"))
+    embed = TokenEmbedding(token, position)
     layers = _layers(config, p, tower, causal=True)
     return embed, assemble(layers, None, readout=_normalise(config, p, f"{tower}final_layer_norm"))
 

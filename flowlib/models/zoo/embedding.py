@@ -92,7 +92,7 @@ class TokenEmbedding(nn.Module):
                 raise ValueError(
                     f"inputs_embeds must be floats (…, token, {width}), got {features.dtype} {tuple(features.shape)}"
                 )
-        many = tokens.shape[-1] if features is None else features.shape[-2]
+        many = features.shape[-2] if features is not None else 0 if tokens is None else tokens.shape[-1]
         if self.longest is not None and many > self.longest:
             raise ValueError(f"at most {self.longest} tokens have a position, got {many}")
 

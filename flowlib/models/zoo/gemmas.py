@@ -5,6 +5,7 @@ A norm's scale is stored as its distance from 1.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedding import TokenEmbedding
@@ -39,7 +40,8 @@ def gemma2(config: Config, p: Parameters) -> tuple[TokenEmbedding, Flow]:
     """
     kinds = kinds_in_depth(config, lambda k: k % 2 == 0)
     _check_cap(config, p)
-    turns = dict.fromkeys(kinds, rotary(config, config.head_dim))
+    turn = rotary(config, config.head_dim)
+    turns = {kind: turn for kind in kinds}
     return _read(config, p, _layers(config, p, kinds, turns, cap=config.attn_logit_softcapping))
 
 
@@ -89,7 +91,7 @@ def _layer(
     q, k, v, out = maps_of(config, p, name)
     gate, up, down = (p.map(f"{name}.mlp.{z}_proj") for z in ("gate", "up", "down"))
     qkv = stack(q, *(repeat_groups(z, groups, heads // groups) for z in (k, v)))
-    options = dict(causal=True, prepare=turn, window=window, cap=cap)
+    options: dict[str, Any] = dict(causal=True, prepare=turn, window=window, cap=cap)
     options |= dict(norms=tuple(norm_around_one(config, p, f"{name}.self_attn.{z}") for z in norms) or None)
     options |= dict(temperature=math.sqrt(config.query_pre_attn_scalar / (len(q[0]) // heads)))
     terms = attention(qkv, out, heads, **options), gated_local(gate, up, down, activation(config.hidden_activation))

@@ -81,11 +81,13 @@ class AtEnd(nn.Module):
 def _pooler_of(body: nn.Module) -> nn.Module | None:
     """A copy of what gives a body's pooled output from its last field."""
     names = ("pooler", "pooler_activation", "post_layernorm")
+    pooler: Any
     pooler, squash, normalise = (copy.deepcopy(getattr(body, name, None)) for name in names)
     if normalise is not None:  # CLIP's pictures
         return nn.Sequential(First(), normalise)
-    if hasattr(body, "final_layer_norm") and hasattr(body, "eos_token_id"):  # CLIP's texts
-        return AtEnd(body.eos_token_id)
+    end: Any = getattr(body, "eos_token_id", None)
+    if end is not None and hasattr(body, "final_layer_norm"):  # CLIP's texts
+        return AtEnd(end)
     return pooler if squash is None else nn.Sequential(First(), pooler, squash)  # ALBERT's is squashed apart
 
 
@@ -102,7 +104,7 @@ class Answer(tuple[Tensor, ...]):
         return self[1] if name == "pooler_output" and len(self) > 1 else None
 
 
-def tied(model: nn.Module, body: nn.Module, table: nn.Module) -> dict[nn.Parameter, nn.Parameter]:
+def tied(body: nn.Module, table: nn.Module | None) -> dict[nn.Parameter, nn.Parameter]:
     """Which parameter of the model the embedding's table stands for, so that a tied head stays tied."""
     found: Any = getattr(body, "get_input_embeddings", lambda: None)()
     theirs, mine = getattr(found, "weight", None), getattr(table, "weight", None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo import (
@@ -181,7 +181,7 @@ def _put_on_head(read: EmbeddedFlow, model: nn.Module, body: nn.Module, verify: 
     """Copy what the model has beside its body; where that cannot be done, `read.headless` says why."""
     name = type(model).__name__
     try:
-        head = Head(model, body, tied(model, body, read.embed.token if hasattr(read.embed, "token") else read.embed))
+        head = Head(model, body, tied(body, getattr(read.embed, "token", None)))
     except Exception as error:
         read.headless = f"the head of {name} cannot be copied ({type(error).__name__}: {str(error):.200})"
         return
@@ -196,7 +196,7 @@ def _put_on_head(read: EmbeddedFlow, model: nn.Module, body: nn.Module, verify: 
         read.head, read.headless = None, f"{name} was read without its head: {error}"
 
 
-def _inputs_of(read: EmbeddedFlow, body: nn.Module) -> dict[str, Tensor]:
+def _inputs_of(read: EmbeddedFlow, body: nn.Module) -> dict[str, Any]:
     inputs = small_inputs(read.embed, body)
     if isinstance(read, EmbeddedPair):
         inputs["decoder_input_ids"] = inputs["input_ids"].flip(-1)

@@ -63,8 +63,11 @@ def _chosen(config: Config, p: Parameters, name: str) -> ChosenLocal:
     act, n = activation(config.hidden_act), config.num_local_experts
     older = f"{name}.block_sparse_moe"  # before version 5 of `transformers`
     if f"{older}.gate.weight" in p:
+        choose = p.map(f"{older}.gate")
         maps = [[p.map(f"{older}.experts.{e}.{z}") for z in ("w1", "w3", "w2")] for e in range(n)]
-        return ChosenLocal([gated_local(*m, act) for m in maps], p.map(f"{older}.gate"), config.num_experts_per_tok)
-    both, down = p[f"{name}.mlp.experts.gate_up_proj"], p[f"{name}.mlp.experts.down_proj"]
-    maps = [[(w, None) for w in (*both[e].chunk(2), down[e])] for e in range(n)]
-    return ChosenLocal([gated_local(*m, act) for m in maps], p.map(f"{name}.mlp.gate"), config.num_experts_per_tok)
+    else:
+        choose = p.map(f"{name}.mlp.gate")
+        both, down = p[f"{name}.mlp.experts.gate_up_proj"], p[f"{name}.mlp.experts.down_proj"]
+        maps = [[(w, None) for w in (*both[e].chunk(2), down[e])] for e in range(n)]
+    experts = [gated_local(gate, up, out, act) for gate, up, out in maps]
+    return ChosenLocal(experts, choose, config.num_experts_per_tok)
