@@ -24,9 +24,11 @@ from flowlib.models.zoo import (
 )
 from flowlib.models.zoo.embedded import EmbeddedFlow, EmbeddedPair
 from flowlib.models.zoo.heads import Head, tied
+from flowlib.models.zoo.listening import Listening
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.refusals import check_settings, what_it_needs
 from flowlib.models.zoo.selfcheck import must_be_equal, small_inputs
+from flowlib.operators import Attention
 
 # A reader takes a model's configuration and its parameters, and gives the embedding of its tokens and the flow (or,
 # where one field listens to another, the pair). A new architecture is one such function and one row here, under the
@@ -145,6 +147,7 @@ def _read(kind: str, body: nn.Module) -> EmbeddedFlow:
             "adapters must be merged into the model first"
         )
     _check_alike(theirs, parameters.owner)
+    _check_heads(read, body)
     like = next(read.flow.parameters())
     read.to(device=like.device, dtype=like.dtype)
     if not all(p.requires_grad for p in theirs.values()):
@@ -162,6 +165,19 @@ def _check_alike(theirs: dict[str, nn.Parameter], owner: str) -> None:
                 f"the parameters of {owner} must be of one {what}, got {', '.join(sorted(kinds))}; try model.float() "
                 "for the one, model.cpu() for the other"
             )
+
+
+def _check_heads(read: EmbeddedFlow, body: nn.Module) -> None:
+    """Raises: ValueError where heads have other features than the model's, as in a configuration that was edited."""
+    names = ("head_dim", "attention_head_size", "head_size")
+    theirs = {size for part in body.modules() for name in names if isinstance(size := getattr(part, name, None), int)}
+    kernels = [part for part in read.modules() if isinstance(part, (Attention, Listening))]
+    ours = {part.out.in_features // part.heads for part in kernels}
+    if theirs and theirs != ours:
+        raise ValueError(
+            f"the heads of {type(body).__name__} have {sorted(theirs)} features, but its configuration says "
+            f"{sorted(ours)}; give it the configuration that it was built with"
+        )
 
 
 def _find_trained(build: Callable[[dict[str, Any]], nn.Module], theirs: dict[str, nn.Parameter]) -> set[str]:
