@@ -1,7 +1,8 @@
 """What the chapters say of themselves, in the two places that tell a reader of all of them: `flowlib contents`.
 
 flowlib/notebook/chapters.json holds titles, minutes and questions, for progress(); README says how many chapters
-there are and how many hours they take, between the marks <!-- hours --> and <!-- /hours -->.
+there are and how many hours they take, between the marks <!-- hours --> and <!-- /hours -->, and lists the known
+architectures between <!-- architectures --> and <!-- /architectures -->, where it has these marks.
 """
 
 import json
@@ -9,9 +10,11 @@ import re
 from pathlib import Path
 
 from flowlib.authoring.notebooks import number_in_title, prose, question_ids, read
+from flowlib.models import zoo
 
 PLACE = "flowlib/notebook/chapters.json"
 HOURS = re.compile(r"(<!-- hours -->).*?(<!-- /hours -->)", re.DOTALL)
+ARCHITECTURES = re.compile(r"(<!-- architectures -->\n).*?(<!-- /architectures -->)", re.DOTALL)
 MINUTES = re.compile(r"reading time\W{0,4}[\w\s]{0,20}?\b(\d+) min", re.IGNORECASE)
 NUMBERS = "no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
 
@@ -63,8 +66,7 @@ def plan(root: Path) -> dict[Path, str]:
     if len(HOURS.findall(readme)) != 1:
         raise ValueError("README.md must have <!-- hours --> and, after it, <!-- /hours -->, once")
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    texts = {
-        root / PLACE: f"[\n{lines}\n]\n",
-        root / "README.md": HOURS.sub(rf"\g<1>{say_hours(rows)}\g<2>", readme),
-    }
+    readme = HOURS.sub(rf"\g<1>{say_hours(rows)}\g<2>", readme)
+    readme = ARCHITECTURES.sub(lambda found: f"{found[1]}{zoo.list_architectures()}\n{found[2]}", readme)
+    texts = {root / PLACE: f"[\n{lines}\n]\n", root / "README.md": readme}
     return {path: text for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text}

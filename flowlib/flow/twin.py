@@ -1,6 +1,7 @@
 """The one shallow copy of a module: the same parameters and parts, and tables of its own to change."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -18,3 +19,21 @@ def twin(module: Module) -> Module:
     for name, value in module.__dict__.items():
         other.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
     return other
+
+
+def twin_with(module: Module, kind: type[nn.Module], change: Callable[[Any], Any]) -> Module:
+    """A twin in which each part of this kind, however deep inside, is what `change` makes of it.
+
+    What holds no such part is shared. `change` is given the part itself: it makes a twin of it, and changes that.
+    Error: exact.
+    """
+    if isinstance(module, kind):
+        changed: Module = change(module)
+        return changed
+    if not any(isinstance(part, kind) for part in module.modules()):
+        return module
+    mine = twin(module)
+    for name, part in module._modules.items():
+        if part is not None:
+            mine._modules[name] = twin_with(part, kind, change)
+    return mine

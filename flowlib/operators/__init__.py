@@ -2,7 +2,17 @@
 
 from flowlib.operators.attention import Attention, attend
 from flowlib.operators.constraint import Constraint
-from flowlib.operators.local import ACTIVATIONS, Affine, GatedLocal, LiteralLocal, Local, Normalise, PreNorm, Pull
+from flowlib.operators.local import (
+    ACTIVATIONS,
+    Affine,
+    GatedLocal,
+    LiteralLocal,
+    Local,
+    Normalise,
+    NormedVelocity,
+    PreNorm,
+    Pull,
+)
 from flowlib.operators.neighbourhood import Neighbourhood
 from flowlib.operators.past import Past, Slot
 from flowlib.operators.projection import (
@@ -29,6 +39,7 @@ __all__ = [
     "NonNegative",
     "Normalise",
     "Past",
+    "NormedVelocity",
     "PreNorm",
     "Pull",
     "Rotary",

@@ -7,7 +7,7 @@ On tokens with quadrature weights w_j this is a softmax with log w_j added to th
     Σ_j w_j e^{s_ij} v_j / Σ_j w_j e^{s_ij}  =  softmax_j(s_ij + log w_j) · v_j        (`integral`).
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -182,7 +182,11 @@ class Attention(Term):
         if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
             causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
         weights, mask = self._measure(weights, mask, known), self._domain(mask, new, known)
-        return integrate(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
+        return self._sum(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
+
+    def _sum(self, q: Tensor, k: Tensor, v: Tensor, weights: Tensor | None, **options: Any) -> Tensor:
+        """∫ γ v dx̃, for a kernel whose γ is e^{⟨Q, K⟩/(τ√d)}; one with another γ has another sum."""
+        return integrate(q, k, v, weights, **options)
 
     def _prepare(self, q: Tensor, k: Tensor, first: int) -> tuple[Tensor, Tensor]:
         return (q, k) if self.prepare is None else (self.prepare(q, first), self.prepare(k, first))

@@ -17,6 +17,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": lambda v: F.gelu(v, approximate="tanh"),
     "silu": F.silu,
+    "quick_gelu": lambda v: v * torch.sigmoid(1.702 * v),
     "tanh": torch.tanh,
     "identity": lambda v: v,
 }
@@ -124,6 +125,20 @@ class PreNorm(Wrapper):
 
     def forward(self, u: Tensor, **context: Any) -> Tensor:
         return self.term(self.normalise(u), **context)
+
+
+class NormedVelocity(Wrapper):
+    """N ∘ A: not the field but the velocity is normalised, so that every token moves by as much as N says.
+
+    u (…, token, feature) → the same. Around a `PreNorm` it is a norm before and one after a term, as in Gemma 2.
+    """
+
+    def __init__(self, term: Term, constraint: Constraint, affine: Affine | None = None):
+        super().__init__(term)
+        self.normalise = Normalise(constraint, affine)
+
+    def forward(self, u: Tensor, **context: Any) -> Tensor:
+        return self.normalise(self.term(u, **context))
 
 
 class Pull(Wrapper):

@@ -21,11 +21,14 @@ class Rotary(nn.Module):
 
     z (…, token, feature) → the same; x is the token's number, counted from `first`. The first `dim` features are
     turned, the others stay. Pairs are (z_j, z_{j+dim/2}) or, interleaved, (z_2j, z_2j+1).
+    places: where the tokens are, (…, 1, token), if that is not their number.
     precision: the dtype of the angles. float32 is what trained models use: at x = 2000 it is off by up to 1e-4.
     Error: exact for float64 angles (round-off).
     Raises: ValueError for a dim that is odd or less than 2, a base ≤ 0, and for z with fewer than dim features.
     Source: Su et al., arXiv:2104.09864.
     """
+
+    places: Tensor | None = None
 
     def __init__(
         self, dim: int, base: float = 10000.0, *, interleaved: bool = False, precision: torch.dtype = torch.float32
@@ -57,8 +60,14 @@ class Rotary(nn.Module):
         """cos xω and sin xω, each (token, dim/2), for x = first, first + 1, …"""
         number: dict[str, Any] = dict(dtype=self.precision, device=like.device)
         frequencies = 1 / self.base ** (torch.arange(0, self.dim, 2, **number) / self.dim)
-        angles = torch.arange(first, first + tokens, **number)[:, None] * frequencies
+        angles = self.positions(first, tokens, like)[..., None] * frequencies
         return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+    def positions(self, first: int, tokens: int, like: Tensor) -> Tensor:
+        """x of each token."""
+        if self.places is not None:
+            return self.places.to(self.precision)
+        return torch.arange(first, first + tokens, dtype=self.precision, device=like.device)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, base={self.base:g}, interleaved={self.interleaved}"

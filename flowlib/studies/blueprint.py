@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from flowlib.flow import Flow, Trajectory
 from flowlib.measure import clustering, examples, stability
-from flowlib.models import shipped
-from flowlib.models.zoo import ARCHITECTURES
+from flowlib.models import shipped, zoo
 from flowlib.operators import Attention, Local, Moments, project_moments
 
 
@@ -63,9 +62,4 @@ def report_schemes() -> dict[str, list[float]]:
 
 def list_architectures() -> str:
     """The known architectures, row by row, in Markdown."""
-    head = "| | scheme | projection | depth | kernel | local term | source |\n|---|---|---|---|---|---|---|"
-    rows = (
-        f"| **{r.name}** | {r.scheme} | {r.norm} | {r.depth} | {r.kernel} | {r.local} | {r.source} |"
-        for r in ARCHITECTURES
-    )
-    return "\n".join([head, *rows])
+    return zoo.list_architectures()

@@ -118,7 +118,7 @@ def test_they_are_steps_of_a_flow(measured, name, make, sphere):
 def test_rows_of_the_table():
     flows = {"Macaron": macaron(WIDTH, HEADS, 1), "nGPT": ngpt(WIDTH, HEADS, 1)}
     for name, flow in flows.items():
-        assert describe(flow, name, ROWS[name].source) == ROWS[name]
+        assert describe(flow, name, ROWS[name].source, ROWS[name].exact) == ROWS[name]
     assert describe(macaron(WIDTH, HEADS, 1, shared=True)).scheme == "strang"
     assert len(ROWS) == len(ARCHITECTURES)
 

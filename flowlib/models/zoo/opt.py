@@ -21,9 +21,9 @@ def opt(config: Config, p: Parameters) -> tuple[CountedEmbedding, Flow]:
     layers = [_layer(config, p, f"decoder.layers.{k}") for k in range(config.num_hidden_layers)]
     held = None if config.do_layer_norm_before else post_norm(EPS)
     position, token = p["decoder.embed_positions.weight"], p["decoder.embed_tokens.weight"]
-    if "decoder.project_in.weight" in p:  # tokens have fewer features than the field: widened once and for all
-        token = token @ p["decoder.project_in.weight"].T
-    return CountedEmbedding(token, position, before=BEFORE), assemble(layers, held, readout=_readout(config, p))
+    lift = p.map("decoder.project_in") if "decoder.project_in.weight" in p else None  # tokens of fewer features
+    embed = CountedEmbedding(token, position, before=BEFORE, first=BEFORE + 1, lift=lift)
+    return embed, assemble(layers, held, readout=_readout(config, p))
 
 
 def _layer(config: Config, p: Parameters, name: str) -> list[Term]:

@@ -1,6 +1,6 @@
 """Terms made of given parameters: what every reader of an architecture needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -14,17 +14,18 @@ from flowlib.operators import Affine, Attention, Constraint, GatedLocal, Local, 
 Config = Any  # of a model of the package `transformers`: its settings are attributes
 Map = tuple[Tensor, Tensor | None]  # W and b of  u ↦ W u + b
 Filled = TypeVar("Filled", bound=Term)
+SHAPES = ("window", "slopes", "norms", "cap", "near_far")
 UNFILLED = torch.device("meta")  # made without numbers: none are drawn that would be thrown away
 
 
 class Parameters:
-    """The parameters of a model, by name. Each is asked for once; `unread` are those that nobody asked for.
+    """The parameters of a model, by name, and its buffers' names. `unread` are parameters that nobody asked for.
 
     Raises: ValueError, naming the parameter, where one is missing, not loaded, or stored as whole numbers.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], owner: str):
-        self.tensors, self.owner = tensors, owner
+    def __init__(self, tensors: Mapping[str, Tensor], owner: str, buffers: Collection[str] = ()):
+        self.tensors, self.owner, self.buffers = tensors, owner, buffers
         self.asked: set[str] = set()
 
     def __getitem__(self, name: str) -> Tensor:
@@ -53,6 +54,11 @@ class Parameters:
     def affine(self, name: str) -> Affine:
         return affine(self[f"{name}.weight"], self.shift(name))
 
+    def are_one(self, *names: str) -> bool:
+        """Are these one and the same parameter, under several names?"""
+        found = [self.tensors.get(name) for name in names]
+        return all(z is not None and z is found[0] for z in found)
+
     @property
     def unread(self) -> list[str]:
         return [name for name in self.tensors if name not in self.asked]
@@ -69,11 +75,11 @@ def stack(*maps: Map) -> Map:
 def attention(qkv: Map, out: Map, heads: int, **options: Any) -> Attention:
     """Attention with W^{QKV} = [W^Q; W^K; W^V] and W^O; a bias that only one of them has is zero in the other.
 
-    options: of Attention, and of ShapedAttention (window, slopes, norms) where one of those is given.
+    options: of Attention, and of ShapedAttention (`SHAPES`) where one of those is given.
     """
     dim, inner = out[0].shape
     bias = qkv[1] is not None or out[1] is not None
-    shape = {name: options.pop(name) for name in ("window", "slopes", "norms") if name in options}
+    shape = {name: options.pop(name) for name in SHAPES if name in options}
     shape = {name: value for name, value in shape.items() if value is not None}
     kind: Callable[..., Attention] = ShapedAttention if shape else Attention
     with UNFILLED:

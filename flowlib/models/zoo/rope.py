@@ -30,8 +30,9 @@ class ScaledRotary(Rotary):
         self.law, self.loud = law, loud
 
     def angles(self, first: int, tokens: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        number: dict[str, Any] = dict(dtype=self.precision, device=like.device)
-        angles = torch.arange(first, first + tokens, **number)[:, None] * self.law(first + tokens).to(**number)
+        length = first + tokens if self.places is None else int(self.places.max()) + 1
+        frequencies = self.law(length).to(dtype=self.precision, device=like.device)
+        angles = self.positions(first, tokens, like)[..., None] * frequencies
         return (angles.cos() * self.loud).to(like.dtype), (angles.sin() * self.loud).to(like.dtype)
 
 

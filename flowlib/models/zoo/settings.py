@@ -13,6 +13,7 @@ ACTIVATION_NAMES = {
     "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "silu": "silu",
+    "quick_gelu": "quick_gelu",
     "swish": "silu",
     "tanh": "tanh",
     "linear": "identity",
@@ -26,21 +27,27 @@ def activation(theirs: str) -> str:
     return ACTIVATION_NAMES[theirs]
 
 
-def rotary(config: Any, head_dim: int, share: float = 1.0) -> Rotary | None:
+def rotary(config: Any, head_dim: int, share: float = 1.0, kind: str | None = None) -> Rotary | None:
     """The rotation of the first `share` of a head's features, with angles in float32 as `transformers` has them.
 
     Of an odd number of features n, `transformers` turns one more, by the angles ω_j = base^(−2j/n): those of n + 1
     features with another base. Of none at all there is no rotation.
-    Raises: ValueError for frequencies that are scaled in a way that is not known (`LAWS`).
+    kind: of the layer ("full_attention", "sliding_attention"), where frequencies change with depth.
+    Raises: ValueError for frequencies that are scaled in a way that is not known (`LAWS`), or change with depth where
+            the architecture's do not.
     """
-    settings = _rope_settings(config)
-    kind = settings.get("rope_type") or settings.get("type") or "default"
+    settings = _rope_settings(config) if kind is None else _rope_settings_of(config, kind)
+    if any(isinstance(value, dict) for value in settings.values()):
+        raise ValueError(
+            f"rotary frequencies that change with depth ({', '.join(settings)}) cannot be read in a {config.model_type}"
+        )
+    law = settings.get("rope_type") or settings.get("type") or "default"
     base: Any = (
         settings.get("rope_theta") or getattr(config, "rope_theta", None) or getattr(config, "rotary_emb_base", 10000.0)
     )
     turned = int(head_dim * share)
-    if turned and kind != "default":
-        return scaled_rotary(kind, turned, float(base), settings, config.max_position_embeddings)
+    if turned and law != "default":
+        return scaled_rotary(law, turned, float(base), settings, config.max_position_embeddings)
     if turned % 2:
         turned, base = turned + 1, float(base) ** ((turned + 1) / turned)
     return Rotary(turned, float(base)) if turned else None
@@ -60,3 +67,21 @@ def _rope_settings(config: Any) -> dict[str, Any]:
     trained = getattr(config, "original_max_position_embeddings", None)
     known = {} if trained is None else dict(original_max_position_embeddings=trained)
     return known | older | (getattr(config, "rope_parameters", None) or {})
+
+
+OLDER_BASES = {  # before version 5 of `transformers`, by kind of layer
+    "full_attention": ("global_rope_theta", "rope_theta"),
+    "sliding_attention": ("local_rope_theta", "rope_local_base_freq"),
+}
+
+
+def _rope_settings_of(config: Any, kind: str) -> dict[str, Any]:
+    """The same of the layers of one kind. Raises: ValueError where nothing is said of them."""
+    if (newer := getattr(config, "rope_parameters", None)) is not None:
+        if not isinstance(newer.get(kind), dict):
+            raise ValueError(f"rope_parameters must say what the layers of {kind} have, got {newer}")
+        return dict(newer[kind])
+    base = next((b for name in OLDER_BASES[kind] if (b := getattr(config, name, None)) is not None), None)
+    base = getattr(config, "global_rope_theta", None) if base is None else base  # ModernBERT without a local one
+    scaled = _rope_settings(config) if kind == "full_attention" else {}
+    return scaled | dict(rope_theta=base)

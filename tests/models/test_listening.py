@@ -1,0 +1,140 @@
+"""A field that listens to another: BART and its relatives against their readings, and what the second field adds."""
+
+import re
+
+import pytest
+import torch
+
+from flowlib.models.zoo import ARCHITECTURES, describe, from_huggingface, listen_to
+from flowlib.operators import Past, attend
+
+transformers = pytest.importorskip("transformers", reason='transformers is not installed; pip install -e ".[test]"')
+
+ROWS = {row.name: row for row in ARCHITECTURES}
+KINDS = {"BART": "Bart", "mBART": "MBart", "Pegasus": "Pegasus", "Marian": "Marian"}
+TOKENS = dict(vocab_size=40, max_position_embeddings=24, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+SIZE = dict(d_model=24, encoder_layers=2, decoder_layers=3, encoder_attention_heads=3, decoder_attention_heads=2)
+SIZE |= dict(encoder_ffn_dim=20, decoder_ffn_dim=16, decoder_start_token_id=2)
+SETTINGS = [
+    dict(),
+    dict(scale_embedding=True, activation_function="relu"),
+    dict(d_model=10, encoder_attention_heads=1, decoder_attention_heads=5, encoder_layers=3, decoder_layers=1),
+]
+
+
+def network(name, seed=0, dtype=torch.float64, head="Model", **settings):
+    kind = KINDS[name]
+    torch.manual_seed(seed)
+    given = getattr(transformers, f"{kind}Config")(**TOKENS | SIZE | settings)
+    model = getattr(transformers, kind + head)(given).to(dtype).eval()
+    with torch.no_grad():
+        for parameter_name, p in model.named_parameters():
+            p.copy_((p.ndim == 1 and parameter_name.endswith("weight")) + 0.3 * torch.randn_like(p))
+    return model
+
+
+def inputs_of(seed=0):
+    torch.manual_seed(seed)
+    return dict(input_ids=torch.randint(3, 40, (3, 9)), decoder_input_ids=torch.randint(3, 40, (3, 6)))
+
+
+@torch.no_grad()
+def gap(model, read, heard=None, own=None, **inputs):
+    masks = dict(attention_mask=heard, decoder_attention_mask=own)
+    inputs |= {name: mask for name, mask in masks.items() if mask is not None}
+    theirs, ours = model(**inputs).last_hidden_state, read(**inputs).final
+    valid = torch.ones(theirs.shape[:-1], dtype=torch.bool) if own is None else own.bool()
+    return ((ours - theirs)[valid].abs().max() / theirs[valid].abs().max()).item()
+
+
+@pytest.mark.claim("C11.1")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", KINDS)
+def test_is_the_model(measured, name, dtype, padding):
+    kind, bound = str(dtype).removeprefix("torch."), float(ROWS[name].exact) if dtype == torch.float64 else 1e-5
+    for seed, settings in enumerate(SETTINGS):
+        model, inputs = network(name, seed, dtype, **settings), inputs_of(seed)
+        read = from_huggingface(model)
+        measured.at_most(f"{name}, {kind}", gap(model, read, **inputs), bound)
+        for heard, own in zip(padding(3, 9).values(), padding(3, 6).values()):
+            for masks in (dict(heard=heard), dict(own=own), dict(heard=heard, own=own)):
+                measured.at_most(f"{name} with padding, {kind}", gap(model, read, **masks, **inputs), bound)
+
+
+@torch.no_grad()
+def test_the_encoder_is_a_flow_and_what_it_says_is_heard():
+    model, inputs = network("BART"), inputs_of()
+    read, theirs = from_huggingface(model), model.encoder(inputs["input_ids"]).last_hidden_state
+    heard = read.encoder(inputs["input_ids"])
+    torch.testing.assert_close(heard.final, theirs, rtol=0, atol=1e-12)
+    flow = listen_to(read.flow, heard.final)
+    u0 = read.embed(inputs["decoder_input_ids"])
+    assert torch.equal(flow(u0).final, read(**inputs).final)
+    assert (listen_to(read.flow, heard.final.flip(0))(u0).final - flow(u0).final).abs().max() > 1e-3
+    assert next(flow.parameters()) is next(read.flow.parameters())
+    fine = flow(u0, steps=2 * flow.steps)
+    assert len(fine) == 7 and fine.fields.isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.claim("C11.1")
+def test_it_is_attend_on_two_grids(measured):
+    """B(u; v) by `attend`, with weights on v's grid; and it is local in u: new tokens flow alone."""
+    read, inputs = from_huggingface(network("BART")), inputs_of()
+    v, u = read.encoder(inputs["input_ids"]).final, torch.randn(3, 6, 24, dtype=torch.float64)
+    weights = torch.linspace(0.5, 2, 9, dtype=torch.float64)
+    term = listen_to(read.flow, v, weights=weights).terms[2]
+    q, (k, w) = term._split(term.q(u)), (term._split(z) for z in term.kv(v).chunk(2, -1))
+    theirs = term.out(attend(q, k, w, weights).transpose(-3, -2).flatten(-2))
+    measured.at_most("listening against attend on two grids", (term(u) - theirs).abs().max(), 1e-13)
+    assert (term.kernel(u).sum(-1) - 1).abs().max() < 1e-12 and not term.sees_other_tokens
+    flow, u0, past = read.listen(inputs["input_ids"]), read.embed(inputs["decoder_input_ids"]), Past()
+    parts = [flow(u0[:, a:b], past=past).final for a, b in ((0, 2), (2, 3), (3, 6))]
+    torch.testing.assert_close(torch.cat(parts, 1), flow(u0).final, rtol=0, atol=1e-12)
+
+
+def test_gradients_reach_both_fields():
+    model, inputs = network("BART", dtype=torch.float64), inputs_of()
+    read = from_huggingface(model)
+    for outputs in (model(**inputs).last_hidden_state, read(**inputs).final):
+        (outputs * torch.sin(torch.arange(outputs.numel())).view_as(outputs)).sum().backward()
+    theirs, ours = model.encoder.layers[0].fc1.weight.grad, read.encoder.flow.depth.layers[0][2].up.weight.grad
+    assert (theirs - ours).abs().max() < 1e-10 * theirs.abs().max() and theirs.abs().max() > 1e-3
+    tied, mine = model.shared.weight.grad, read.embed.token.weight.grad
+    assert read.embed.token is read.encoder.embed.token
+    torch.testing.assert_close(tied, mine, rtol=0, atol=1e-10 * tied.abs().max().item())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_table_says_what_it_is(name):
+    row = ROWS[name]
+    assert describe(from_huggingface(network(name)).flow, name, row.source, row.exact) == row
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("part", ["encoder.layers.1.fc2", "decoder.layers.2.encoder_attn.k_proj"])
+def test_a_changed_model_is_refused(name, part):
+    model = network(name)
+    model.get_submodule(part).register_forward_hook(lambda module, inputs, output: output**2)
+    with pytest.raises(ValueError, match=f"{part.split('.')[0]}.* has a hook"):
+        from_huggingface(model)
+
+
+ids = torch.full((2, 5), 7)
+WRONG = [
+    (lambda read: read(ids), "give decoder_input_ids or decoder_inputs_embeds"),
+    (lambda read: read.flow(torch.zeros(1, 3, 24)), "this flow listens to another field, and none is given"),
+    (lambda read: listen_to(read.encoder.flow, torch.zeros(1, 3, 24)), "this flow listens to no other field"),
+    (
+        lambda read: listen_to(read.flow, torch.zeros(1, 3, 24), ids.bool()),
+        "valid must be (…, key) = (1, 3), got (2, 5)",
+    ),
+    (lambda read: read(ids, decoder_input_ids=ids + 40), "input_ids must be in 0 … 39"),
+    (lambda read: read.logits(ids, decoder_input_ids=ids), "read without a head"),
+]
+
+
+@pytest.mark.parametrize("call, message", WRONG, ids=[row[1][:30] for row in WRONG])
+def test_bad_inputs_are_named(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call(from_huggingface(network("BART", dtype=torch.float32)))
