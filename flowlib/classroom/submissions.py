@@ -35,6 +35,12 @@ class Submission:
     def __post_init__(self):
         check_name(self.student)
 
+    @property
+    def files(self) -> Path | None:
+        """The student's own folder, all of it theirs; None where a notebook lies among those of others."""
+        own = self.folder.name == self.assignment or MOODLE.fullmatch(self.folder.name)
+        return self.folder if own and self.notebook is not None else None
+
 
 def check_name(name: str) -> None:
     """Raises: ValueError where a student cannot be called so."""
