@@ -22,6 +22,7 @@ from pathlib import Path
 from flowlib.authoring.moving import put_in_place
 from flowlib.classroom.earlier import EARLIER, keep_earlier
 
+UNFINISHED = ".unfinished"  # what an interrupted grading run has done so far
 GRADED = ".graded"  # repaired and executed notebooks, as nbgrader is given them
 ASIDE = ".registered"  # what nbgrader makes lies here until it is whole
 SKIP = ("Execute", "ClearOutput", "DeduplicateIds", "OverwriteKernelspec", "IgnorePattern", "ClearMetadataPreprocessor")
@@ -52,7 +53,9 @@ class Course:
     def check_apart(self, folder: Path) -> None:
         """Raises: ValueError where the folder, of submissions, is the course's own or one that the course writes."""
         here, root = folder.resolve(), self.root.resolve()
-        own = [root / kind for kind in ("source", "release", "autograded", "feedback", GRADED, ASIDE, EARLIER)]
+        own = [
+            root / kind for kind in ("source", "release", "autograded", "feedback", GRADED, ASIDE, EARLIER, UNFINISHED)
+        ]
         if here == root or any(kind == here or kind in here.parents for kind in own):
             raise ValueError(
                 f"{folder} is the course's own and holds no submissions; give the folder with what students handed in, "

@@ -36,7 +36,7 @@ def read(file: Path):
     if file.stat().st_size > MOST_BYTES:
         raise Unreadable(f"the file has {file.stat().st_size >> 20} MB; most is {MOST_BYTES >> 20} MB")
     try:
-        content = well_formed(drop_outputs(json.loads(decode(file.read_bytes()))))
+        content = join_sources(well_formed(drop_outputs(json.loads(decode(file.read_bytes())))))
         content.setdefault("metadata", {})
         book = nbformat.from_dict(content)
         return nbformat.convert(book, 4) if book.get("nbformat") != 4 else book
@@ -55,6 +55,14 @@ def drop_outputs(content: dict) -> dict:
     return content
 
 
+def join_sources(content: dict) -> dict:
+    """Each cell's text as one, where the file has it in lines."""
+    for cell in content["cells"]:
+        if isinstance(cell.get("source"), list):
+            cell["source"] = "".join(map(str, cell["source"]))
+    return content
+
+
 def decode(data: bytes) -> str:
     """The text in a file, whichever byte order mark an editor of Windows put before it."""
     return data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
@@ -66,9 +74,7 @@ def repair(submitted, source, release, earlier=()) -> tuple[Any, list[str]]:
     source: the teacher's notebook, release: the same as it was handed out; their cells correspond one to one.
     earlier: releases before that one.
     """
-    cells = [cell for cell in submitted.cells if isinstance(cell.get("source"), str | list)]
-    for cell in cells:
-        cell.source = cell.source if isinstance(cell.source, str) else "".join(map(str, cell.source))
+    cells = [cell for cell in submitted.cells if isinstance(cell.get("source"), str)]
     old = bring_up_to_date(cells, release, earlier)
     matches = match(cells, release.cells)
     extras = find_extras(cells, matches)

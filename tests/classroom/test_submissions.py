@@ -221,7 +221,11 @@ def test_without_a_sandbox_one_message_says_so(tmp_path, monkeypatch, capsys):
     handed_in(tmp_path, f"in/ada/{NAME}/x.ipynb")
     monkeypatch.setattr(sandbox, "find_obstacle", lambda: "there is no bubblewrap")
     asked = ["grade", str(tmp_path / "in"), "--out", str(tmp_path / "x.csv"), "--course", str(COURSE.root)]
-    assert main(asked) == 2 and "there is no bubblewrap. Or grade in a container" in capsys.readouterr().err
+    assert (
+        main(asked) == 2
+        and "there is no bubblewrap. Or grade in containers: flowlib grade … --sandbox docker"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_sandbox_sees_folders_of_packages_and_no_others(tmp_path, monkeypatch):
@@ -276,13 +280,12 @@ def test_a_folder_of_moodles_is_a_student_with_a_number(tmp_path):
     ("file", "said"),
     [
         ("bob.zip", "is an archive; unpack it"),
-        ("bob.ipynb.txt", "must end in .ipynb"),
+        ("bob.ipynb.bak", "must end in .ipynb"),
         ("bob/x.ipynb", "lies in no assignment's folder; put it into"),
-        ("bob.IPYNB", "must end in .ipynb"),
         (f"bob/{NAME}.zip", "is an archive"),
-        (f"bob/{NAME}/x.ipynb.txt", "must end in .ipynb"),
+        (f"bob/{NAME}/x.ipynb.part", "must end in .ipynb"),
         (f"ada/{NAME}/more.tar.gz", "is an archive"),
-        ("bob_1_assignsubmission_file/x.ipynb (1)", "must end in .ipynb"),
+        ("bob_1_assignsubmission_file/x.ipynb.zip", "is an archive"),
     ],
 )
 def test_a_file_that_is_not_read_is_mentioned(tmp_path, file, said):
@@ -290,6 +293,15 @@ def test_a_file_that_is_not_read_is_mentioned(tmp_path, file, said):
     assert "ada" in [one.student for one in find_submissions(tmp_path, [NAME])]
     (sentence,) = find_refused(tmp_path, [NAME])
     assert Path(file).name in sentence and said in sentence
+
+
+@pytest.mark.parametrize("end", [".ipynb", ".IPYNB", ".ipynb.txt", ".ipynb.json", ".ipynb (1)", ".ipynb(2)"])
+def test_a_notebook_is_one_whatever_a_browser_made_of_its_name(tmp_path, end):
+    handed_in(tmp_path, f"in/ada/{NAME}/x{end}", f"flat/ada{end}")
+    for folder in ("in", "flat"):
+        (one,) = find_submissions(tmp_path / folder, [NAME])
+        assert one.student == "ada" and one.notebook.name.endswith(end)
+        assert not find_refused(tmp_path / folder, [NAME])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

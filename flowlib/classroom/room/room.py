@@ -25,7 +25,7 @@ class Room:
     notes: what happened that a teacher should know of, a sentence each.
     """
 
-    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
+    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool | str = True):
         self.limits, self.files, self.isolate = limits, files, isolate
         self.until = time.monotonic() + limits.seconds
         self.notes: list[str] = []

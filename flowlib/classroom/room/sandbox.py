@@ -14,19 +14,16 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
-from flowlib.classroom.room import student
+from flowlib.classroom.room import docker, student
 from flowlib.classroom.room.bubblewrap import bubblewrap, environment, list_folders, list_plain
 from flowlib.classroom.room.cgroup import scope
 from flowlib.classroom.room.memory import count_files, resident, share
 
-CONTAINER = (
-    'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
-    "--sandbox none --trust-students"
-)
 WINDOWS = (
-    "grading needs Linux: on Windows, install flowlib in WSL2 (wsl --install) and run it there, or in a Linux "
-    "container that is thrown away afterwards"
+    "grading needs Linux or macOS: on Windows, install flowlib in WSL2 (wsl --install) and run it there, with "
+    "bubblewrap or with --sandbox docker (a container for each student)"
 )
 NEEDED = ("torch", "IPython", "matplotlib_inline", "flowlib")
 LOOK = "import sys; from importlib.util import find_spec; print(', '.join(n for n in sys.argv[1:] if not find_spec(n)))"
@@ -64,30 +61,34 @@ class Limits:
 class Sandbox:
     """A running student's side; `stdin` and `stdout` are the line to it. A context manager: it ends with the block.
 
-    files: a folder whose contents are copied into the working folder. isolate=False runs it as an ordinary process,
-    in a folder of its own with copies of the files.
+    files: a folder whose contents are seen in the working folder. isolate: the name of an image makes it a container
+    of Docker's; False runs an ordinary process, in a folder of its own with copies of the files.
     Raises: NoSandbox where bubblewrap is missing or may not make namespaces.
     """
 
-    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
+    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool | str = True):
         self.limits, self.checked = limits, 0.0
+        self.container = f"flowlib-{uuid4().hex}" if isinstance(isolate, str) else ""
         self.folder = None if isolate else copy_files(files)
         most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
-        command = [sys.executable, "-P", "-s", "-m", student.__name__, *map(str, most)]
+        python = "python" if self.container else sys.executable
+        command = [python, "-P", "-s", "-m", student.__name__, *map(str, most)]
         self.process = subprocess.Popen(
-            [*(self._walls(files) if isolate else ()), *command],
+            [*(self._walls(files, isolate) if isolate else ()), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(),
+            env=None if self.container else environment(),
             bufsize=0,
             start_new_session=True,
             cwd=self.folder,
         )
 
-    def _walls(self, files: Path | None) -> list[str]:
+    def _walls(self, files: Path | None, isolate: bool | str) -> list[str]:
         """What stands before the command; the control group has a little more, so that our own words come first."""
         most = self.limits.megabytes
+        if isinstance(isolate, str):
+            return docker.docker(isolate, self.container, files, most, self.limits.processes)
         return [*scope(most + most // 8, 2 * self.limits.processes), *bubblewrap(files, most)]
 
     def __enter__(self) -> "Sandbox":
@@ -104,6 +105,8 @@ class Sandbox:
             pass
         self.process.kill()
         self.process.wait()
+        if self.container:
+            docker.kill(self.container)
         self.process.stdin.close()
         self.process.stdout.close()
         if self.folder is not None:
@@ -158,10 +161,13 @@ def require_system() -> None:
         raise NoSandbox(WINDOWS)
 
 
-def require() -> None:
+def require(isolate: bool | str = True) -> None:
     """Raises: NoSandbox, which says why, and what to do instead."""
-    if why := find_obstacle():
-        raise NoSandbox(f"{why}. Or grade in a container, which is then the sandbox:\n  {CONTAINER}")
+    if isinstance(isolate, str):
+        if why := docker.find_obstacle(isolate):
+            raise NoSandbox(why)
+    elif isolate and (why := find_obstacle()):
+        raise NoSandbox(f"{why}. Or grade in containers: flowlib grade … --sandbox docker, after\n  {docker.BUILD}")
 
 
 def copy_files(files: Path | None) -> Path:
