@@ -1,5 +1,6 @@
 """The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
-ship, release, collect, grade, similar, feedback, points, otter, check, slides.
+ship, release, collect, grade, similar, moderate, feedback,
+points, otter, check, slides.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C,
@@ -33,6 +34,7 @@ COMMANDS = {
         school.collect,
         classroom.grade,
         school.similar,
+        school.moderate,
         classroom.feedback,
         school.points,
         classroom.otter,
@@ -43,13 +45,14 @@ COMMANDS = {
 ABOUT = (
     "A Transformer as a continuous flow: train it, look inside, teach it. Flags of a command: flowlib COMMAND --help"
 )
+CLASSROOM = ("release", "collect", "grade", "similar", "moderate", "feedback", "points", "otter", "check")
 EXTRAS = {  # what brings the packages that the course's commands need
     "claims": "lab,test",
     "notebooks": "lab",
     "contents": "lab",
     "links": "lab",
     "slides": "pages",
-    **dict.fromkeys(("release", "collect", "grade", "similar", "feedback", "points", "otter", "check"), "classroom"),
+    **dict.fromkeys(CLASSROOM, "classroom"),
 }
 
 

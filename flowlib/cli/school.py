@@ -1,4 +1,4 @@
-"""Commands between a class and its learning platform: collect, points, similar, check, slides."""
+"""Commands between a class and its learning platform: collect, points, similar, moderate, check, slides."""
 
 from pathlib import Path
 
@@ -93,28 +93,74 @@ def similar(submissions: Path, /, assignment: str, out: Path, course: Path = EXE
         course: The folder of the course.
         most: So many pairs.
     """
-    import csv
-    import io
-
     from flowlib.classroom.similar import find_similar
     from flowlib.classroom.submissions import find_submissions
-    from flowlib.classroom.tables import no_formula
-    from flowlib.files import save_text
 
     check_target(out, "--out", "similar.csv", "first,second,share")
     book = open_course(course)
     name = book.find("source", assignment).stem
     pairs, left = find_similar(book, find_submissions(submissions, [name]))
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["first", "second", "share", "letters compared"])
-    rows.writerows([no_formula(p.first), no_formula(p.second), f"{p.share:.2f}", p.letters] for p in pairs[:most])
-    save_text(text.getvalue(), out)
+    rows = [[p.first, p.second, f"{p.share:.2f}", p.letters] for p in pairs[:most]]
+    write_rows(out, ["first", "second", "share", "letters compared"], rows)
     middle = pairs[len(pairs) // 2].share if pairs else 0.0
     print(f"{out}: {len(pairs[:most])} of {len(pairs)} pairs, the most alike first; half of all share {middle:.0%}")
     print("  It proves nothing: look at both. What stands far above that half is worth a look, and a talk.")
     if left:
         print(f"  too short to be compared: {len(left)}")
+
+
+def moderate(
+    assignment: str, /, out: Path, course: Path = EXERCISES, second: Path | None = None, share: float = 0.1
+) -> None:
+    """Choose whom a second marker marks; compare two markers.
+
+    With --second, the folder in which the second one marked: every task on which the two differ, the largest
+    difference first. Without it: a sample of students, from the weakest to the best, and those near half of all points.
+
+    Args:
+        assignment: The assignment.
+        out: The table, CSV.
+        course: The folder of the course.
+        second: A copy of it, in which another person graded by hand.
+        share: Of the students in the sample.
+    """
+    from flowlib.classroom import moderation
+    from flowlib.classroom.platforms import read_points
+
+    check_target(out, "--out", "moderation.csv", "student")
+    if not 0 < share <= 1:
+        raise ValueError(f"--share must be above 0, and 1 at most; got {share}")
+    book = open_course(course)
+    name = book.find("source", assignment).stem
+    if second is None:
+        points, _ = read_points(book, name)
+        with book.api().gradebook as grades:
+            most = float(grades.find_assignment(name).max_score) if points else 0.0
+        chosen = moderation.draw_sample(points, most, share)
+        write_rows(out, ["student", "points"], [[one, f"{points[one]:g}"] for one in chosen])
+        print(f"{out}: {len(chosen)} of {len(points)} students to be marked by a second person")
+        return
+    marks = (moderation.read_marks(one, name) for one in (book, open_course(second)))
+    found = moderation.find_differences(*marks)
+    show = lambda value: "" if value is None else f"{value:g}"
+    rows = [[one.student, one.task, show(one.first), show(one.second)] for one in found]
+    write_rows(out, ["student", "task", "first", "second"], rows)
+    print(f"{out}: {len(found)} tasks on which the two differ")
+
+
+def write_rows(out: Path, head: list[str], rows: list[list]) -> None:
+    """A table that no spreadsheet takes for formulas."""
+    import csv
+    import io
+
+    from flowlib.classroom.tables import no_formula
+    from flowlib.files import save_text
+
+    text = io.StringIO()
+    made = csv.writer(text, lineterminator="\n")
+    made.writerow(head)
+    made.writerows([no_formula(str(cell)) for cell in row] for row in rows)
+    save_text(text.getvalue(), out)
 
 
 def check(notebook: Path, /, assignment: str | None = None, course: Path = EXERCISES, seconds: float = 120.0) -> int:

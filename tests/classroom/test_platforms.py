@@ -1,10 +1,15 @@
 """Points go back in the platform's own table: one column changes, and all else stays byte for byte."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
+from flowlib.classroom.moderation import draw_sample, find_differences
 from flowlib.classroom.platforms import fill, find_column, name_of, read_table, write_table
+from flowlib.cli import COMMANDS, main
 
 MOODLE = (
     "\ufeffIdentifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,Last modified (grade)\r\n"
@@ -58,3 +63,42 @@ def test_another_table_is_refused(tmp_path, data):
     (tmp_path / "table.csv").write_bytes(data)
     with pytest.raises(ValueError, match="must be (Moodle's|the table)"):
         read_table(tmp_path / "table.csv")
+
+
+# ------------------------------------------------------------------------------------------------ a second marker
+
+
+def test_the_largest_difference_comes_first_and_what_one_has_not_marked_before_all():
+    first = {("ada", "derive"): 4.0, ("ada", "explain"): 3.0, ("bob", "derive"): 2.0, ("bob", "explain"): None}
+    second = {("ada", "derive"): 1.0, ("ada", "explain"): 3.0, ("bob", "derive"): 2.5, ("bob", "explain"): 4.0}
+    found = [(one.student, one.task) for one in find_differences(first, second)]
+    assert found == [("bob", "explain"), ("ada", "derive"), ("bob", "derive")]
+    assert find_differences(first, first) == []
+
+
+def test_a_sample_reaches_from_the_weakest_to_the_best_and_has_who_is_near_half():
+    points = {f"s{i:02d}": float(i) for i in range(20)}
+    assert draw_sample(points, 20.0, 0.2) == ["s00", "s06", "s09", "s10", "s11", "s13", "s19"]
+    assert draw_sample({"ada": 3.0}, 20.0, 0.1) == ["ada"] and draw_sample({}, 20.0, 0.1) == []
+
+
+# ------------------------------------------------------------------------------------------------ the guide
+
+GUIDE = Path(__file__).parents[2] / "exercises" / "README.md"
+ASKED = re.findall(r"\bflowlib ([a-z]+)([^`\n#|]*)", GUIDE.read_text("utf-8").replace("pip install", ""))
+
+
+@pytest.mark.parametrize(("name", "rest"), sorted({(n, r.strip()) for n, r in ASKED if n in COMMANDS}))
+def test_every_command_of_the_guide_is_one_with_these_flags(name, rest, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"--[a-z-]+", rest)) <= known
+
+
+def test_the_workflow_of_the_guide_runs_a_command_that_there_is():
+    yaml = pytest.importorskip("yaml")
+    told = yaml.safe_load((GUIDE.parent / "github-classroom.yml").read_text("utf-8"))
+    last = told["jobs"]["checks"]["steps"][-1]["run"]
+    assert last.startswith("flowlib check ") and "check" in COMMANDS and told["permissions"] == {"contents": "read"}
+    assert (GUIDE.parent / "release" / told["env"]["NAME"]).is_dir()
