@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowlib.authoring.moving import put_in_place
+from flowlib.classroom.earlier import EARLIER, keep_earlier
 
+UNFINISHED = ".unfinished"  # what an interrupted grading run has done so far
 GRADED = ".graded"  # repaired and executed notebooks, as nbgrader is given them
 ASIDE = ".registered"  # what nbgrader makes lies here until it is whole
 SKIP = ("Execute", "ClearOutput", "DeduplicateIds", "OverwriteKernelspec", "IgnorePattern", "ClearMetadataPreprocessor")
@@ -51,7 +53,9 @@ class Course:
     def check_apart(self, folder: Path) -> None:
         """Raises: ValueError where the folder, of submissions, is the course's own or one that the course writes."""
         here, root = folder.resolve(), self.root.resolve()
-        own = [root / kind for kind in ("source", "release", "autograded", "feedback", GRADED, ASIDE)]
+        own = [
+            root / kind for kind in ("source", "release", "autograded", "feedback", GRADED, ASIDE, EARLIER, UNFINISHED)
+        ]
         if here == root or any(kind == here or kind in here.parents for kind in own):
             raise ValueError(
                 f"{folder} is the course's own and holds no submissions; give the folder with what students handed in, "
@@ -68,8 +72,10 @@ class Course:
     def release(self, name: str) -> Path:
         """Make release/NAME from source/NAME. Raises: ValueError with what nbgrader says."""
         made = self.find("release", name)
+        before = made.read_text("utf-8") if made.is_file() else ""
         with self._generate(name) as folder:
             put_in_place(folder, self.root / "release")
+        keep_earlier(self.root, name, before, made.read_text("utf-8"))
         return made
 
     def find_foreign(self, name: str) -> list[Path]:
@@ -126,22 +132,35 @@ def make_config(root: Path):
     """nbgrader's settings for our course: where it lies, what is skipped, what stands for a solution, our feedback."""
     from nbgrader.converters import Autograde
     from nbgrader.preprocessors import ClearHiddenTests
-    from traitlets.config import Config
 
     from flowlib.classroom.feedback import FeedbackExporter
     from flowlib.classroom.grades import Grades
 
     keep = lambda steps: [step for step in steps if step.__name__ not in SKIP]
-    config = Config()
+    config = read_config(root)
     config.CourseDirectory.root = str(root.resolve())
     config.CourseDirectory.submitted_directory = GRADED
     config.Autograde.sanitize_preprocessors = keep(Autograde.sanitize_preprocessors.default())
     config.Autograde.autograde_preprocessors = keep(Autograde.autograde_preprocessors.default())
-    config.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}
-    config.ClearSolutions.text_stub = "*Your answer here.*"
+    stubs = config.ClearSolutions
+    stubs.setdefault("code_stub", {"python": "# your code here\nraise NotImplementedError"})
+    stubs.setdefault("text_stub", "*Your answer here.*")
     config.GenerateFeedback.exporter_class = FeedbackExporter
     config.GenerateFeedback.preprocessors = [Grades, ClearHiddenTests]
     return config
+
+
+def read_config(root: Path):
+    """What the course's own nbgrader_config.py says: of late penalties, say. Raises: ValueError where it breaks."""
+    from traitlets.config import Config
+    from traitlets.config.loader import PyFileConfigLoader
+
+    if not (root / "nbgrader_config.py").is_file():
+        return Config()
+    try:
+        return Config(PyFileConfigLoader("nbgrader_config.py", path=str(root.resolve())).load_config())
+    except Exception as error:
+        raise ValueError(f"{root / 'nbgrader_config.py'} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def put_scripts_on_path() -> None:

@@ -33,7 +33,7 @@ class Graded:
     notes: list[str] = field(default_factory=list)
 
 
-def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool = True, seed: int = 0) -> Graded:
+def grade(notebook, limits: Limits, files: Path | None = None, *, isolate: bool | str = True, seed: int = 0) -> Graded:
     """Run a repaired notebook (`repair`) cell by cell; fills in outputs, and gives a test its points if it passes.
 
     seed: given to the assignment as SEED, which its tests draw their inputs from.

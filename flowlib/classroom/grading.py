@@ -1,42 +1,27 @@
 """A grading run: every submission repaired and graded, each in a process of its own, then handed to nbgrader."""
 
-import shutil
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowlib.classroom.apart import Ended, run_apart
 from flowlib.classroom.cells import is_test, worth
-from flowlib.classroom.course import GRADED, Course, find_reason, hush_log
+from flowlib.classroom.course import Course, hush_log
+from flowlib.classroom.earlier import read_earlier
 from flowlib.classroom.grader import grade
+from flowlib.classroom.handing import hand_over_all
+from flowlib.classroom.journal import Journal
 from flowlib.classroom.repair import Unreadable, read, repair
+from flowlib.classroom.results import Outcome, Result
 from flowlib.classroom.room.sandbox import Limits, require
 from flowlib.classroom.safe import make_safe
 from flowlib.classroom.submissions import Submission, find_submissions
 from flowlib.cores import count_cores
-from flowlib.files import save_text
-
-
-@dataclass
-class Result:
-    """What a submission got: points of the automatic tests, what a person still has to grade, and what happened."""
-
-    student: str
-    assignment: str
-    points: dict[str, float] = field(default_factory=dict)
-    most: dict[str, float] = field(default_factory=dict)
-    by_hand: float = 0.0
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def score(self) -> float:
-        return sum(self.points.values())
-
 
 OVERHEAD = 300.0  # seconds for Python to start anew, for reading and repair, on a busy machine
+Settings = tuple[Limits, bool | str, int, bool]  # limits, isolate, seed, whether each student has one of their own
 GRADER_MEGABYTES = 3000  # what the grader may take for one submission, beside the student's program
-Outcome = tuple[Result, str]  # and the graded notebook as text; "" where there is none
 
 
 def grade_all(
@@ -45,8 +30,9 @@ def grade_all(
     *,
     names: list[str] | None = None,
     limits: Limits | None = None,
-    isolate: bool = True,
+    isolate: bool | str = True,
     seed: int = 0,
+    own_seeds: bool = False,
     workers: int | None = None,
     feedback: bool = True,
     progress: Callable[[], object] = lambda: None,
@@ -56,8 +42,7 @@ def grade_all(
     Raises: NoSandbox, FileNotFoundError, ValueError (an assignment that is not released, a folder of the course's own).
     """
     course.check_apart(folder)
-    if isolate:
-        require()
+    require(isolate)
     names = names or course.assignments()
     for name in names:
         if not course.notebook("release", name).is_file():
@@ -66,32 +51,40 @@ def grade_all(
     with hush_log():
         for name in sorted({one.assignment for one in waiting}):  # first, for it may fail, and grading takes long
             course.register(name)
-    settings = limits or Limits(), isolate, seed
-    outcomes = grade_side_by_side(course, waiting, settings, workers or count_cores(), progress)
+    settings = limits or Limits(), isolate, seed, own_seeds
+    journal = Journal(course, settings)
+    outcomes = grade_side_by_side(course, waiting, settings, workers or count_cores(), progress, journal)
     hand_over_all(course, outcomes, feedback=feedback)
+    journal.close()
     return [outcomes[one][0] for one in waiting]
 
 
 def grade_side_by_side(
     course: Course,
     waiting: list[Submission],
-    settings: tuple[Limits, bool, int],
+    settings: Settings,
     workers: int,
     progress: Callable[[], object],
+    journal: Journal,
 ) -> dict[Submission, Outcome]:
-    """The outcome of each submission, so many at a time."""
+    """The outcome of each submission, so many at a time; what the journal has is not graded again."""
 
     def work(one: Submission) -> Outcome:
         try:
-            return grade_apart(course, one, settings)
+            outcome = journal.read(one) or grade_apart(course, one, settings)
+            journal.write(one, outcome)
+            return outcome
         finally:
             progress()
 
-    with ThreadPoolExecutor(workers) as pool:  # they only wait: the work is done in processes
+    pool = ThreadPoolExecutor(workers)  # they only wait: the work is done in processes
+    try:
         return dict(zip(waiting, pool.map(work, waiting), strict=True))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def grade_apart(course: Course, one: Submission, settings: tuple[Limits, bool, int]) -> Outcome:
+def grade_apart(course: Course, one: Submission, settings: Settings) -> Outcome:
     """Grade a submission in a process of its own. What goes wrong there costs the others nothing, and is noted."""
     limits = settings[0]
     seconds = 2 * limits.seconds + OVERHEAD
@@ -103,22 +96,28 @@ def grade_apart(course: Course, one: Submission, settings: tuple[Limits, bool, i
         return Result(one.student, one.assignment, notes=[f"NOT GRADED: {error}; look at the file by hand"]), ""
 
 
-def grade_submission(course: Course, one: Submission, limits: Limits, isolate: bool, seed: int) -> Outcome:
+def grade_submission(
+    course: Course, one: Submission, limits: Limits, isolate: bool | str, seed: int, own_seeds: bool = False
+) -> Outcome:
     """Repair and grade one submission. It writes nothing."""
     import nbformat
 
     source = nbformat.read(course.notebook("source", one.assignment), as_version=4)
     release = nbformat.read(course.notebook("release", one.assignment), as_version=4)
-    book, notes = repair_submission(one, source, release)
-    files = one.folder if one.notebook is not None and one.folder.name == one.assignment else None
-    graded = grade(book, limits, files, isolate=isolate, seed=seed)
+    book, notes = repair_submission(one, source, release, read_earlier(course, one.assignment))
+    graded = grade(book, limits, one.files, isolate=isolate, seed=make_seed(seed, one.student) if own_seeds else seed)
     make_safe(graded.notebook, source.cells)
     by_hand = sum(worth(cell) for cell in source.cells if not is_test(cell))
     result = Result(one.student, one.assignment, graded.points, graded.most, by_hand, notes + graded.notes)
     return result, nbformat.writes(graded.notebook)
 
 
-def repair_submission(one: Submission, source, release):
+def make_seed(seed: int, student: str) -> int:
+    """A seed of the student's own: the same for the same two, and no other's."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {student}".encode("utf-8", "replace")).digest()[:4], "big") >> 1
+
+
+def repair_submission(one: Submission, source, release, earlier=()):
     """The notebook to grade, a blank one where there is none that can be read; and a sentence on all that was odd."""
     notes = []
     if one.others:
@@ -129,38 +128,7 @@ def repair_submission(one: Submission, source, release):
     try:
         if one.notebook is None:
             raise Unreadable("there is no notebook in the folder")
-        book, mended = repair(read(one.notebook), source, release)
+        book, mended = repair(read(one.notebook), source, release, earlier)
     except Unreadable as error:
         book, mended = repair(release, source, release)[0], [f"graded as blank: {error}"]
     return book, notes + mended
-
-
-def hand_over_all(course: Course, outcomes: dict[Submission, Outcome], *, feedback: bool) -> None:
-    """Give what was graded to nbgrader; what goes wrong there is noted in the results."""
-    with hush_log():
-        for one, (result, text) in outcomes.items():
-            if text:
-                try:
-                    hand_over(course, one, result, text, feedback=feedback)
-                except (Exception, SystemExit) as error:  # one student's files; the others' grades are not lost by it
-                    result.notes.append(f"NOT IN THE GRADEBOOK: {error}")
-
-
-def hand_over(course: Course, one: Submission, result: Result, text: str, *, feedback: bool) -> None:
-    """Give a graded notebook to nbgrader: gradebook, autograded copy, feedback page."""
-    place = course.root / GRADED / one.student / one.assignment
-    if place.resolve() != course.root.resolve() / GRADED / one.student / one.assignment:
-        raise ValueError(f"a link leads from {place} to {place.resolve()}; take it away, and grade again")
-    shutil.rmtree(place, ignore_errors=True)
-    save_text(text, place / f"{one.assignment}.ipynb")
-    stamp = one.folder / "timestamp.txt"
-    if stamp.is_file() and not stamp.is_symlink():
-        shutil.copyfile(stamp, place / "timestamp.txt")
-    done = course.api().autograde(one.assignment, one.student, force=True, create=True)
-    if not done["success"]:
-        result.notes.append(f"nbgrader: {find_reason(done)}")
-    elif feedback:
-        try:
-            course.feedback(one.assignment, one.student)
-        except ValueError as error:
-            result.notes.append(str(error))

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from flowlib.classroom.cells import grade_id, is_answer, mark
+from flowlib.classroom.earlier import bring_up_to_date
 from flowlib.classroom.safe import show_typed, sound_pictures, well_formed
 
 MOST_BYTES = 500 << 20
 ALIKE = 0.6  # the least likeness of two texts that may be one cell, before and after a student's work
+MOST_COMPARED = 200  # cells that are compared by likeness, which takes its time; an assignment has some thirty
 
 
 class Unreadable(ValueError):
@@ -34,7 +36,7 @@ def read(file: Path):
     if file.stat().st_size > MOST_BYTES:
         raise Unreadable(f"the file has {file.stat().st_size >> 20} MB; most is {MOST_BYTES >> 20} MB")
     try:
-        content = well_formed(drop_outputs(json.loads(decode(file.read_bytes()))))
+        content = join_sources(well_formed(drop_outputs(json.loads(decode(file.read_bytes())))))
         content.setdefault("metadata", {})
         book = nbformat.from_dict(content)
         return nbformat.convert(book, 4) if book.get("nbformat") != 4 else book
@@ -53,27 +55,36 @@ def drop_outputs(content: dict) -> dict:
     return content
 
 
+def join_sources(content: dict) -> dict:
+    """Each cell's text as one, where the file has it in lines."""
+    for cell in content["cells"]:
+        if isinstance(cell.get("source"), list):
+            cell["source"] = "".join(map(str, cell["source"]))
+    return content
+
+
 def decode(data: bytes) -> str:
     """The text in a file, whichever byte order mark an editor of Windows put before it."""
     return data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
 
 
-def repair(submitted, source, release) -> tuple[Any, list[str]]:
+def repair(submitted, source, release, earlier=()) -> tuple[Any, list[str]]:
     """The assignment with the student's answers, and a sentence for each thing that had to be mended.
 
     source: the teacher's notebook, release: the same as it was handed out; their cells correspond one to one.
+    earlier: releases before that one.
     """
-    cells = [cell for cell in submitted.cells if isinstance(cell.get("source"), str | list)]
-    for cell in cells:
-        cell.source = cell.source if isinstance(cell.source, str) else "".join(map(str, cell.source))
+    cells = [cell for cell in submitted.cells if isinstance(cell.get("source"), str)]
+    old = bring_up_to_date(cells, release, earlier)
     matches = match(cells, release.cells)
     extras = find_extras(cells, matches)
     book = deepcopy(source)
     book.cells = extras.get(-1, [])
     for i, (theirs, given) in enumerate(zip(source.cells, release.cells, strict=True)):
-        found = [cells[j] for j in matches.get(i, [])]
-        book.cells += [put_answer(theirs, given, found), *extras.get(i, [])]
-    return book, [*note_repairs(cells, matches, source, release), *note_kernel(submitted)]
+        found, copies = choose_copies(theirs, given, cells, matches.get(i, []))
+        book.cells += [put_answer(theirs, given, found), *copies, *extras.get(i, [])]
+    notes = [f"{old} cells were of an earlier release: brought up to date"] if old else []
+    return book, [*notes, *note_repairs(cells, matches, source, release), *note_kernel(submitted)]
 
 
 def find_extras(cells: list, matches: dict[int, list[int]]) -> dict[int, list]:
@@ -88,14 +99,24 @@ def find_extras(cells: list, matches: dict[int, list[int]]) -> dict[int, list]:
     return extras
 
 
-def put_answer(theirs, given, found: list):
-    """The teacher's cell; with the student's text, the last one worked on, where it is for the student to write."""
+def choose_copies(theirs, given, cells: list, places: list[int]) -> tuple[Any, list]:
+    """Of the copies of an answer's cell the one that stands for it, and the others, as cells that run after it.
+
+    Split cells are copies, too, and so is one that was copied and changed below: all that was written runs, in order.
+    """
+    if not is_answer(theirs) or not places:
+        return given, []
+    written = [j for j in places if cells[j].source.strip() and not has_text_of(cells[j], given)]
+    first, *others = written or places[:1]
+    return cells[first], [adopt(cells[j], j) for j in others]
+
+
+def put_answer(theirs, given, found):
+    """The teacher's cell; with the student's text where it is for the student to write."""
     cell = deepcopy(theirs)
     if is_answer(theirs):
-        changed = [one for one in found if one.source.strip() != given.source.strip()]
-        answer = (changed or found or [given])[-1]
-        cell.source = answer.source
-        put_pictures(cell, answer)
+        cell.source = found.source
+        put_pictures(cell, found)
     if cell.cell_type == "code":
         cell.outputs, cell.execution_count = [], None
     return cell
@@ -119,7 +140,7 @@ def note_repairs(cells: list, matches: dict[int, list[int]], source, release) ->
         for i, (theirs, given) in enumerate(zip(source.cells, release.cells, strict=True))
     ]
     notes = [
-        f"cell {grade_id(theirs)} was there {len(found)} times: the last one worked on counts"
+        f"cell {grade_id(theirs)} was there {len(found)} times: all that was written in them runs, in order"
         for theirs, _, found in pairs
         if is_answer(theirs) and len(found) > 1
     ]
@@ -166,8 +187,8 @@ def match(cells: list, wanted: list) -> dict[int, list[int]]:
     for i, cell in enumerate(wanted):
         if i in matches or not mark(cell):
             continue
-        near = [(likeness(cell, cells[j]), -j) for j in free if cells[j].cell_type == cell.cell_type]
-        score, j = max(near, default=(0.0, 0))
+        kin = [j for j in sorted(free) if cells[j].cell_type == cell.cell_type][:MOST_COMPARED]
+        score, j = max(((likeness(cell, cells[j]), -j) for j in kin), default=(0.0, 0))
         if score >= ALIKE:
             take(i, -j)
     return {i: sorted(js) for i, js in matches.items()}
@@ -179,11 +200,20 @@ def has_text_of(cell, *others) -> bool:
 
 
 def likeness(a, b) -> float:
-    """From 0 to 1: how much of one text is in the other; 1 where both define the same function."""
+    """From 0 to 1: how much of one text is in the other; 1 where both define the same function.
+
+    What takes long is asked last, and only of texts whose lengths and letters allow it.
+    """
     heads = re.findall(r"^(?:def|class) (\w+)", a.source, re.M)
     if heads and heads == re.findall(r"^(?:def|class) (\w+)", b.source, re.M)[: len(heads)]:
         return 1.0
-    return difflib.SequenceMatcher(None, a.source, b.source, autojunk=False).ratio()
+    if 2 * min(len(a.source), len(b.source)) < ALIKE * (len(a.source) + len(b.source)):
+        return 0.0
+    letters = difflib.SequenceMatcher(None, a.source, b.source, autojunk=False)
+    if letters.quick_ratio() < ALIKE:
+        return 0.0
+    words = [re.findall(r"\w+|\s+|.", one.source) for one in (a, b)]
+    return difflib.SequenceMatcher(None, *words, autojunk=False).ratio()
 
 
 def adopt(cell, number: int):

@@ -13,6 +13,8 @@ import nh3
 from mistune import HTMLRenderer
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from flowlib.classroom.paths import hide_paths
+
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")  # no SVG: it is a program in disguise
 BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 MOST_LETTERS = 8_000_000  # of all the outputs of one cell
@@ -74,6 +76,11 @@ def well_formed(value: Any) -> Any:
     if isinstance(value, dict):
         return {well_formed(name): well_formed(one) for name, one in value.items()}
     return value
+
+
+def presentable(text: str) -> str:
+    """A text of a student's program as it may be shown: whole characters, no paths of the teacher's machine."""
+    return hide_paths(well_formed(text))
 
 
 class Renderer(IPythonRenderer):
@@ -157,11 +164,11 @@ def sound_output(one: dict) -> dict | None:
     kind = one.get("output_type")
     if kind == "stream":
         name = "stderr" if one.get("name") == "stderr" else "stdout"
-        return {"output_type": "stream", "name": name, "text": well_formed(join(one.get("text")))}
+        return {"output_type": "stream", "name": name, "text": presentable(join(one.get("text")))}
     if kind == "error":
         trace = one.get("traceback")
-        lines = [well_formed(str(line)) for line in trace] if isinstance(trace, list | tuple) else []
-        said = {name: well_formed(str(one.get(name, ""))) for name in ("ename", "evalue")}
+        lines = [presentable(str(line)) for line in trace] if isinstance(trace, list | tuple) else []
+        said = {name: presentable(str(one.get(name, ""))) for name in ("ename", "evalue")}
         return {"output_type": "error", **said, "traceback": lines}
     if kind in ("display_data", "execute_result") and isinstance(one.get("data"), dict):
         return {"output_type": "display_data", "metadata": {}, "data": sound_data(one["data"])}
@@ -171,8 +178,8 @@ def sound_output(one: dict) -> dict | None:
 def sound_data(data: dict) -> dict[str, str]:
     """Of what is displayed: the plain text, sound pictures, HTML after the sanitiser, safe Markdown and TeX."""
     kept = {name: text for name, text in sound_pictures(data).items() if name in PICTURES[:2]}
-    kept["text/plain"] = well_formed(join(data.get("text/plain", "(what cannot be shown here)")))
-    if (html := well_formed(join(data.get("text/html", "")))) and not TEX.search(unescape(html)):
+    kept["text/plain"] = presentable(join(data.get("text/plain", "(what cannot be shown here)")))
+    if (html := presentable(join(data.get("text/html", "")))) and not TEX.search(unescape(html)):
         kept["text/html"] = CLEANER.clean(html)
     for name in ("text/markdown", "text/latex"):
         text = well_formed(join(data.get(name, "")))

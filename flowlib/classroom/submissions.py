@@ -15,6 +15,7 @@ UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # line ends, other control characters, bytes 
 DOUBLE = "._"  # macOS's second half of a file, in its archives
 MOODLE = re.compile(r"(.+)_(\d+)_assignsubmission_file_?")  # Name_ID_assignsubmission_file
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json))?( ?\(\d+\))?$", re.IGNORECASE)  # whatever a browser made of the name
 NO_STUDENTS = ("__MACOSX",)  # where those archives keep them
 
 
@@ -34,6 +35,12 @@ class Submission:
 
     def __post_init__(self):
         check_name(self.student)
+
+    @property
+    def files(self) -> Path | None:
+        """The student's own folder, all of it theirs; None where a notebook lies among those of others."""
+        own = self.folder.name == self.assignment or MOODLE.fullmatch(self.folder.name)
+        return self.folder if own and self.notebook is not None else None
 
 
 def check_name(name: str) -> None:
@@ -110,7 +117,7 @@ def take(place: Path, names: list[str]) -> Submission:
         return choose_notebook(place)
     if place.is_dir():
         return take_moodle(place, names)
-    return Submission(place.name.removesuffix(".ipynb"), names[0], place.parent, place)
+    return Submission(NOTEBOOK.sub("", place.name), names[0], place.parent, place)
 
 
 def take_moodle(place: Path, names: list[str]) -> Submission:
@@ -147,8 +154,8 @@ def find_mistake(name: str) -> str:
     if name.startswith(DOUBLE):
         return ""
     if end.endswith(ARCHIVES):
-        return "is an archive; unpack it, and grade what is in it"
-    if ".ipynb" in end and not name.endswith(".ipynb"):
+        return "is an archive; unpack it (flowlib collect does, with a class's zip), and grade what is in it"
+    if ".ipynb" in end and not NOTEBOOK.search(name):
         return "must end in .ipynb to be taken for a notebook; rename it"
     return ""
 
@@ -156,7 +163,7 @@ def find_mistake(name: str) -> str:
 def choose_notebook(place: Path) -> Submission:
     """What is graded of a folder STUDENT/ASSIGNMENT: the notebook of that name, or else the first one."""
     files = list_notebooks(place)
-    exact = [file for file in files if file.stem == place.name]
+    exact = [file for file in files if file.name == f"{place.name}.ipynb"]
     others = () if exact else tuple(file.name for file in files[1:])
     return Submission(place.parent.name, place.name, place, (exact or files or [None])[0], others)
 
@@ -189,7 +196,7 @@ def list_folders(folder: Path) -> list[Path]:
 
 def list_files(folder: Path) -> list[Path]:
     """The notebooks in a flat folder, sorted, hidden ones last, links too."""
-    files = (p for p in folder.iterdir() if p.name.endswith(".ipynb") and is_file_or_link(p))
+    files = (p for p in folder.iterdir() if NOTEBOOK.search(p.name) and is_file_or_link(p))
     return sorted(files, key=lambda p: (p.name.startswith("."), p.name))
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import re
 
-from flowlib.classroom.grading import Result
+from flowlib.classroom.results import Result
 from flowlib.classroom.safe import well_formed
 
 HEAD = ["student", "assignment", "score", "of", "to grade by hand", "tests passed", "what happened"]

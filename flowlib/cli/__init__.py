@@ -1,5 +1,6 @@
 """The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
-ship, release, grade, feedback, otter.
+ship, release, collect, grade, similar, moderate, feedback,
+points, otter, check, slides.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C,
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import flowlib
-from flowlib.cli import classroom, course, doctor, models, studies
+from flowlib.cli import classroom, course, doctor, models, school, studies
 from flowlib.cli.parsing import MISTAKES, install, run
 
 PREPARED = {models.train, studies.bench, studies.compare}
@@ -30,20 +31,28 @@ COMMANDS = {
         course.links,
         models.ship,
         classroom.release,
+        school.collect,
         classroom.grade,
+        school.similar,
+        school.moderate,
         classroom.feedback,
+        school.points,
         classroom.otter,
+        school.check,
+        school.slides,
     )
 }
 ABOUT = (
     "A Transformer as a continuous flow: train it, look inside, teach it. Flags of a command: flowlib COMMAND --help"
 )
+CLASSROOM = ("release", "collect", "grade", "similar", "moderate", "feedback", "points", "otter", "check")
 EXTRAS = {  # what brings the packages that the course's commands need
     "claims": "lab,test",
     "notebooks": "lab",
     "contents": "lab",
     "links": "lab",
-    **dict.fromkeys(("release", "grade", "feedback", "otter"), "classroom"),
+    "slides": "pages",
+    **dict.fromkeys(CLASSROOM, "classroom"),
 }
 
 

@@ -1,5 +1,7 @@
 """Commands for a class: release, grade, feedback, otter."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -8,7 +10,7 @@ from flowlib.cli.parsing import check_target
 
 if TYPE_CHECKING:
     from flowlib.classroom.course import Course
-    from flowlib.classroom.grading import Result
+    from flowlib.classroom.results import Result
 
 EXERCISES = Path("exercises")
 
@@ -49,12 +51,15 @@ def grade(
     megabytes: int = 1200,
     seed: int = 0,
     workers: int = 0,
-    sandbox: Literal["bubblewrap", "none"] = "bubblewrap",
+    own_seeds: bool = False,
+    sandbox: Literal["bubblewrap", "docker", "none"] = "bubblewrap",
+    image: str = "flowlib-room",
     trust_students: bool = False,
 ) -> int:
     """Grade what students handed in, each in a sandbox.
 
-    It writes a table of grades, and gives everything to nbgrader's gradebook. Exit code 1 if a submission could not be
+    It writes a table of grades, and gives everything to nbgrader's gradebook. Interrupted, the same command goes on
+    where it was. Exit code 1 if a submission could not be
     graded, or lies in a folder that is no assignment; it says which.
 
     Args:
@@ -67,7 +72,9 @@ def grade(
         megabytes: Memory for all processes of one student.
         seed: Draws the numbers in the tests; another one for another class.
         workers: Students graded at a time; 0: as many as there are cores.
-        sandbox: none runs students' programs as you: only in a container that is thrown away, with --trust-students.
+        own_seeds: Draw other numbers for each student, from the seed and the student's name.
+        sandbox: docker makes a container for each student; none runs their programs as you, with --trust-students.
+        image: For --sandbox docker: the image, made with exercises/Dockerfile.
         trust_students: Their programs may read the answer key and write whatever you may: for --sandbox none.
     """
     from flowlib.classroom.room.sandbox import Limits, require_system
@@ -81,13 +88,20 @@ def grade(
     if workers < 0:
         raise ValueError(f"--workers must be 0, for as many as there are cores, or more; got {workers}")
     limits = Limits(seconds, call_seconds, megabytes)
+    warn_root()
     check_tables(out)
     book = open_course(course)
     names = [book.find("source", assignment).stem] if assignment else book.assignments()
-    results = grade_with_bar(
-        book, submissions, names, limits=limits, seed=seed, isolate=sandbox != "none", workers=workers or None
-    )
+    kinds = {"bubblewrap": True, "docker": image, "none": False}
+    settings = {"limits": limits, "seed": seed, "own_seeds": own_seeds, "isolate": kinds[sandbox]}
+    results = grade_with_bar(book, submissions, names, workers=workers or None, **settings)
     return report(results, out, [*find_misspelt(submissions, book), *find_refused(submissions, names)])
+
+
+def warn_root() -> None:
+    """A word to who grades as root: a hole in the sandbox would then be one in the whole machine."""
+    if getattr(os, "geteuid", lambda: 1)() == 0:
+        print("flowlib grade: you grade as root; a user of its own, without rights, is safer", file=sys.stderr)
 
 
 def check_tables(out: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
-from flowlib.classroom import grading
+from flowlib.classroom import grading, handing
 from flowlib.classroom.apart import Ended, run_apart
 from flowlib.classroom.course import Course
-from flowlib.classroom.grading import Result
+from flowlib.classroom.results import Result
 from flowlib.classroom.room.sandbox import Limits
 from flowlib.classroom.tables import grades_csv, grades_json, plain
 from flowlib.cli import classroom, main
@@ -126,7 +126,7 @@ def test_who_ends_the_graders_own_process_is_named_and_the_others_are_graded(cou
         return Result(args[1].student, NAME, {"a": 1.0}), "{}"
 
     monkeypatch.setattr(grading, "run_apart", fail)
-    monkeypatch.setattr(grading, "hand_over", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(handing, "hand_over", lambda *a, **k: 1 / 0)
     ada, mallory, zed = grading.grade_all(course, tmp_path, names=[NAME], isolate=False)
     assert mallory.notes == ["NOT GRADED: its process was ended by SIGSEGV; look at the file by hand"]
     assert ada.score == zed.score == 1 and "NOT IN THE GRADEBOOK: division by zero" in ada.notes[0]

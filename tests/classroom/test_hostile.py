@@ -44,6 +44,20 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
     ),
     "memory hog": (f"hog = []\nwhile True: hog.append(bytearray(50_000_000))\n{RIGHT}", FIRST, FIRST, ""),
     "memory hog in tensors": ("x = torch.ones(10**10)", FIRST, FIRST, ""),
+    "files in memory": (
+        "import os, time\nkept = []\nfor _ in range(40):\n    kept.append(os.memfd_create('x'))\n"
+        "    for _ in range(49): os.write(kept[-1], bytes(1 << 20))\ntime.sleep(5)",
+        FIRST,
+        FIRST,
+        "files in memory",
+    ),
+    "the machine's own settings": (
+        "import os\nplaces = ('/proc/sys/kernel/core_pattern', '/proc/sysrq-trigger', '/dev', '/', '/usr', '/etc')\n"
+        "assert any(os.access(p, os.W_OK) for p in places), 'read-only'",
+        FIRST,
+        FIRST,
+        "AssertionError",
+    ),
     "sys.exit": (f"import sys\nsys.exit(0)\n{RIGHT}", FIRST, FIRST, ""),
     "os._exit": (f"import os\nos._exit(0)\n{RIGHT}", FIRST, FIRST, "ended there"),
     "kills itself": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", FIRST, FIRST, "ended there"),

@@ -25,7 +25,7 @@ class Room:
     notes: what happened that a teacher should know of, a sentence each.
     """
 
-    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
+    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool | str = True):
         self.limits, self.files, self.isolate = limits, files, isolate
         self.until = time.monotonic() + limits.seconds
         self.notes: list[str] = []
@@ -64,7 +64,7 @@ class Room:
     def _guard(self, work, what: str):
         """Let `work` use the line, started if need be; turn every way in which a program can end into Died."""
         line = self._start(what)
-        line.seconds = max(0.0, min(self.limits.call_seconds, self.until - time.monotonic()))
+        self._allow()
         try:
             return work(line)
         except TookTooLong:
@@ -80,6 +80,10 @@ class Room:
         except LineClosed as error:
             self._give_up(f"{what}: the program ended there ({error})")
 
+    def _allow(self) -> None:
+        """Give the line the time of one call, or what is left for the notebook."""
+        self.line.seconds = max(0.0, min(self.limits.call_seconds, self.until - time.monotonic()))
+
     def _start(self, what: str) -> Line:
         if self.line is not None:
             return self.line
@@ -92,8 +96,8 @@ class Room:
         began = time.monotonic()
         self.line.ask({"do": "has", "name": "ready"})
         self.until += time.monotonic() - began
-        self.line.seconds = self.limits.call_seconds
-        for source in self.done:
+        for source in self.done:  # within the time of the whole notebook: each new start runs them again
+            self._allow()
             try:
                 self.line.ask({"do": "run", "source": source})
             except (TookTooLong, TookTooMuch, LineClosed) as error:

@@ -5,36 +5,28 @@ that there is no network, no way to the answer key, the gradebook or other submi
 The kernel's limits bound memory, file sizes and the number of processes; the grader's clock bounds the time.
 """
 
-import importlib.util
 import os
 import platform
 import shutil
-import site
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
-from flowlib.classroom.room import student
+from flowlib.classroom.room import docker, student
+from flowlib.classroom.room.bubblewrap import bubblewrap, environment, list_folders, list_plain
+from flowlib.classroom.room.cgroup import scope
+from flowlib.classroom.room.memory import count_files, resident, share
 
-CONTAINER = (
-    'docker run --rm --network none -v "$PWD":/course -w /course IMAGE flowlib grade SUBMISSIONS --out GRADES.csv '
-    "--sandbox none --trust-students"
-)
 WINDOWS = (
-    "grading needs Linux: on Windows, install flowlib in WSL2 (wsl --install) and run it there, or in a Linux "
-    "container that is thrown away afterwards"
+    "grading needs Linux or macOS: on Windows, install flowlib in WSL2 (wsl --install) and run it there, with "
+    "bubblewrap or with --sandbox docker (a container for each student)"
 )
 NEEDED = ("torch", "IPython", "matplotlib_inline", "flowlib")
 LOOK = "import sys; from importlib.util import find_spec; print(', '.join(n for n in sys.argv[1:] if not find_spec(n)))"
-ROOM = "/room"  # the working folder, in the sandbox
-SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives")
-NAMESPACES = (
-    *("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
-    *("--hostname", "classroom"),
-)
 
 
 class NoSandbox(OSError):
@@ -69,26 +61,35 @@ class Limits:
 class Sandbox:
     """A running student's side; `stdin` and `stdout` are the line to it. A context manager: it ends with the block.
 
-    files: a folder whose contents are copied into the working folder. isolate=False runs it as an ordinary process,
-    in a folder of its own with copies of the files.
+    files: a folder whose contents are seen in the working folder. isolate: the name of an image makes it a container
+    of Docker's; False runs an ordinary process, in a folder of its own with copies of the files.
     Raises: NoSandbox where bubblewrap is missing or may not make namespaces.
     """
 
-    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool = True):
+    def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool | str = True):
         self.limits, self.checked = limits, 0.0
+        self.container = f"flowlib-{uuid4().hex}" if isinstance(isolate, str) else ""
         self.folder = None if isolate else copy_files(files)
         most = [limits.megabytes << 20, limits.file_megabytes << 20, limits.processes, int(2 * limits.seconds) + 5]
-        command = [sys.executable, "-P", "-s", "-m", student.__name__, *map(str, most)]
+        python = "python" if self.container else sys.executable
+        command = [python, "-P", "-s", "-m", student.__name__, *map(str, most)]
         self.process = subprocess.Popen(
-            [*(bubblewrap(files) if isolate else ()), *command],
+            [*(self._walls(files, isolate) if isolate else ()), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(),
+            env=None if self.container else environment(),
             bufsize=0,
             start_new_session=True,
             cwd=self.folder,
         )
+
+    def _walls(self, files: Path | None, isolate: bool | str) -> list[str]:
+        """What stands before the command; the control group has a little more, so that our own words come first."""
+        most = self.limits.megabytes
+        if isinstance(isolate, str):
+            return docker.docker(isolate, self.container, files, most, self.limits.processes)
+        return [*scope(most + most // 8, 2 * self.limits.processes), *bubblewrap(files, most)]
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -104,6 +105,8 @@ class Sandbox:
             pass
         self.process.kill()
         self.process.wait()
+        if self.container:
+            docker.kill(self.container)
         self.process.stdin.close()
         self.process.stdout.close()
         if self.folder is not None:
@@ -122,32 +125,14 @@ class Sandbox:
             return
         if len(family) > self.limits.processes:  # the kernel's own limit does not hold for root
             raise TookTooMuch(f"it started more than {self.limits.processes} processes")
-        if sum(map(resident, family)) > self.limits.megabytes << 20:  # pages in common counted again and again
-            total = sum(map(share, family))
-            if total > self.limits.megabytes << 20:
+        files, most = count_files(family) if self.folder is None else 0, self.limits.megabytes << 20
+        if files + sum(map(resident, family)) > most:  # pages in common counted again and again
+            total = files + sum(map(share, family))
+            if total > most:
                 raise TookTooMuch(
-                    f"its {len(family)} processes took {total >> 20} MB together; allowed are {self.limits.megabytes}"
+                    f"its {len(family)} processes took {total >> 20} MB together, {files >> 20} MB of it as files in "
+                    f"memory; allowed are {self.limits.megabytes}"
                 )
-
-
-def resident(process) -> int:
-    """Bytes of memory, those in common with other processes too."""
-    import psutil
-
-    try:
-        return process.memory_info().rss
-    except psutil.Error:
-        return 0
-
-
-def share(process) -> int:
-    """Bytes of memory, of those in common with others a fair share."""
-    import psutil
-
-    try:
-        return process.memory_full_info().pss
-    except psutil.Error:
-        return 0
 
 
 def find_obstacle() -> str | None:
@@ -176,26 +161,13 @@ def require_system() -> None:
         raise NoSandbox(WINDOWS)
 
 
-def require() -> None:
+def require(isolate: bool | str = True) -> None:
     """Raises: NoSandbox, which says why, and what to do instead."""
-    if why := find_obstacle():
-        raise NoSandbox(f"{why}. Or grade in a container, which is then the sandbox:\n  {CONTAINER}")
-
-
-def bubblewrap(files: Path | None) -> list[str]:
-    """bwrap and its options: what can be seen in the sandbox, all of it read-only but the working folder."""
-    packages = [sys.prefix, sys.base_prefix, *site.getsitepackages(), *find_sites(), *map(str, package_folders())]
-    options = [*NAMESPACES, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", ROOM]
-    for path in dict.fromkeys([*SYSTEM, *packages]):
-        options += ["--ro-bind-try", path, path]
-    for file in list_plain(files):
-        options += ["--ro-bind", str(file), f"{ROOM}/{file.name}"]
-    return [*options, "--chdir", ROOM, "--setenv", "HOME", "/tmp", "--"]
-
-
-def list_plain(files: Path | None) -> list[Path]:
-    """The files that lie in a folder itself; a link leads elsewhere."""
-    return [file for file in sorted(files.iterdir()) if file.is_file() and not file.is_symlink()] if files else []
+    if isinstance(isolate, str):
+        if why := docker.find_obstacle(isolate):
+            raise NoSandbox(why)
+    elif isolate and (why := find_obstacle()):
+        raise NoSandbox(f"{why}. Or grade in containers: flowlib grade … --sandbox docker, after\n  {docker.BUILD}")
 
 
 def copy_files(files: Path | None) -> Path:
@@ -203,37 +175,12 @@ def copy_files(files: Path | None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="classroom-"))
     for file in list_plain(files):
         shutil.copyfile(file, folder / file.name)
+    for other in list_folders(files):
+        shutil.copytree(other, folder / other.name, symlinks=True, ignore=find_links)
     return folder
 
 
-def package_folders() -> list[Path]:
-    """Where flowlib itself lies, and nothing beside it: in a checkout its neighbours are the answer key."""
-    spec = importlib.util.find_spec("flowlib")
-    return [Path(folder) for folder in spec.submodule_search_locations]
-
-
-def find_sites() -> list[str]:
-    """Folders of packages outside of the environment: the user's own, those on PYTHONPATH or named in a .pth file.
-
-    No other folder of Python's path is shown: a checkout, or a home, has what is not for students.
-    """
-    named = [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
-    return [folder for folder in dict.fromkeys(named) if Path(folder).is_dir()]
-
-
-def environment() -> dict[str, str]:
-    """The few variables that a Python needs; none of the teacher's own."""
-    return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "HOME": "/tmp",
-        "TMPDIR": "/tmp",
-        "PYTHONPATH": os.pathsep.join([*(str(folder.parent) for folder in package_folders()), *find_sites()]),
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "IPYTHONDIR": "/tmp/ipython",
-        "MPLCONFIGDIR": "/tmp/matplotlib",
-        "FLOWLIB_PROGRESS": "off",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+def find_links(folder: str, names: list[str]) -> list[str]:
+    """Those of the names that are links, or neither files nor folders."""
+    paths = {name: Path(folder, name) for name in names}
+    return [name for name, path in paths.items() if path.is_symlink() or not (path.is_file() or path.is_dir())]

@@ -1,0 +1,104 @@
+"""Points go back in the platform's own table: one column changes, and all else stays byte for byte."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
+
+from flowlib.classroom.moderation import draw_sample, find_differences
+from flowlib.classroom.platforms import fill, find_column, name_of, read_table, write_table
+from flowlib.cli import COMMANDS, main
+
+MOODLE = (
+    "\ufeffIdentifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,Last modified (grade)\r\n"
+    "Participant 12345,Ada Lovelace,ada@example.org,Submitted for grading,,20.00,Yes,-\r\n"
+    'Participant 7,"O\'Neill-Ba, Jo",jo@example.org,No submission,,20.00,Yes,-\r\n'
+)
+CANVAS = (
+    "Student,ID,SIS User ID,SIS Login ID,Section,Another kernel (123),Final Score\r\n"
+    "    Points Possible,,,,,20,(read only)\r\n"
+    '"Lovelace, Ada",4711,s1,ada,A,,\r\n'
+    '"Turing, Alan",4712,s2,alan,A,3,\r\n'
+)
+BLACKBOARD = (
+    '"Last Name"\t"First Name"\t"Username"\t"Student ID"\t"Another kernel [Total Pts: 20 Score] |1234"\r\n'
+    '"Lovelace"\t"Ada"\t"alovelace"\t"s1"\t""\r\n'
+    '"Turing"\t"Alan"\t"aturing"\t"s2"\t"3"\r\n'
+)
+PLATFORMS = {  # the table, its encoding, --column, the student, the text that changes
+    "Moodle": (MOODLE, "utf-8", None, "Ada Lovelace_12345", ("grading,,20.00", "grading,13.5,20.00")),
+    "Canvas": (CANVAS, "utf-8", "Another kernel", "lovelaceada_4711", ("4711,s1,ada,A,,", "4711,s1,ada,A,13.5,")),
+    "Blackboard": (BLACKBOARD, "utf-16", "another KERNEL", "alovelace", ('"s1"\t""', '"s1"\t"13.5"')),
+}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_one_cell_changes_and_the_rest_is_as_it_came(tmp_path, platform):
+    text, encoding, column, student, (before, after) = PLATFORMS[platform]
+    (tmp_path / "table.csv").write_bytes(text.encode(encoding))
+    table = read_table(tmp_path / "table.csv")
+    assert table.platform == platform
+    assert fill(table, find_column(table, column), {student: 13.5, "nobody": 1.0}) == ([student], ["nobody"])
+    assert text.count(before) == 1
+    assert write_table(table) == text.replace(before, after).encode(encoding)
+
+
+@pytest.mark.parametrize("student", ["ada@example.org", "ADA@example.org", "x_12345"])
+def test_a_student_is_found_by_whatever_says_who_it_is(tmp_path, student):
+    (tmp_path / "table.csv").write_text(MOODLE, "utf-8", newline="")
+    assert fill(read_table(tmp_path / "table.csv"), 4, {student: 1.0}) == ([student], [])
+
+
+def test_a_column_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    (tmp_path / "table.csv").write_text(CANVAS, "utf-8")
+    with pytest.raises(ValueError, match="--column must name one .*: Student, ID, .*, Another kernel, Final Score"):
+        find_column(read_table(tmp_path / "table.csv"), None)
+    assert name_of("Another kernel [Total Pts: 20 Score] |1234") == name_of("Another kernel (123)") == "Another kernel"
+
+
+@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n", b"\xff\xff\x00", b"student,score\nada,3\n"])
+def test_another_table_is_refused(tmp_path, data):
+    (tmp_path / "table.csv").write_bytes(data)
+    with pytest.raises(ValueError, match="must be (Moodle's|the table)"):
+        read_table(tmp_path / "table.csv")
+
+
+# ------------------------------------------------------------------------------------------------ a second marker
+
+
+def test_the_largest_difference_comes_first_and_what_one_has_not_marked_before_all():
+    first = {("ada", "derive"): 4.0, ("ada", "explain"): 3.0, ("bob", "derive"): 2.0, ("bob", "explain"): None}
+    second = {("ada", "derive"): 1.0, ("ada", "explain"): 3.0, ("bob", "derive"): 2.5, ("bob", "explain"): 4.0}
+    found = [(one.student, one.task) for one in find_differences(first, second)]
+    assert found == [("bob", "explain"), ("ada", "derive"), ("bob", "derive")]
+    assert find_differences(first, first) == []
+
+
+def test_a_sample_reaches_from_the_weakest_to_the_best_and_has_who_is_near_half():
+    points = {f"s{i:02d}": float(i) for i in range(20)}
+    assert draw_sample(points, 20.0, 0.2) == ["s00", "s06", "s09", "s10", "s11", "s13", "s19"]
+    assert draw_sample({"ada": 3.0}, 20.0, 0.1) == ["ada"] and draw_sample({}, 20.0, 0.1) == []
+
+
+# ------------------------------------------------------------------------------------------------ the guide
+
+GUIDE = Path(__file__).parents[2] / "exercises" / "README.md"
+ASKED = re.findall(r"\bflowlib ([a-z]+)([^`\n#|]*)", GUIDE.read_text("utf-8").replace("pip install", ""))
+
+
+@pytest.mark.parametrize(("name", "rest"), sorted({(n, r.strip()) for n, r in ASKED if n in COMMANDS}))
+def test_every_command_of_the_guide_is_one_with_these_flags(name, rest, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"--[a-z-]+", rest)) <= known
+
+
+def test_the_workflow_of_the_guide_runs_a_command_that_there_is():
+    yaml = pytest.importorskip("yaml")
+    told = yaml.safe_load((GUIDE.parent / "github-classroom.yml").read_text("utf-8"))
+    last = told["jobs"]["checks"]["steps"][-1]["run"]
+    assert last.startswith("flowlib check ") and "check" in COMMANDS and told["permissions"] == {"contents": "read"}
+    assert (GUIDE.parent / "release" / told["env"]["NAME"]).is_dir()
