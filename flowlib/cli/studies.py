@@ -21,9 +21,11 @@ def bench(words: Sequence[str]) -> Command:
     import tyro
 
     from flowlib.studies.bench import Bench, bench, table
+    from flowlib.training.heap import keep_heap
 
     def command(settings: Annotated[Bench, tyro.conf.arg(name="")]) -> None:
         check_target(settings.json, "--json", "bench.json", '"ratios": ')
+        keep_heap()
         result = bench(settings)
         report(result, settings.json, table(result))
 
@@ -86,7 +88,9 @@ def choose_comparison(words: Sequence[str], known: Sequence[str]) -> tuple[str, 
 
 def _compare(what: str, config: Any, runs: Path, seeds: int, file: Path | None, command: str) -> None:
     from flowlib.studies.compare import compare, table
+    from flowlib.training.heap import keep_heap
 
+    keep_heap()
     result = compare(what, config, runs, seeds, progress=str(file) != "-") | {"command": command}
     report(result, file, f"\nvalidation loss, nats per token, {seeds} seeds\n\n{table(result)}")
 

@@ -14,7 +14,7 @@ from flowlib.arguments import check_tensor
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
 from flowlib.models.inputs import check_targets, check_text, check_tokens
-from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
+from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape, Steps
 from flowlib.models.vocabulary import Vocabulary
 from flowlib.operators import Past
 
@@ -40,7 +40,8 @@ class FlowConfig(FlowShape):
 class FlowLM(FlowModel):
     """p(next token | text) = softmax(E u(T)),   u(0) = P(E[tokens] + position),   u_t the causal flow of `FlowConfig`.
 
-    model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats.
+    model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats. Several numbers of
+    steps, as steps=(4, 8, 16): the batch is split evenly over them, in order.
     The initial field is token embedding plus a function of position; the read-out is the same embedding E, transposed.
     Raises: TypeError for what is no tensor; ValueError for more tokens than the context, none at all, tokens that are
             no whole numbers, or (outside of a compiled step) outside of the vocabulary.
@@ -58,8 +59,8 @@ class FlowLM(FlowModel):
         self.flow = c.flow(terms, self.constraint)
         self._initialise()
 
-    def forward(self, tokens: Tensor, steps: int | None = None) -> Tensor:
-        return self.read_out(self.flow(self.initial_field(tokens), steps, save="final").final)
+    def forward(self, tokens: Tensor, steps: Steps = None) -> Tensor:
+        return self.read_out(self.flow_to_end(self.initial_field(tokens), steps))
 
     def initial_field(self, tokens: Tensor, start: int = 0) -> Tensor:
         """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position."""
@@ -79,7 +80,7 @@ class FlowLM(FlowModel):
             raise ValueError(f"u must be (…, token, width = {self.config.width}), got {tuple(u.shape)}")
         return u @ self.embed.weight.T
 
-    def loss(self, tokens: Tensor, targets: Tensor, steps: int | None = None) -> Tensor:
+    def loss(self, tokens: Tensor, targets: Tensor, steps: Steps = None) -> Tensor:
         """−mean log p(target), in nats per token."""
         logits = self(tokens, steps)
         check_targets(targets, logits, look=self.flow.checks)
