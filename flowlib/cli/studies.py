@@ -12,7 +12,8 @@ from flowlib.cli.parsing import Command, check_target, split_words
 ABOUT = (
     "Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
     "operations for each token) or depth (free layers, half the knots, elastic, coarse to fine) or remedies (what "
-    "lets a trained flow change its depth). Presets: {texts}. The defaults below are those of {chosen}."
+    "lets a trained flow change its depth) or dial (one model for L/2, L and 2L steps, beside one for each). "
+    "Presets: {texts}. The defaults below are those of {chosen}."
 )
 
 
