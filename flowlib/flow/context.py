@@ -64,6 +64,14 @@ def check_steps(steps: int, save: Save) -> None:
     check_choice(save, "save", get_args(Save))
 
 
+def check_last(last: int | None, save: Save) -> None:
+    """Raises: ValueError for a number of last tokens that is not a whole one ≥ 1, or where all fields are wanted."""
+    if last is not None:
+        check_whole(last, "last")
+        if save != "final":
+            raise ValueError(f'last is for the final field alone: give save="final", got save={save!r}')
+
+
 def check_values(u0: Tensor, pairs: Tensor | None, causal: Causal) -> None:
     """Raises: ValueError for NaN or infinity in u0, and for a token with nothing to attend to (a GPU waits)."""
     if can_read(u0):

@@ -102,7 +102,8 @@ class FlowLM(FlowModel):
 
         temperature 0 takes the likeliest. The same seed gives the same text (on the same machine).
         keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
-        than the context, the window slides, every token gets another position, and the whole window flows each time.
+        than the context, the window slides, every token gets another position, and the whole window flows each time
+        but for the last step, in which it is heard and its last token alone goes on.
         Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0;
                 TypeError for a prompt that is no text.
         """
@@ -110,17 +111,18 @@ class FlowLM(FlowModel):
         device = self.embed.weight.device
         generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
         text = self.config.vocabulary.encode(prompt).to(device)
-        past = Past() if keep_past else None
+        past, last = (Past(), 1) if keep_past else (None, None)
         for _ in range(tokens):
-            logits = self._next(text, steps, past if len(text) <= self.config.context else None)
+            logits = self._next(text, steps, past if len(text) <= self.config.context else None, last)
             text = torch.cat([text, _draw(logits, temperature, top_k, generator).to(device)])
         return self.config.vocabulary.decode(text)
 
-    def _next(self, text: Tensor, steps: int | None, past: Past | None) -> Tensor:
+    def _next(self, text: Tensor, steps: int | None, past: Past | None, last: int | None) -> Tensor:
         """Logits (vocabulary,) of the token after `text`; what `past` has of the text does not flow again."""
         known = 0 if past is None else past.tokens
         window = text[-self.config.context :]
-        u = self.flow(self.initial_field(window[None, known:], known), steps, save="final", past=past).final
+        u0 = self.initial_field(window[None, known:], known)
+        u = self.flow(u0, steps, save="final", past=past, last=last).final
         return self.read_out(u[0, -1]).float().cpu()
 
     @torch.no_grad()
