@@ -3,6 +3,7 @@
 PYTHON   ?= python3
 PIP_ARGS ?=
 LAB_ARGS ?=
+GPU_ARGS ?=
 TEST_ARGS ?=
 WORKERS  ?= 2
 
@@ -29,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint coverage test-browser test-hostile test-offline test-book book epub wheel train clean
+.PHONY: help lab test lint coverage test-browser test-hostile test-offline test-book book epub wheel train gpu clean
 
 help: ## print this list
 	@echo "make COMMAND, where COMMAND is"
@@ -37,6 +38,7 @@ help: ## print this list
 	@echo "Settings: PYTHON=python3.12       another Python for .venv (3.11 or newer)"
 	@echo "          PIP_ARGS=\"...\"          arguments for pip, as --extra-index-url for a CPU build of torch"
 	@echo "          LAB_ARGS, TEST_ARGS     arguments for JupyterLab, for pytest"
+	@echo "          GPU_ARGS=--dry          try make gpu on a CPU, with small numbers"
 	@echo "          WORKERS=2               test processes at a time"
 
 lab: $(VENV)/.lab ## open the course in JupyterLab, at its first chapter
@@ -78,6 +80,10 @@ wheel: $(VENV)/.lab ## build the wheel, and try it in an environment that has no
 
 train: $(VENV)/.lab ## train a flow transformer on a small text (minutes), and print a sample of it
 	$(BIN)/flowlib train tiny --resume
+
+# No environment is made: it runs in the one here or, where there is none, in PYTHON's own, with the torch that it has.
+gpu: ## in nine minutes on one GPU: its tests, speeds, a trained model and an elastic one, into build/gpu
+	PYTHONPATH=. $(firstword $(wildcard $(BIN)/python) $(PYTHON)) etc/gpu.py $(GPU_ARGS)
 
 clean: ## remove .venv and what tests and builds leave behind (runs/, your trained models, stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -59,7 +59,9 @@ def _train(config: Any, run: Path, resume: bool, prompt: str, again: str) -> int
     from accelerate import PartialState
 
     from flowlib.training import Interrupted, train
+    from flowlib.training.heap import keep_heap
 
+    keep_heap()
     try:
         result = train(config, run, resume=resume)
     except Interrupted as stopped:

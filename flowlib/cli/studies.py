@@ -12,7 +12,8 @@ from flowlib.cli.parsing import Command, check_target, split_words
 ABOUT = (
     "Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
     "operations for each token) or depth (free layers, half the knots, elastic, coarse to fine) or remedies (what "
-    "lets a trained flow change its depth). Presets: {texts}. The defaults below are those of {chosen}."
+    "lets a trained flow change its depth) or dial (one model for L/2, L and 2L steps, beside one for each). "
+    "Presets: {texts}. The defaults below are those of {chosen}."
 )
 
 
@@ -21,9 +22,11 @@ def bench(words: Sequence[str]) -> Command:
     import tyro
 
     from flowlib.studies.bench import Bench, bench, table
+    from flowlib.training.heap import keep_heap
 
     def command(settings: Annotated[Bench, tyro.conf.arg(name="")]) -> None:
         check_target(settings.json, "--json", "bench.json", '"ratios": ')
+        keep_heap()
         result = bench(settings)
         report(result, settings.json, table(result))
 
@@ -86,7 +89,9 @@ def choose_comparison(words: Sequence[str], known: Sequence[str]) -> tuple[str, 
 
 def _compare(what: str, config: Any, runs: Path, seeds: int, file: Path | None, command: str) -> None:
     from flowlib.studies.compare import compare, table
+    from flowlib.training.heap import keep_heap
 
+    keep_heap()
     result = compare(what, config, runs, seeds, progress=str(file) != "-") | {"command": command}
     report(result, file, f"\nvalidation loss, nats per token, {seeds} seeds\n\n{table(result)}")
 

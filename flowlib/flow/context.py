@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlib.arguments import (
     can_read,
@@ -18,8 +18,9 @@ from flowlib.arguments import (
 )
 from flowlib.fields import Grid
 from flowlib.operators.attention import check_attended, check_finite, relative_log
+from flowlib.operators.constraint import Constraint, check_constraint
 from flowlib.operators.past import Past, Slot
-from flowlib.operators.term import Causal, Term
+from flowlib.operators.term import Causal, Term, check_term
 
 Save = Literal["all", "final"]
 Context = dict[str, Tensor | None]  # a plain one, for torch.compile follows no TypedDict with keys that may be missing
@@ -61,6 +62,14 @@ def check_steps(steps: int, save: Save) -> None:
     """Raises: ValueError for a number of steps that is not a whole one ≥ 1, and an unknown word for `save`."""
     check_whole(steps, "steps")
     check_choice(save, "save", get_args(Save))
+
+
+def check_last(last: int | None, save: Save) -> None:
+    """Raises: ValueError for a number of last tokens that is not a whole one ≥ 1, or where all fields are wanted."""
+    if last is not None:
+        check_whole(last, "last")
+        if save != "final":
+            raise ValueError(f'last is for the final field alone: give save="final", got save={save!r}')
 
 
 def check_values(u0: Tensor, pairs: Tensor | None, causal: Causal) -> None:
@@ -153,3 +162,24 @@ def points_of(grid: Tensor | Grid | None) -> Tensor:
             f"got {type(grid).__name__}"
         )
     return grid.points
+
+
+def one_each(
+    terms: Sequence[Term], constraints: Constraint | None | Sequence[Constraint | None]
+) -> Sequence[Constraint | None]:
+    """A constraint (or None) for each of the terms. Raises: as `Flow` does."""
+    check_type(terms, "terms", (list, tuple, nn.ModuleList), "a list of terms ([Attention(…), Local(…)])")
+    if not len(terms):
+        raise ValueError("a flow needs at least one term, got none")
+    if constraints is None or isinstance(constraints, nn.Module):
+        constraints = [constraints] * len(terms)
+    check_type(constraints, "constraints", (list, tuple), "None, one constraint, or a list of one for each term")
+    if len(constraints) != len(terms):
+        raise ValueError(
+            f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints"
+        )
+    for term, constraint in zip(terms, constraints):
+        check_term(term, "a flow")
+        if constraint is not None:
+            check_constraint(constraint, "a flow")
+    return constraints

@@ -38,6 +38,11 @@ class Depth(nn.Module):
             self.layers.append(layer)
         return self
 
+    def make_alike(self) -> None:
+        """Give all copies the parameters of the first: θ(t) = θ_0, the same at every depth, until they are trained."""
+        for layer in self.layers[1:]:
+            layer.load_state_dict(self.layers[0].state_dict())
+
     def terms(self, k: int) -> list[Any]:
         """Copy number k of the terms, from 0."""
         layer: Any = self.layers[k]

@@ -17,20 +17,22 @@ from flowlib.flow.context import (
     Context,
     Save,
     check_field,
+    check_last,
     check_past,
     check_steps,
     check_values,
     evaluate,
     find_pairs,
+    one_each,
     prepare_context,
 )
 from flowlib.flow.depth import Constant, Depth
-from flowlib.flow.splitting import INTEGRATORS, Scheme, get_scheme
-from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch
+from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, euler, get_scheme
+from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch, carry
 from flowlib.flow.twin import twin
-from flowlib.operators.constraint import Constraint, are_same, check_constraint
+from flowlib.operators.constraint import Constraint, are_same
 from flowlib.operators.past import Past
-from flowlib.operators.term import Term, check_term
+from flowlib.operators.term import Term
 
 __all__ = ["Flow", "Increment", "Trajectory", "Watch"]
 
@@ -77,7 +79,7 @@ class Flow(nn.Module):
         readout: nn.Module | None = None,
     ):
         super().__init__()
-        constraints = _one_each(terms, constraints)
+        constraints = one_each(terms, constraints)
         check_type(depth, "depth", (Depth, type(None)), "a Depth (Constant, PerStep, PiecewiseLinear)")
         check_type(readout, "readout", (nn.Module, type(None)), "a module, or None")
         depth = Constant() if depth is None else depth
@@ -106,6 +108,7 @@ class Flow(nn.Module):
         weights: Tensor | Grid | None = None,
         save: Save = "all",
         past: Past | None = None,
+        last: int | None = None,
         watch: Watch | None = None,
     ) -> Trajectory:
         """The trajectory from u0 (…, token, feature) over `steps` steps (default: the flow's own number).
@@ -117,6 +120,8 @@ class Flow(nn.Module):
         save     "all" fields, or only the "final" one.
         past     keys and values of earlier tokens, under a causal kernel: u0 then holds only the tokens after them, and
                  their keys and values are added to it.
+        last     how many tokens, the last ones, `final` is wanted of: what the last step does to the others after they
+                 have been heard is left out (where nobody watches; by Lie and Euler). With save="final".
         watch    called with an `Increment` after each substep, and once with the readout's, if there is one.
         Raises: TypeError for no tensor; ValueError for NaN or infinity in u0, steps < 1, shapes that do not fit, a mask
                 that could be `valid`, a token with nothing to attend, a past that would not stay as it was.
@@ -124,6 +129,7 @@ class Flow(nn.Module):
         steps = self.steps if steps is None else steps
         check_steps(steps, save)
         self.depth.check_steps(steps)
+        check_last(last, save)
         context = self._context(u0, mask, valid, weights)
         if past is not None:
             check_past(past, self.terms, context["mask"], weights)
@@ -135,12 +141,15 @@ class Flow(nn.Module):
         told = context if past is None else None  # a kernel over a past cannot be made again from the field alone
         for n, layer in enumerate(self._layers(steps)):  # parameters in t, outside the loop
             tell = None if watch is None else Teller(watch, n, told, self.scheme.paths(len(layer)))
-            step = partial(self._step, layer=layer, t=n * dt, dt=dt, act=act, tell=tell)
+            step = partial(
+                self._step, layer=layer, t=n * dt, dt=dt, act=act, tell=tell, last=last if n + 1 == steps else None
+            )
             again = self.recompute and torch.is_grad_enabled() and watch is None
             u = checkpoint(step, u, use_reentrant=False) if again else step(u)
             if save == "all":
                 fields.append(u)
         times = torch.arange(steps + 1, dtype=torch.float64) * dt
+        u = u if last is None else u[..., -last:, :]
         final = u if self.readout is None else self.readout(u)
         if watch is not None and self.readout is not None:
             watch(Increment(steps, "readout", self.readout, u, final, final))
@@ -218,19 +227,41 @@ class Flow(nn.Module):
             return self.depth(depths)
         return chain.from_iterable(self.depth(depths[k : k + AT_ONCE]) for k in range(0, steps, AT_ONCE))
 
-    def _step(self, u: Tensor, layer: list[Term], t: float, dt: float, act: Act, tell: Teller | None = None) -> Tensor:
-        """One composition of the scheme's substeps, from t to t + dt."""
+    def _step(
+        self,
+        u: Tensor,
+        layer: list[Term],
+        t: float,
+        dt: float,
+        act: Act,
+        tell: Teller | None = None,
+        last: int | None = None,
+    ) -> Tensor:
+        """One composition of the scheme's substeps, from t to t + dt; of the `last` tokens at least."""
+        if tell is None and self.scheme.paths is SCHEMES["lie"].paths and self.substep == "euler" and not self.tangent:
+            return self._step_lie(u, layer, t, dt, act, last)
         at = t + dt / 2 if self.tangent else t + dt  # where a moving constraint is taken
         sets = self._sets
         substeps = [partial(self._substep, term, S, at, act, tell) for term, S in zip(layer, sets)]
         if self.tangent:
-            u = _carry(sets[0], u, t, at, tell)
+            u = carry(sets[0], u, t, at, tell)
         u = self.scheme.step(substeps, u, dt)
         if len(self.scheme.paths(len(substeps))) > 1 and (last := sets[-1]) is not None:
             mean, u = u, last.project(u, at)  # a mean of points of S is not in S
             if tell is not None:
                 tell.of_constraint("projection", mean, u)
-        return _carry(sets[0], u, at, t + dt, tell) if self.tangent else u
+        return carry(sets[0], u, at, t + dt, tell) if self.tangent else u
+
+    def _step_lie(self, u: Tensor, layer: list[Term], t: float, dt: float, act: Act, last: int | None = None) -> Tensor:
+        """`_step` with the same bits for what is taken most: one term after the other, by Euler, and nobody watches."""
+        heard = [term.sees_other_tokens for term in layer]
+        for k, (term, S) in enumerate(zip(layer, self.constraints)):
+            u = term(u, dt) if term.is_substep else euler(partial(act, term), u, dt)
+            if last is not None and not any(heard[k + 1 :]):
+                u = u[..., -last:, :]
+            if isinstance(S, Constraint):
+                u = S.project(u, t + dt)
+        return u
 
     def _substep(
         self, term: Term, S: Constraint | None, at: float, act: Act, tell: Teller | None, u: Tensor, h: float
@@ -267,34 +298,3 @@ class Flow(nn.Module):
     def extra_repr(self) -> str:
         names = ("scheme", "substep", "tangent", "horizon", "steps")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
-
-
-def _one_each(
-    terms: Sequence[Term], constraints: Constraint | None | Sequence[Constraint | None]
-) -> Sequence[Constraint | None]:
-    """A constraint (or None) for each of the terms. Raises: as `Flow` does."""
-    check_type(terms, "terms", (list, tuple, nn.ModuleList), "a list of terms ([Attention(…), Local(…)])")
-    if not len(terms):
-        raise ValueError("a flow needs at least one term, got none")
-    if constraints is None or isinstance(constraints, nn.Module):
-        constraints = [constraints] * len(terms)
-    check_type(constraints, "constraints", (list, tuple), "None, one constraint, or a list of one for each term")
-    if len(constraints) != len(terms):
-        raise ValueError(
-            f"one constraint for all terms or one for each: {len(terms)} terms, {len(constraints)} constraints"
-        )
-    for term, constraint in zip(terms, constraints):
-        check_term(term, "a flow")
-        if constraint is not None:
-            check_constraint(constraint, "a flow")
-    return constraints
-
-
-def _carry(S: Constraint | None, u: Tensor, t0: float, t1: float, tell: Teller | None) -> Tensor:
-    """u moved along with S, where S moves."""
-    if S is None:
-        return u
-    carried = S.carry(u, t0, t1)
-    if tell is not None and S.moving:
-        tell.of_constraint("carry", u, carried)
-    return carried

@@ -10,6 +10,7 @@ from torch.utils._pytree import GetAttrKey, register_pytree_node
 from flowlib.arguments import describe
 from flowlib.flow.context import Context
 from flowlib.flow.splitting import Path
+from flowlib.operators.constraint import Constraint
 
 Kind = Literal["term", "projection", "carry", "readout"]
 
@@ -92,3 +93,13 @@ class Teller:
 
     def of_constraint(self, kind: Literal["projection", "carry"], before: Tensor, after: Tensor) -> None:
         self.watch(Increment(self.step, kind, None, before, before, after))
+
+
+def carry(S: Constraint | None, u: Tensor, t0: float, t1: float, tell: Teller | None) -> Tensor:
+    """u moved along with S, where S moves."""
+    if S is None:
+        return u
+    carried = S.carry(u, t0, t1)
+    if tell is not None and S.moving:
+        tell.of_constraint("carry", u, carried)
+    return carried

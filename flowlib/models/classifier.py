@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flowlib.arguments import check_tensor
 from flowlib.fields import Grid
 from flowlib.models.inputs import check_targets
-from flowlib.models.shape import FlowModel, FlowShape
+from flowlib.models.shape import FlowModel, FlowShape, Steps
 
 
 class Position(nn.Module):
@@ -63,9 +63,9 @@ class FlowClassifier(FlowModel):
         self.head = nn.Linear(c.width, classes)
         self._initialise()
 
-    def _classify(self, u0: Tensor, weights: Tensor | Grid | None, steps: int | None) -> Tensor:
+    def _classify(self, u0: Tensor, weights: Tensor | Grid | None, steps: Steps) -> Tensor:
         """Scores (…, class); weights: a Grid, or (…, token)."""
-        return self.read_out(self.flow(u0, steps, weights=weights, save="final").final, weights)
+        return self.read_out(self.flow_to_end(u0, steps, weights), weights)
 
     def read_out(self, u: Tensor, weights: Tensor | Grid | None = None) -> Tensor:
         """E ∫ u dx / |Ω|, (…, class): what the model would say if it stopped at u."""

@@ -14,7 +14,7 @@ from flowlib.arguments import check_tensor
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
 from flowlib.models.inputs import check_targets, check_text, check_tokens
-from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
+from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape, Steps
 from flowlib.models.vocabulary import Vocabulary
 from flowlib.operators import Past
 
@@ -40,7 +40,8 @@ class FlowConfig(FlowShape):
 class FlowLM(FlowModel):
     """p(next token | text) = softmax(E u(T)),   u(0) = P(E[tokens] + position),   u_t the causal flow of `FlowConfig`.
 
-    model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats.
+    model(tokens (batch, token) int64, steps=None) → logits (batch, token, vocabulary), in nats. Several numbers of
+    steps, as steps=(4, 8, 16): the batch is split evenly over them, in order.
     The initial field is token embedding plus a function of position; the read-out is the same embedding E, transposed.
     Raises: TypeError for what is no tensor; ValueError for more tokens than the context, none at all, tokens that are
             no whole numbers, or (outside of a compiled step) outside of the vocabulary.
@@ -58,8 +59,8 @@ class FlowLM(FlowModel):
         self.flow = c.flow(terms, self.constraint)
         self._initialise()
 
-    def forward(self, tokens: Tensor, steps: int | None = None) -> Tensor:
-        return self.read_out(self.flow(self.initial_field(tokens), steps, save="final").final)
+    def forward(self, tokens: Tensor, steps: Steps = None) -> Tensor:
+        return self.read_out(self.flow_to_end(self.initial_field(tokens), steps))
 
     def initial_field(self, tokens: Tensor, start: int = 0) -> Tensor:
         """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position."""
@@ -79,7 +80,7 @@ class FlowLM(FlowModel):
             raise ValueError(f"u must be (…, token, width = {self.config.width}), got {tuple(u.shape)}")
         return u @ self.embed.weight.T
 
-    def loss(self, tokens: Tensor, targets: Tensor, steps: int | None = None) -> Tensor:
+    def loss(self, tokens: Tensor, targets: Tensor, steps: Steps = None) -> Tensor:
         """−mean log p(target), in nats per token."""
         logits = self(tokens, steps)
         check_targets(targets, logits, look=self.flow.checks)
@@ -101,7 +102,8 @@ class FlowLM(FlowModel):
 
         temperature 0 takes the likeliest. The same seed gives the same text (on the same machine).
         keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
-        than the context, the window slides, every token gets another position, and the whole window flows each time.
+        than the context, the window slides, every token gets another position, and the whole window flows each time
+        but for the last step, in which it is heard and its last token alone goes on.
         Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0;
                 TypeError for a prompt that is no text.
         """
@@ -109,17 +111,18 @@ class FlowLM(FlowModel):
         device = self.embed.weight.device
         generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
         text = self.config.vocabulary.encode(prompt).to(device)
-        past = Past() if keep_past else None
+        past, last = (Past(), 1) if keep_past else (None, None)
         for _ in range(tokens):
-            logits = self._next(text, steps, past if len(text) <= self.config.context else None)
+            logits = self._next(text, steps, past if len(text) <= self.config.context else None, last)
             text = torch.cat([text, _draw(logits, temperature, top_k, generator).to(device)])
         return self.config.vocabulary.decode(text)
 
-    def _next(self, text: Tensor, steps: int | None, past: Past | None) -> Tensor:
+    def _next(self, text: Tensor, steps: int | None, past: Past | None, last: int | None) -> Tensor:
         """Logits (vocabulary,) of the token after `text`; what `past` has of the text does not flow again."""
         known = 0 if past is None else past.tokens
         window = text[-self.config.context :]
-        u = self.flow(self.initial_field(window[None, known:], known), steps, save="final", past=past).final
+        u0 = self.initial_field(window[None, known:], known)
+        u = self.flow(u0, steps, save="final", past=past, last=last).final
         return self.read_out(u[0, -1]).float().cpu()
 
     @torch.no_grad()

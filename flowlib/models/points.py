@@ -11,7 +11,7 @@ from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
 from flowlib.models.classifier import FlowClassifier, integral_mean
 from flowlib.models.inputs import check_floats
-from flowlib.models.shape import FlowShape
+from flowlib.models.shape import FlowShape, Steps
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FlowPoints(FlowClassifier):
         c = self.check_config(config)
         super().__init__(c, inputs=RADII, dims=3, waves=c.waves, classes=c.classes)
 
-    def forward(self, points: Tensor | Grid, steps: int | None = None, *, weights: Tensor | None = None) -> Tensor:
+    def forward(self, points: Tensor | Grid, steps: Steps = None, *, weights: Tensor | None = None) -> Tensor:
         points, weights = self._unpack(points, weights)
         return self._classify(self.initial_field(points, weights), weights, steps)
 

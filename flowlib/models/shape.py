@@ -10,12 +10,15 @@ from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
+from flowlib.fields import Grid
 from flowlib.files import load_tensors
 from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
 from flowlib.models.disk import TENSORS, check_folder, fill, find_device, read_config, save_model
 from flowlib.operators import ACTIVATIONS, Attention, Constraint, Local, Moments, Normalise, PreNorm, Sphere, Term
+
+Steps = int | Sequence[int] | None  # of a flow: one number, several to split a batch over, or the model's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +217,26 @@ class FlowModel(nn.Module):
                 if isinstance(values, dict) and other.Config.REQUIRED <= set(values) <= other.Config.names():
                     raise ValueError(f"{error}; this is one of {other.__name__}: load it with that") from None
             raise
+
+    def flow_to_end(self, u0: Tensor, steps: Steps = None, weights: Tensor | Grid | None = None) -> Tensor:
+        """u(T), (…, token, width), in so many steps; several: the first axis of u0 is split evenly over them, in order.
+
+        weights: a Grid, or (…, token), as the flow takes them.
+        Raises: ValueError as the flow does, and for a first axis that cannot be split evenly.
+        """
+        if not isinstance(steps, tuple | list):
+            return self.flow(u0, steps, weights=weights, save="final").final
+        if u0.ndim < 3 or not steps or len(u0) % len(steps):
+            raise ValueError(
+                f"steps {tuple(steps)} need a batch that splits evenly over {len(steps)} parts, got a field "
+                f"{tuple(u0.shape)}; give one number of steps, or a multiple of {len(steps)} inputs"
+            )
+        counts = {n: steps.count(n) * len(u0) // len(steps) for n in steps}
+        each = [weights] * len(counts)
+        if isinstance(weights, Tensor) and weights.ndim == u0.ndim - 1 and len(weights) == len(u0):
+            each = list(weights.split(list(counts.values())))
+        parts = zip(u0.split(list(counts.values())), counts, each, strict=True)
+        return torch.cat([self.flow(part, n, weights=w, save="final").final for part, n, w in parts])
 
     def _initialise(self) -> None:
         """GPT-2's: normal with spread 0.02; the maps that write into u, smaller by √(2 · layers)."""

@@ -12,7 +12,7 @@ from flowlib.fields import Grid
 from flowlib.flow.equation import Trajectory
 from flowlib.models.classifier import FlowClassifier
 from flowlib.models.inputs import check_floats
-from flowlib.models.shape import FlowShape
+from flowlib.models.shape import FlowShape, Steps
 from flowlib.operators import Neighbourhood
 
 
@@ -68,7 +68,7 @@ class FlowVision(FlowClassifier):
         self.register_buffer("offsets", torch.cartesian_prod(offsets, offsets), persistent=False)
 
     def forward(
-        self, pictures: Tensor, steps: int | None = None, *, grid: Grid | None = None, positions: Tensor | None = None
+        self, pictures: Tensor, steps: Steps = None, *, grid: Grid | None = None, positions: Tensor | None = None
     ) -> Tensor:
         grid = self.grid if grid is None else grid
         return self._classify(self.initial_field(pictures, grid, positions), grid, steps)

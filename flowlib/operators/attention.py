@@ -209,7 +209,7 @@ class Attention(Term):
         return q, k, v
 
     def _split(self, z: Tensor) -> Tensor:
-        return z.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        return z.view(*z.shape[:-1], self.heads, z.shape[-1] // self.heads).transpose(-3, -2)
 
     def extra_repr(self) -> str:
         return (

@@ -89,7 +89,7 @@ def nearest_on_sphere(v: Tensor, radius: float | Tensor, eps: float, scale: Tens
     if eps == 0:
         v, square = ray_of(v)
     elif scale is None:
-        square = v.square().sum(-1, keepdim=True) + eps
+        return v * (radius * torch.rsqrt(v.square().sum(-1, keepdim=True) + eps))  # one pass over the field
     else:
         v = v / scale
         square = v.square().sum(-1, keepdim=True) + eps / scale / scale

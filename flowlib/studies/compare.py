@@ -21,9 +21,10 @@ from flowlib.training.config import TrainConfig
 from flowlib.training.elastic import coarse_to_fine
 from flowlib.training.evaluation import full_loss
 from flowlib.training.loop import train
+from flowlib.training.presets import elastic
 from flowlib.training.tasks import Text
 
-What = Literal["schemes", "depth", "remedies"]
+What = Literal["schemes", "depth", "remedies", "dial"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,26 @@ def depths(base: TrainConfig) -> dict[str, Variant]:
     }
 
 
+def dial(base: TrainConfig) -> dict[str, Variant]:
+    """One model for L/2, L and 2L steps beside those trained for one of these numbers alone.
+
+    The one is trained by `presets.elastic`, with a tenth more updates, which are 0.92 of the operations of L steps
+    always; the others begin with independent layers, or with all of them alike. Where a model can, it is evaluated at
+    ¾L, 1½L and 4L steps as well, which no update took.
+    """
+    one = elastic(base)
+    layers, alone = base.model.layers, replace(one, flow_steps=(), flow_split=False, flow_coarse=0.0, alike=False)
+    if layers % 4:
+        raise ValueError(f"the dial is read at ¾L and 1½L steps too, so L must be a multiple of 4, got {layers}")
+    seen = sorted({*one.flow_steps, 3 * layers // 4, 3 * layers // 2, 4 * layers})
+    variants = {"one for all": Variant(replace(one, steps=round(1.1 * base.steps)), at=tuple(seen))}
+    for alike, said in ((False, ""), (True, ", alike")):
+        for n in one.flow_steps:
+            model = replace(alone.model, steps=None if n == layers else n)
+            variants[f"{n} steps alone{said}"] = Variant(replace(alone, model=model, alike=alike), at=(n,))
+    return variants
+
+
 def remedies(base: TrainConfig) -> dict[str, Variant]:
     """What lets a trained flow change its depth: parameters continuous in depth, a random number of steps in training,
     both, or neither. Each is evaluated at 1 step, L/2, L, 2L, 4L and 8L, for L layers."""
@@ -108,6 +129,7 @@ COMPARISONS: dict[What, Callable[[TrainConfig], dict[str, Variant]]] = {
     "schemes": schemes,
     "depth": depths,
     "remedies": remedies,
+    "dial": dial,
 }
 
 
@@ -135,6 +157,10 @@ def compare(
     first = next(iter(facts.values()))["flops_per_token"]
     for fact in facts.values():
         fact["flops_ratio"] = fact["flops_per_token"] / first
+    if what == "dial":
+        whole = facts[f"{base.model.layers} steps alone"]["flops_of_training"]
+        for fact in facts.values():
+            fact["training_ratio"] = fact["flops_of_training"] / whole
     return {"what": what, "seeds": seeds, "train": base.to_dict(), "variants": facts}
 
 
@@ -163,6 +189,7 @@ def table(result: dict[str, Any], *, seconds: bool = True) -> str:
     """
     ats = sorted({int(n) for facts in result["variants"].values() for run in facts["runs"] for n in run["at"]})
     head = ["", "steps", "parameters", "FLOP/token", "best", "final", *(f"at {n} steps" for n in ats)]
+    head += ["training"] if any("training_ratio" in facts for facts in result["variants"].values()) else []
     head += ["seconds"] if seconds else []
     rows = [_row(name, facts, ats, seconds) for name, facts in result["variants"].items()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
@@ -177,6 +204,7 @@ def _row(name: str, facts: dict[str, Any], ats: list[int], seconds: bool) -> lis
         f"{facts['flops_per_token']:,.0f} (× {facts['flops_ratio']:.2f})",
         *(_summarise([run[which] for run in runs]) for which in ("best", "final")),
         *(_summarise([run["at"][str(n)] for run in runs if str(n) in run["at"]]) for n in ats),
+        *([f"× {facts['training_ratio']:.2f}"] if "training_ratio" in facts else []),
         *([f"{mean(run['seconds'] for run in runs):.0f}"] if seconds else []),
     ]
 
@@ -198,14 +226,25 @@ def _fit_steps(budget: float, config: FlowConfig) -> FlowConfig:
 def _describe(variant: Variant) -> dict[str, Any]:
     model, drawn = variant.config.model, variant.config.flow_steps
     steps = " or ".join(map(str, drawn)) if drawn else str(model.steps or model.layers)
-    work = [flops_per_token(replace(model, steps=n)) for n in drawn or (model.steps,)]
+    work = _measure_work(variant.config)
     return {
         "steps": steps,
         "parameters": sum(p.numel() for p in FlowLM(model).parameters()),
-        "flops_per_token": mean(work),
+        "flops_per_token": work,
+        "flops_of_training": work * variant.config.steps,
         "model": model.to_dict(),
         "runs": [],
     }
+
+
+def _measure_work(config: TrainConfig) -> float:
+    """Operations of a forward pass for each token, in the mean over the updates; a schedule's share counts as it is."""
+    at = lambda n: flops_per_token(replace(config.model, steps=n))
+    drawn = config.flow_steps
+    if not drawn:
+        return at(config.model.steps)
+    later = mean(at(n) for n in drawn)
+    return config.flow_coarse * at(min(drawn)) + (1 - config.flow_coarse) * later if config.flow_coarse else later
 
 
 def _find_losses(run: Path, variant: Variant) -> dict[str, float]:

@@ -84,13 +84,13 @@ class Bencher:
         run = torch.compile(model) if self.asked.compile else model
         return call
 
-    def training(self, model: nn.Module) -> Call:
-        """One update: loss, gradient, clipping, AdamW."""
+    def training(self, model: nn.Module, compile: bool | None = None) -> Call:
+        """One update: loss, gradient, clipping, AdamW; compiled as asked for, or as said here."""
         decayed = [p for p in model.parameters() if p.ndim > 1]
         rest = [p for p in model.parameters() if p.ndim < 2]
         groups = [dict(params=decayed, weight_decay=0.1), dict(params=rest, weight_decay=0.0)]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=1e-4, fused=True)
-        run = torch.compile(model) if self.asked.compile else model
+        run = torch.compile(model) if (self.asked.compile if compile is None else compile) else model
 
         def call() -> None:
             with self._autocast():

@@ -18,6 +18,12 @@ class Training:
 
     flow_steps: tuple[int, ...] = ()
     """Numbers of steps of the flow, one of which is drawn for each update; none: the model's own, always."""
+    flow_split: bool = False
+    """Take all of flow_steps in every update: the batch is split evenly over them. One named twice gets two parts."""
+    flow_coarse: float = 0.0
+    """The share of the updates, the first ones, that take only the fewest of flow_steps, with the whole batch."""
+    alike: bool = False
+    """Whether all sets of parameters in depth (layers, knots) begin as copies of the first."""
     steps: int = 2000
     """How many updates to make."""
     batch: int = 12
@@ -70,12 +76,22 @@ class Training:
             if get_origin(kind) is Literal:
                 must(getattr(self, name) in get_args(kind), name, " or ".join(map(repr, get_args(kind))))
         must(all(n >= 1 for n in self.flow_steps), "flow_steps", "whole numbers from 1 up")
+        must(0 <= self.flow_coarse <= 1, "flow_coarse", "a share of the updates, from 0 to 1")
+        for name in ("flow_split", "flow_coarse"):
+            if getattr(self, name) and not self.flow_steps:
+                raise ValueError(f"{name} needs flow_steps, the numbers of steps to choose from, as 4, 8, 16")
+        if self.flow_split and self.batch % len(self.flow_steps):
+            raise ValueError(
+                f"a batch of {self.batch} cannot be split evenly over {len(self.flow_steps)} parts (flow_steps "
+                f"{', '.join(map(str, self.flow_steps))}); give a batch that is a multiple of {len(self.flow_steps)}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the model's part is its own `to_dict`."""
         values = {f.name: _to_json(getattr(self, f.name)) for f in fields(self)}
-        if not self.flow_steps:
-            del values["flow_steps"]  # as in runs from before there was a choice
+        for name in LATER:
+            if not values[name]:
+                del values[name]  # as in runs from before there was a choice
         return values
 
 
@@ -121,6 +137,7 @@ class ShapesConfig(Training):
 
 Config = TrainConfig | PicturesConfig | ShapesConfig
 
+LATER = ("flow_steps", "flow_split", "flow_coarse", "alike")  # settings that older runs lack; each is off by default
 HOW = ("micro_batch", "device", "precision", "compile", "recompute")  # how a step is computed, not what it is
 
 

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowlib.models.shape import Steps
 from flowlib.training import data
 
 
 def cross_entropy(
-    model: Callable[..., Tensor], tokens: Tensor, targets: Tensor, reduction: str = "mean", steps: int | None = None
+    model: Callable[..., Tensor], tokens: Tensor, targets: Tensor, reduction: str = "mean", steps: Steps = None
 ) -> Tensor:
     """-log p(target | the tokens before it), averaged or summed over (batch, token).
 

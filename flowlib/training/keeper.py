@@ -12,7 +12,7 @@ from torch import Tensor
 from flowlib.models.shape import FlowModel
 from flowlib.training import checkpoints, runs
 from flowlib.training.interrupt import Interrupted
-from flowlib.training.schedule import learning_rate
+from flowlib.training.schedule import find_steps, learning_rate
 from flowlib.training.updates import Update, Updates
 
 Watch = Callable[[dict[str, Any]], object]
@@ -113,6 +113,8 @@ class Keeper:
             return
         line: dict[str, Any] = {"step": step, **losses, "learning_rate": learning_rate(max(step - 1, 0), self.config)}
         line |= self.task.count_examples(step)
+        if self.config.flow_steps:
+            line["flow_steps"] = find_steps(max(step - 1, 0), self.config)
         line["wall_seconds"] = round(time.monotonic() - self.began, 3)
         runs.append_metrics(self.run, line, durable)
         if self.watch:

@@ -48,7 +48,14 @@ def count_windows(config: Training, processes: int) -> int:
             f"micro_batch must divide the {share} windows that each of {processes} processes takes of a batch, "
             f"is {config.micro_batch}"
         )
-    return config.micro_batch or share
+    at_once = config.micro_batch or share
+    if config.flow_split and at_once % (parts := len(config.flow_steps)):
+        raise ValueError(
+            f"what a device works on at once must split evenly over {parts} parts (flow_steps "
+            f"{', '.join(map(str, config.flow_steps))}), but is {at_once} of a batch of {config.batch}; give a "
+            f"micro_batch that is a multiple of {parts}"
+        )
+    return at_once
 
 
 @contextmanager

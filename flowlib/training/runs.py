@@ -2,7 +2,8 @@
 
 metrics.jsonl holds one JSON object a line, in the order of the steps, with the keys step, train_loss (of that step's
 batch), validation_loss (at evaluations; with validation_accuracy, where something is classified), learning_rate, tokens
-(seen so far; or pictures, or shapes). Between equal runs all of these are equal; only keys that begin with `wall_` tell
+(seen so far; or pictures, or shapes), and flow_steps (of the flow in that update; several: the batch was split over
+them) where a run chooses them. Between equal runs all of these are equal; only keys that begin with `wall_` tell
 of the clock.
 """
 

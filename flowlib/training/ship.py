@@ -14,8 +14,9 @@ from flowlib.models.language import FlowConfig
 from flowlib.models.shape import FlowModel, FlowShape
 from flowlib.models.vision import VisionConfig
 from flowlib.training import checkpoints, runs
-from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig
+from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig, Training
 from flowlib.training.evaluation import full_loss
+from flowlib.training.schedule import describe_steps
 from flowlib.training.tasks import Classes, Task, Text, prepare
 
 CARD = "CARD.md"
@@ -40,7 +41,7 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
     model = task.kind.load(run / "best")
     rows = {
         **_describe_making(run, command),
-        **_describe_training(asked, model),
+        **_describe_training(asked, model, task.config),
         "loss": _describe_loss(evaluations),
         **_measure(task, model, at),
         "curve": ", ".join(f"{line['step']}: {line['validation_loss']:.3f}" for line in evaluations),
@@ -107,7 +108,7 @@ def _describe_making(run: Path, command: str) -> dict[str, str]:
     return {"made by": f"`{command}` (flowlib {_find_versions(run)['flowlib']}, commit {_commit()})"}
 
 
-def _describe_training(asked: dict[str, Any], model: FlowModel) -> dict[str, str]:
+def _describe_training(asked: dict[str, Any], model: FlowModel, config: Training) -> dict[str, str]:
     c, train = model.config, asked["train"]
     parameters = sum(p.numel() for p in model.parameters())
     data, example = (asked["corpus"], "windows") if "corpus" in asked else (asked["data"], "examples")
@@ -116,7 +117,9 @@ def _describe_training(asked: dict[str, Any], model: FlowModel) -> dict[str, str
         "model": f"{c.layers} steps, {c.heads} heads, {c.width} features, {_describe_input(c)}, {c.norm}-norm, "
         f"scheme {c.scheme}, parameters {c.depth} in depth, dropout {c.dropout:g}; {parameters:,} parameters",
         "training": f"{train['steps']} updates of {train['batch']} {example}, "
-        f"AdamW, learning rate up to {train['learning_rate']:g}, seed {train['seed']}",
+        f"AdamW, learning rate up to {train['learning_rate']:g}, seed {train['seed']}"
+        + (", all sets of parameters begin as copies of one" if config.alike else ""),
+        "steps in training": describe_steps(config),
     }
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flowlib.models.language import FlowLM
 from flowlib.models.points import FlowPoints
-from flowlib.models.shape import FlowModel
+from flowlib.models.shape import FlowModel, Steps
 from flowlib.models.vision import FlowVision
 from flowlib.training import data, pictures, surfaces
 from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig, Training
@@ -38,8 +38,11 @@ class Task(Protocol):
     def batch(self, step: int) -> Batch:
         """The batch of that step: a function of (seed, step) alone."""
 
-    def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: int | None) -> Tensor:
-        """The mean of -log p(target | input) in so many steps of the flow. `forward` is the model, perhaps wrapped."""
+    def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: Steps) -> Tensor:
+        """The mean of -log p(target | input) in so many steps of the flow (several: the inputs are split over them).
+
+        forward: the model, perhaps wrapped.
+        """
 
     def evaluate(self, model: nn.Module, device: torch.device | str | None = None) -> dict[str, float]:
         """validation_loss and, where something is classified, validation_accuracy."""
@@ -66,7 +69,7 @@ class Text:
     def batch(self, step: int) -> Batch:
         return data.batch(self.tokens, step, size=self.config.batch, context=self.context, seed=self.config.seed)
 
-    def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: int | None) -> Tensor:
+    def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: Steps) -> Tensor:
         return cross_entropy(forward, inputs, targets, steps=steps)
 
     def evaluate(self, model: nn.Module, device: torch.device | str | None = None) -> dict[str, float]:
@@ -92,7 +95,7 @@ class Classes:
     validation: Batch
     test: Batch
 
-    def scores(self, forward: Callable, inputs: Tensor, steps: int | None = None) -> Tensor:
+    def scores(self, forward: Callable, inputs: Tensor, steps: Steps = None) -> Tensor:
         return forward(inputs, steps)
 
     def vary(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -105,7 +108,7 @@ class Classes:
         drawn = torch.randint(len(classes), (self.config.batch,), generator=generator)
         return self.vary(inputs[drawn], generator), classes[drawn]
 
-    def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: int | None) -> Tensor:
+    def loss(self, forward: Callable, inputs: Tensor, targets: Tensor, steps: Steps) -> Tensor:
         return F.cross_entropy(self.scores(forward, inputs, steps).float(), targets)
 
     def evaluate(self, model: nn.Module, device: torch.device | str | None = None) -> dict[str, float]:
@@ -158,7 +161,7 @@ class Shapes(Classes):
     def describe(self) -> dict[str, Any]:
         return {"data": {"name": "surfaces", "classes": list(surfaces.FAMILIES), "points": self.config.points}}
 
-    def scores(self, forward: Callable, inputs: Tensor, steps: int | None = None) -> Tensor:
+    def scores(self, forward: Callable, inputs: Tensor, steps: Steps = None) -> Tensor:
         return forward(inputs[..., :3], steps, weights=inputs[..., 3])
 
     def vary(self, inputs: Tensor, generator: torch.Generator) -> Tensor:

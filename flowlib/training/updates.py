@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flowlib.models.shape import FlowModel
+from flowlib.models.shape import FlowModel, Steps
 from flowlib.training import checkpoints, data
 from flowlib.training.hardware import Forward, to_compile, try_to_compile
 from flowlib.training.process import Machine
 from flowlib.training.runs import Start
-from flowlib.training.schedule import draw_steps, learning_rate
+from flowlib.training.schedule import find_steps, learning_rate, list_steps
 from flowlib.training.tasks import Task
 
 
@@ -31,7 +31,7 @@ class Updates:
     def __init__(self, task: Task, machine: Machine, start: Start):
         self.task, self.config, self.machine = task, task.config, machine
         torch.manual_seed(self.config.seed)
-        self.model = _load_model(start.checkpoint, task) if start.checkpoint else task.kind(self.config.model)
+        self.model = _load_model(start.checkpoint, task) if start.checkpoint else _make_model(task)
         self.model.flow.checks, self.model.flow.recompute = False, self.config.recompute
         self.wrapped, self.optimizer = machine.accelerator.prepare(self.model, self._make_optimizer())
         if start.checkpoint:
@@ -50,7 +50,8 @@ class Updates:
         accelerator, device = self.machine.accelerator, self.machine.device
         first = next(data.send_ahead([self._take_share(step)[-1:]], device))
         agree = lambda holds: accelerator.reduce(torch.tensor(float(holds), device=device), "mean").item() == 1.0
-        forward = try_to_compile(self.wrapped, lambda program: self.add_gradient(program, first, None), agree)
+        trial = lambda program: [self.add_gradient(program, first, steps) for steps in list_steps(self.config)]
+        forward = try_to_compile(self.wrapped, trial, agree)
         self.optimizer.zero_grad()
         return forward
 
@@ -65,13 +66,13 @@ class Updates:
         torch.manual_seed(data.step_seed(c.seed + accelerator.process_index, step))  # for dropout
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, c)
-        loss = self.add_gradient(self.forward, parts, draw_steps(c.flow_steps, c.seed, step))
+        loss = self.add_gradient(self.forward, parts, find_steps(step, c))
         norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), c.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return Update(step + 1, loss, norm)
 
-    def add_gradient(self, forward: Forward, parts: data.Parts, flow_steps: int | None) -> Tensor:
+    def add_gradient(self, forward: Forward, parts: data.Parts, flow_steps: Steps) -> Tensor:
         """Add the gradient of the mean loss over the parts, one after the other; returns that loss."""
         accelerator, total = self.machine.accelerator, torch.zeros((), device=self.machine.device)
         for number, (inputs, targets) in enumerate(parts, start=1):
@@ -91,6 +92,14 @@ class Updates:
         """The model as it stands, for use."""
         self.model.flow.checks, self.model.flow.recompute = True, False
         return self.model.eval()
+
+
+def _make_model(task: Task) -> FlowModel:
+    """The model as it begins, with whatever is random drawn from torch's generator."""
+    model = task.kind(task.config.model)
+    if task.config.alike:
+        model.flow.depth.make_alike()
+    return model
 
 
 def _load_model(checkpoint: Path, task: Task) -> FlowModel:

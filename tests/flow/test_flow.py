@@ -9,6 +9,7 @@ from torchdiffeq import odeint
 
 from flowlib.fields import Grid
 from flowlib.flow import Constant, Flow, PerStep, PiecewiseLinear
+from flowlib.flow.splitting import Scheme
 from flowlib.measure import errors_against, order
 from flowlib.models import from_torch
 from flowlib.operators import Affine, Attention, Local, Moments, NonNegative, Sphere, project_moments
@@ -260,3 +261,23 @@ def test_affine_substeps_keep_the_limit():
     s1 = Moments()
     flow = Flow([attention, affine, local], [s1, None, s1], "lie", horizon=1.0)
     assert measured_order(flow, start()) == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "constraint", [None, Moments(eps=1e-5), Sphere(2.0, 1e-3), Moments(lambda t: t, lambda t: 1 + t)]
+)
+@pytest.mark.parametrize("steps", [3, 5])
+def test_the_short_way_of_lie_and_euler_gives_the_bits_of_the_long_one(constraint, steps):
+    """Nobody watches: a plain loop. Watched, or as a scheme of another name with the same path: the general one."""
+    flow = Flow([*terms(), Affine(8).double()], constraint, "lie", PiecewiseLinear(3, 3))
+    u0, told = start(), []
+    short = flow(u0, steps)
+    assert torch.equal(short.fields, flow(u0, steps, watch=told.append).fields) and len(told) == 3 * steps
+    same = Scheme("one after the other", 1, lambda n: [(1.0, tuple((i, 1.0) for i in range(n)))])
+    assert torch.equal(short.fields, flow.by(same)(u0, steps).fields)
+    gradients = []
+    for way in (flow, flow.by(same)):
+        flow.zero_grad()
+        way(u0, steps).final.square().sum().backward()
+        gradients.append([p.grad.clone() for p in flow.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients))

@@ -94,3 +94,28 @@ def test_every_evaluation_of_a_kernel_has_a_slot():
     assert len(past.slots) == 4 * 5
     assert all(slot.tokens == past.tokens == 6 and slot.k.shape == slot.v.shape == (2, 6, 4) for slot in past.slots)
     assert past.slot(3) is past.slots[3] and past.slot(20).tokens == 0
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@torch.no_grad()
+def test_the_last_tokens_alone_are_the_end_of_all(form):
+    lm = model(**form)
+    u0 = lm.initial_field(torch.randint(0, len(lm.config.vocabulary), (2, 12)))
+    for steps, last in ((1, 1), (2, 3), (5, 12)):
+        whole = lm.flow(u0, steps, save="final").final
+        told = []
+        for watch in (None, told.append):
+            part = lm.flow(u0, steps, save="final", last=last, watch=watch).final
+            torch.testing.assert_close(part, whole[:, -last:], rtol=0, atol=1e-12)
+        assert torch.equal(told[-1].after[:, -last:], part)
+
+
+def test_in_the_last_step_the_others_are_heard_and_go_no_further(monkeypatch):
+    lm, seen = model(), []
+    local = Local.forward
+    monkeypatch.setattr(Local, "forward", lambda self, u: seen.append(u.shape[-2]) or local(self, u))
+    lm.flow(torch.randn(1, 9, 16, dtype=torch.float64), 3, save="final", last=2)
+    assert seen == [9, 9, 2]
+    for last, save, message in ((0, "final", "last must be a whole number ≥ 1"), (1, "all", 'give save="final"')):
+        with pytest.raises(ValueError, match=message):
+            lm.flow(torch.randn(1, 9, 16, dtype=torch.float64), 3, save=save, last=last)

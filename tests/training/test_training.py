@@ -143,7 +143,15 @@ def test_an_unknown_kind_of_token_lists_the_known_ones():
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    text = ["gpt2-124m", "shakespeare-cpu", "shakespeare-gpu", "tiny", "tiny-elastic"]
+    text = [
+        "gpt2-124m",
+        "shakespeare-cpu",
+        "shakespeare-elastic",
+        "shakespeare-gpu",
+        "shakespeare-gpu-elastic",
+        "tiny",
+        "tiny-elastic",
+    ]
     assert preset_names() == sorted([*text, "digits", "digits-conv", "mnist", "shapes"])
     for name, layers, heads, width, context, batch in (
         ("shakespeare-cpu", 4, 4, 128, 64, 12),
