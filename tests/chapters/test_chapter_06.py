@@ -234,3 +234,26 @@ def test_refined_literally_the_ends_converge_and_the_path_does_not(measured):
     for steps, low, high in ((64, 0.85, 0.98), (512, 0.95, 1.0)):
         power = -order([length(steps), length(2 * steps)], [steps, 2 * steps])
         measured.between(f"length of the literal way ~ N^p, from {steps} to {2 * steps} steps: p", power, low, high)
+
+
+def second_order(u, h=1e-3):
+    """The number before h² of a scheme for one number: u(h) from u(0) = 1, its first order given by u(h) − u(−h)."""
+    return (u(h) + u(-h) - 2) / (2 * h * h)
+
+
+def test_the_smallest_case_of_the_proof():
+    """Cell 37's table: A(u) = u in Euler pieces, and the four paths with A(u) = B(u) = u."""
+    for pieces, number in ((1, 0), (2, 1 / 4), (4, 3 / 8)):
+        assert second_order(lambda h, n=pieces: (1 + h / n) ** n) == pytest.approx(number, abs=1e-5)
+    assert second_order(math.exp) == pytest.approx(1 / 2, abs=1e-5)
+    four = lambda h: ((1 + h) ** 2 + (1 + h) ** 2 + (1 + h) ** 4 + 1) / 4
+    assert second_order(four) == pytest.approx(2, abs=1e-5) == second_order(lambda h: math.exp(2 * h))
+    assert (four(1e-4) - four(-1e-4)) / 2e-4 == pytest.approx(2, abs=1e-5)
+
+
+def test_a_projected_step_on_the_circle_is_short_by_the_square_of_its_length():
+    """At (1, 0) with the velocity (1, 1): the angle after an Euler step and the projection, as the chapter has it."""
+    angle = lambda h: math.atan(h / (1 + h))
+    assert [round(angle(h), 4) for h in (0.1, 0.05)] == [0.0907, 0.0476]
+    short = [h - angle(h) for h in (0.1, 0.05)]
+    assert [round(z, 4) for z in short] == [0.0093, 0.0024] and short[0] / short[1] == pytest.approx(4, rel=0.05)

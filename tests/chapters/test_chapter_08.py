@@ -151,3 +151,10 @@ def test_letters_pictures_and_surfaces_flow_by_the_same_classes(measured, digits
     measured.near("different sets of classes and parameters in three models", len(kinds), 1, within=0)
     assert len({type(model.flow) for model in (text, digits, shapes)}) == 1
     assert [model.config.norm for model in (text, digits, shapes)] == ["post", "post", "pre"]
+
+
+def test_without_weights_the_corner_counts_as_its_crowd():
+    """Question Q8.4: tokens for each area at (0.01, 0.01) against (0.25, 0.25)."""
+    grid = transfer.graded(200, 2.0)
+    inside = lambda x: ((grid.points - x).abs() < 0.2 * x).all(-1).sum() / (0.4 * x) ** 2
+    assert (inside(0.01) / inside(0.25)).item() == pytest.approx(25, rel=0.1)

@@ -165,3 +165,16 @@ def test_an_unheard_token_moves_no_other():
     one, two = (model.initial_field(model.config.vocabulary.encode(text)) for text in ("value", "vaLue"))
     ends = [model.flow(u0[None], mask=silence_tokens(5, torch.tensor([2]))).final[0] for u0 in (one, two)]
     assert torch.equal(ends[0][3:], ends[1][3:]) and not torch.equal(ends[0][2], ends[1][2])
+
+
+@torch.no_grad()
+def test_the_account_of_the_question_is_right():
+    """Question Q9.2: why e and not i after "argum", in nats, by start, attention, feed-forward and projections."""
+    model = FlowLM.load(shipped("tiny"))
+    e, i = (model.embed.weight[ord(letter)] for letter in "ei")
+    account = budget(model.flow, model.trajectory("the value of the argum").fields[0]).along(e - i)
+    added = {name: sum(row[-1, 0].item() for row, n in zip(account.moved, account.names) if n == name)
+             for name in account.names}  # fmt: skip
+    said = {"attention": 0.8, "feed-forward": 7.5, "projection": -4.0}
+    assert added == pytest.approx(said, abs=0.05)
+    assert (account.start[-1, 0].item(), account.final[-1, 0].item()) == pytest.approx((0.8, 5.1), abs=0.05)

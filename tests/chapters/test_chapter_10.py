@@ -140,3 +140,14 @@ def test_the_pictures_of_the_explorers_hold_what_they_say(float64):
         gap, _ = blueprint.differences(what, way, ratio, term, rest)
         assert (gap[-1].norm() < gap[0].norm()) == dies, (what, way, ratio)
     assert S1.defect(rest).max() < 1e-9
+
+
+@torch.no_grad()
+def test_how_many_rates_lie_outside_of_the_circles(elastic):
+    """What the spectrum's caption says, to a tenth: rates that die, and that Euler steps of 1 and 2 let grow."""
+    fields = elastic.trajectory("the value of", 64).fields
+    at = lambda t: stability.token_rates(lambda u: elastic.flow.velocity(u, t), fields[int(16 * t)])
+    rates = torch.stack([at(t) for t in (0.25, 1.5, 2.5, 3.75)])
+    dying = rates[rates.real < 0]
+    outside = [((1 + h * dying).abs() > 1).sum().item() for h in (1, 2)]
+    assert outside == pytest.approx([76, 268], rel=0.1) and len(dying) == pytest.approx(5820, rel=0.01)

@@ -1,5 +1,7 @@
 """Chapter 11: schemes as tables, what Euler substeps and layer norm make of their orders, order against loss."""
 
+from itertools import combinations
+
 import pytest
 import torch
 
@@ -99,3 +101,12 @@ def test_a_schedule_has_a_box_for_each_substep():
     assert len(boxes) == 8 + 6 and sum(p.get_hatch() == "//" for p in boxes) == 2
     assert [label.get_text() for label in ax.get_yticklabels()] == ["four paths", "extrapolated"]
     assert [write_share(z) for z in (1.0, 0.5, -1.0, 1 / 6, -1.7024)] == ["1", "½", "−1", "1/6", "−1.70"]
+
+
+def test_a_word_of_three_letters_has_another_number_than_the_rivers():
+    """Question Q11.6: "A then B then A" in the four paths."""
+    found = 0.0
+    for weight, path in FOUR.paths(2):
+        words = [three for three in combinations(path, 3) if [i for i, _ in three] == [0, 1, 0]]
+        found += weight * sum(a * b * c for (_, a), (_, b), (_, c) in words)
+    assert found == 0.5

@@ -92,3 +92,59 @@ def test_what_the_room_offers_is_there():
     for name in figures.__all__:
         assert callable(getattr(figures, name)) and name in figures.__doc__, name
     assert isinstance(figures.figure()[0], Figure)
+
+
+def test_paths_stay_in_their_plane_and_name_only_what_is_followed():
+    fields = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    plane, ax = figures.Plane(fields), figures.figure()[1]
+    paths = figures.Paths(ax, plane, list("ebee"), [0, 3])
+    assert [name.get_text() for name in paths.names] == ["e₁", "e₂"]
+    for other in (fields, 2 * fields):
+        assert paths.put(other) is ax.figure
+        assert np.stack(paths.lines[3].get_data(), -1) == pytest.approx(plane.of(other)[:, 3])
+        assert paths.names[1].xy == pytest.approx(plane.of(other)[-1, 3])
+        assert np.concatenate(paths.rings[0].get_data()) == pytest.approx(plane.of(other)[0, 0])
+    assert ax.get_xlim() == pytest.approx(tuple(plane.limits[0]))
+
+
+def test_the_names_of_a_way_cover_neither_each_other_nor_its_discs():
+    u0 = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    flow = Flow([Attention(4).double()], Moments())
+    path, account = flow(u0, 4), budget(flow, u0, 4)
+    fig = figures.pushes(account, path.fields.detach(), 3)
+    fig.draw_without_rendering()
+    names = [note for note in fig.axes[0].texts if note.get_text()]
+    assert [name.get_text() for name in names] == [f"t = {k}" for k in range(5)]
+    boxes = [name.get_bbox_patch() or name.get_window_extent() for name in names]
+    discs = [fig.axes[0].transData.transform(name.xy) for name in names]
+    for k, box in enumerate(boxes):
+        assert not any(box.contains(*disc) for disc in discs)
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
+def test_what_is_pushed_stands_beside_what_is_missed():
+    moved, missed = (
+        {"attention": [1.0, 2.0], "feed-forward": [0.5, 0.1]},
+        {"attention": [0, 3], "feed-forward": [-1, 0]},
+    )
+    for ax, name in zip(figures.pushed_and_missed(moved, missed, "margin").axes, moved, strict=True):
+        full, open_ = ([bar.get_height() for bar in bars] for bars in ax.containers)
+        assert full == moved[name] and open_ == missed[name]
+        assert [tick.get_text() for tick in ax.get_legend().get_texts()] == ["pushes", "missed without it"]
+
+
+def test_a_level_and_a_goal_have_names_and_guides_say_what_they_are():
+    fig = figures.against_work({"Lie": ([8, 16], [0.1, 0.05])}, goal=1e-3)
+    assert [note.get_text() for note in fig.axes[0].texts] == ["goal 0.001"]
+    assert list(fig.axes[0].lines[1].get_ydata()) == [1e-3, 1e-3]
+    assert not figures.against_work({"Lie": ([8, 16], [0.1, 0.05])}).axes[0].texts
+    assert [note.get_text() for note in figures.Errors([2, 4, 8]).ax.texts] == ["slope 1", "slope 2"]
+    says = lambda errors: figures.convergence([4, 8], {"Lie": errors}).axes[0].get_xlabel()
+    assert "thin grey lines: whole orders" in says([0.2, 0.1]) and says([1e-16, 1e-16]) == "steps N"
+
+
+def test_a_long_step_ends_where_the_projection_puts_it():
+    token, heard = torch.tensor([0.8, 0.6]), torch.tensor([0.0, 1.0])
+    ax = figures.long_step(token, heard, {"tangent": heard - 0.6 * token, "projected": heard}, 3.0).axes[1]
+    ends = [line.get_xydata()[0] for line in ax.lines if len(line.get_xydata()) == 1]
+    assert ends[2] == pytest.approx(np.array([0.8, 3.6]) / 13.6**0.5)

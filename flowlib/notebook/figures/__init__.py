@@ -7,7 +7,8 @@ curves       curves, convergence; line_style, mark_levels paths        river, tr
 heatmaps     field, kernel, kernels; heat draws on axes   stability    spectrum, long_step, Decay
 budgets      Account, pushes, pushed_and_missed           comparisons  against_width, against_work, seeds, Errors
 diagram      block, the one that goes through the course  drawings     arcs, echo_chamber, tuning_fork, sieve
-labels       names that do not cover each other               film         pour: what moves over a river
+labels       names that do not cover each other           film         pour: what moves over a river
+paths        principal, the axes of a Plane
 samples      pictures and shapes with their tokens, drawn on axes: from flowlib.notebook.figures import samples
 
 Account, Decay, Errors and Paths are what an explorer moves: made once, and `put` gives them other values.
