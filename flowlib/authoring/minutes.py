@@ -10,9 +10,7 @@ LINE, FIGURE, QUESTION, EXPLORER = 5, 30, 90, 120  # seconds
 DISPLAYED, INLINE = re.compile(r"\$\$.*?\$\$", re.DOTALL), re.compile(r"\$[^$\n]+\$")
 MARKUP = re.compile(r"<!--.*?-->|</?\w+>", re.DOTALL)
 # What a reader may leave folded, and what stands behind the last section.
-EXTRA = re.compile(
-    r"<details><summary>(?:If you want|A solution).*?</details>|^## References.*", re.DOTALL | re.MULTILINE
-)
+EXTRA = re.compile(r"(?ms)<details><summary>(?:If you want|A solution).*?</details>|^## References.*")
 
 
 def count_words(text: str) -> int:
