@@ -17,12 +17,13 @@ DARK = (
     "{filter:invert(1) hue-rotate(180deg);mix-blend-mode:screen}</style>"
 )
 # What moves over a picture stands in the page's style, so that who asked for less motion sees the picture alone.
+# Its white becomes the near black of a dark page, not black.
 OVER = (
     "<style>.flowlib-over{{position:relative;width:fit-content}}"
     "@media screen and (prefers-reduced-motion:no-preference)"
     '{{.flowlib-over::after{{content:"";position:absolute;inset:0;pointer-events:none;'
     'background:url("data:image/svg+xml;base64,{code}") 0 0/100% 100%}}}}'
-    '[data-jp-theme-light="false"] .flowlib-over::after{{filter:invert(1) hue-rotate(180deg)}}</style>'
+    '[data-jp-theme-light="false"] .flowlib-over::after{{filter:invert(0.93) hue-rotate(180deg)}}</style>'
 )
 CAPTION = "max-width: 46rem; margin-top: 0.3em; font-size: 0.92em; line-height: 1.45"  # in the colour of the text
 

@@ -22,6 +22,11 @@ from flowlib.pages.mathml import MATH
 WEB = {"html_theme", "html_theme_options", "html_sidebars", "html_js_files", "html_favicon", "html_title"}
 LEFT_OUT = {"sphinx_copybutton", "sphinxext.opengraph", "flowlib.pages.river"}  # what needs a script, or the web
 KIND = {".css": "text/css", ".woff": "font/woff", ".svg": "image/svg+xml", ".png": "image/png"}
+STYLE = """
+/* A page of a device does not scroll sideways, and the sign of a fold is the device's own. */
+article pre, pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+article details > summary, details > summary { display: list-item !important; list-style: revert !important; }
+"""
 XML = {"amp", "lt", "gt", "quot", "apos"}
 CORRECTIONS = (  # what HTML allows and XML does not
     (re.compile(r"<style>.*?</style>", re.DOTALL), ""),
@@ -84,6 +89,8 @@ def finish(folder: Path) -> None:
         if "<math" in html:
             formulas.add(name)
         page.write_text(html, "utf-8")
+    style = folder / "_static" / "book.css"
+    style.write_text(style.read_text("utf-8") + STYLE, "utf-8")
     (folder / "_static" / "math.css").write_text(MATH.read_text("utf-8"), "utf-8")
     (folder / "_static" / "math.woff").write_bytes(font(written))
     opf = folder / "content.opf"

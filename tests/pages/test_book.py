@@ -17,6 +17,7 @@ from flowlib.pages.book import build, main, put_book
 from flowlib.pages.library import ROOMS
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # the first test that asks for the book makes it, and a machine may be busy
 SHOTS = ROOT / "build" / "browser"
 BOOKS = ROOT / "build" / "books"
 
@@ -314,7 +315,6 @@ def serious(tab, contrast: bool) -> list:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(900)
 def test_with_scripts_no_page_asks_anything_of_anyone_and_axe_finds_nothing_serious(book, browser):
     """Every page as a telephone has it, where more must scroll; all rules but that of contrast."""
     pages, folder = book
