@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from flowlib.fields import Grid
 from flowlib.flow.equation import Flow, Increment
 from flowlib.measure.inputs import check_flow, check_tensor, find_dropout
-from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, PreNorm, Pull
+from flowlib.operators import Affine, Attention, GatedLocal, LiteralLocal, Local, NormedVelocity, PreNorm, Pull
 
 NAMES: dict[type, str] = {
     Attention: "attention",
@@ -227,7 +227,7 @@ def attention_of(one: Increment) -> Attention | None:
 def attention_inside(one: Increment) -> Attention | None:
     """The attention that a substep's velocity is made of, however it is wrapped, or None."""
     term = one.term if one.kind == "term" else None
-    while isinstance(term, PreNorm | Pull):
+    while isinstance(term, PreNorm | NormedVelocity | Pull):
         term = term.term
     return term if isinstance(term, Attention) else None
 
@@ -235,15 +235,16 @@ def attention_inside(one: Increment) -> Attention | None:
 def field_of(one: Increment) -> Tensor:
     """The field that a substep's term saw: under pre-norm, the normalised one."""
     u, term = one.before, one.term
-    while isinstance(term, PreNorm | Pull):
+    while isinstance(term, PreNorm | NormedVelocity | Pull):
         u, term = term.normalise(u) if isinstance(term, PreNorm) else u, term.term
     return u
 
 
 def name_of(term: nn.Module | None) -> str:
     """What a term is called in a budget; a class that is not known here goes by its own name."""
-    inner = _inner(term)
-    return NAMES.get(type(inner), type(inner).__name__.lower())
+    while isinstance(term, PreNorm | NormedVelocity):
+        term = term.term
+    return getattr(term, "called", "") or NAMES.get(type(term), type(term).__name__.lower())
 
 
 def _inner(term: nn.Module | None) -> nn.Module | None:

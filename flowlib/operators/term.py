@@ -41,6 +41,9 @@ class Term(nn.Module):
     """Whom does a token hear? False: all tokens. True: itself and those before it. "volterra": the same, its own cell
     counted half."""
 
+    called: str = ""
+    """What a budget calls it ("attention", "feed-forward"); by default the name of its class."""
+
 
 class Wrapper(Term):
     """A term made of another one, `term`: what a flow has to know of it is what it has to know of the one inside.

@@ -161,7 +161,8 @@ def test_the_trajectory_is_the_models_hidden_states(measured, name):
     theirs = model.base_model(**inputs, output_hidden_states=True).hidden_states
     ours = from_huggingface(model)(**inputs)
     assert len(ours) == len(theirs) == 4
-    inner = 3 if name in CAUSAL else 4  # decoders show the last one after the last norm
+    old = transformers.__version__ < "5"
+    inner = 3 if name in CAUSAL or (old and name == "ViT") else 4  # they show the last one after the last norm
     for mine, other in zip(ours.fields[:inner], theirs[:inner]):
         measured.at_most(f"hidden states of {name}", (mine - other).abs().max() / other.abs().max(), exact(name))
 

@@ -30,7 +30,8 @@ SETTINGS = {
         ),
     ],
 }
-CASES = [(kind, k) for kind, rows in SETTINGS.items() for k in range(len(rows))]
+OLD = transformers.__version__ < "5"  # it knows the trained length of longrope from another place
+CASES = [(kind, k) for kind, rows in SETTINGS.items() for k in range(len(rows)) if not (OLD and kind == "longrope")]
 
 
 def scaled(settings, theta):

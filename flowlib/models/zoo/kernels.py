@@ -26,6 +26,8 @@ class ShapedAttention(Attention):
     arXiv:2408.00118 (cap), arXiv:1910.10683 (near_far).
     """
 
+    called = "attention"
+
     def __init__(
         self,
         dim: int,

@@ -24,6 +24,7 @@ class Listening(Term):
     Source: Vaswani et al., arXiv:1706.03762.
     """
 
+    called = "listening"
     other: Tensor | None = None
     valid: Tensor | None = None
     weights: Tensor | None = None

@@ -21,6 +21,8 @@ class ChosenLocal(Term):
     Error: exact. Source: Shazeer et al., arXiv:1701.06538; Jiang et al., arXiv:2401.04088.
     """
 
+    called = "feed-forward"
+
     def __init__(self, experts: list[GatedLocal], choose: Map, chosen: int):
         super().__init__()
         with UNFILLED:
