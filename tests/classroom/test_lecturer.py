@@ -80,7 +80,7 @@ def test_a_course_from_the_due_date_to_the_platforms_table(tmp_path, capsys):
     (tmp_path / "moodle.csv").write_text(MOODLE, newline="")
     asked = ["points", str(tmp_path / "moodle.csv"), "--assignment", NAME, "--course", str(course.root)]
     assert main([*asked, "--out", str(tmp_path / "filled.csv")]) == 0
-    assert (tmp_path / "filled.csv").read_text(newline="") == MOODLE.replace("Ada,\r", "Ada,14\r")
+    assert (tmp_path / "filled.csv").read_bytes() == MOODLE.replace("Ada,\r", "Ada,14\r").encode()
     hand_in(course, text.replace("The step is $u_{n+1}=", "One step: $u_{n+1}="))
     assert look(course, read)[2] == ["derive"]
     assert main([*asked, "--out", str(tmp_path / "again.csv")]) == 0
