@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+import sysconfig
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -164,10 +165,13 @@ def read_config(root: Path):
 
 
 def put_scripts_on_path() -> None:
-    """nbgrader asks the shell for alembic, which lies beside this Python."""
-    scripts = str(Path(sys.executable).parent)
-    if scripts not in os.environ["PATH"].split(os.pathsep):
-        os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
+    """nbgrader asks the shell for alembic, which lies beside this Python, or where pip install --user puts it."""
+    beside, own = (
+        str(Path(sys.executable).parent),
+        sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")),
+    )
+    known = os.environ.get("PATH", "").split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*(one for one in (beside, own) if one not in known), *known])
 
 
 def find_reason(done: dict) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flowlib.classroom.course import GRADED, Course, find_reason, hush_log
+from flowlib.classroom.marks import keep_marks, read_marks
 from flowlib.classroom.results import Outcome, Result
 from flowlib.classroom.submissions import Submission
 from flowlib.files import save_text
@@ -34,10 +35,12 @@ def hand_over(course: Course, one: Submission, result: Result, text: str, *, fee
     shutil.rmtree(place, ignore_errors=True)
     save_text(text, place / f"{one.assignment}.ipynb")
     result.notes += copy_beside(one.files, place) + put_stamp(one, place)
+    before = read_marks(course, one.student, one.assignment)
     done = course.api().autograde(one.assignment, one.student, force=True, create=True)
     if not done["success"]:
         result.notes.append(f"nbgrader: {find_reason(done)}")
         return
+    keep_marks(course, one.student, one.assignment, before)
     result.notes += note_penalty(course, one)
     if feedback:
         try:

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
+from flowlib.classroom import course as course_module
 from flowlib.classroom import grading
 from flowlib.classroom.course import ASIDE, Course, find_reason
 from flowlib.cli import main
@@ -101,6 +102,16 @@ def test_a_file_in_the_place_of_a_release_is_refused(course, capsys):
     (course.root / "release" / NAME).write_text("mine")
     assert release(course) == 2 and "is a file, and is in the way" in capsys.readouterr().err
     assert (course.root / "release" / NAME).read_text() == "mine"
+
+
+def test_what_pip_installed_for_the_user_alone_is_found(tmp_path, monkeypatch):
+    """The scripts of pip install --user lie on no PATH by themselves; nbgrader asks the shell for one of them."""
+    monkeypatch.setattr(course_module.sysconfig, "get_path", lambda *_: str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    for _ in range(2):
+        course_module.put_scripts_on_path()
+    beside = str(Path(course_module.sys.executable).parent)
+    assert course_module.os.environ["PATH"].split(course_module.os.pathsep) == [beside, str(tmp_path), "/usr/bin"]
 
 
 def test_of_what_nbgrader_says_the_error_is_told():

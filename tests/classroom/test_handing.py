@@ -11,6 +11,7 @@ from flowlib.classroom.course import Course, make_config
 from flowlib.classroom.earlier import keep_earlier, read_earlier
 from flowlib.classroom.handing import MOST_FILES, STAMP, copy_beside, put_stamp
 from flowlib.classroom.paths import hide_paths
+from flowlib.classroom.safe import sound_outputs
 from flowlib.classroom.submissions import Submission
 
 NAME = "01_a"
@@ -110,3 +111,18 @@ def test_what_students_read_has_no_paths_of_the_teachers():
 
     shown = hide_paths(f'File "{torch.__file__}", line 3; {os.path.expanduser("~")}/x; {os.getcwd()}/y; /usr/bin; /a')
     assert shown.startswith('File "…') and "torch/__init__.py" in shown and shown.endswith("; …/x; …/y; /usr/bin; /a")
+
+
+def test_no_output_has_them_either_whatever_kind_it_is():
+    import torch
+
+    trace = f'File "{torch.__file__}", line 3'
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": trace},
+        {"output_type": "error", "ename": "E", "evalue": trace, "traceback": [trace]},
+        {"output_type": "display_data", "data": {"text/plain": trace, "text/html": f"<p>{trace}</p>"}},
+    ]
+    assert str(outputs).count(torch.__file__) == 5
+    assert (
+        torch.__file__ not in str(sound_outputs(outputs)) and str(sound_outputs(outputs)).count("torch/__init__") == 5
+    )
