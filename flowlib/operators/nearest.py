@@ -50,6 +50,8 @@ def mean_of(v: Tensor, weights: Tensor | None) -> Tensor:
 
 def widen(v: Tensor) -> Tensor:
     """Half precision is too coarse to take a mean and a spread in: float32 then, and anything else as it is."""
+    if isinstance(v, Tensor) and v.dtype in (torch.float32, torch.float64):
+        return v
     check_floats(v, "v", "a field of floats (…, feature)")
     return v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
 
@@ -68,8 +70,8 @@ def nearest_moments(
         return nearest_moments(v, mean, std, eps, weights, scale).to(dtype)
     if eps > 0 and weights is None and scale is None:  # torch's fused layer norm, with the same rounding
         if isinstance(mean, float) and isinstance(std, float):  # level and spread in the same pass over the field
-            gain, shift = (v.new_full(v.shape[-1:], number) for number in (std, mean))
-            return F.layer_norm(v, v.shape[-1:], gain, shift, eps)
+            shift = None if mean == 0 else v.new_full(v.shape[-1:], mean)
+            return F.layer_norm(v, v.shape[-1:], v.new_full(v.shape[-1:], std), shift, eps)  # without a gain: slower
         return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
     if eps == 0:
         spread, variance = spread_of(v, weights)

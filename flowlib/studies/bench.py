@@ -31,6 +31,7 @@ RATIOS = (
     ("weighted flow", "flow", "forward", None, ""),
     ("weighted kernel", "kernel", "kernel", None, "attention alone, forward and backward"),
     ("keeping the past", "not keeping it", "generation", None, "one text, to the end of the context"),
+    ("flow", "plain GPT", "sliding", None, "one text, past the end of the context"),
 )
 
 

@@ -52,6 +52,15 @@ class PlainGPT(nn.Module):
             u = block(u)
         return self.norm(u) @ self.embed.weight.T
 
+    @torch.no_grad()
+    def write(self, text: Tensor, tokens: int, context: int, top_k: int) -> Tensor:
+        """The text (token,) and so many more, as nanoGPT draws them: each time the last `context` tokens go through."""
+        for _ in range(tokens):
+            logits = self(text[None, -context:])[0, -1]
+            logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
+            text = torch.cat([text, torch.multinomial(logits.softmax(-1), 1)])
+        return text
+
 
 class TorchEncoder(nn.Module):
     """nn.TransformerEncoder with a causal mask between the same embedding and read-out, without biases as ours."""

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from flowlib.measure.ratios import in_turns
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.operators.attention import integrate, relative_log
-from flowlib.studies.contestants import build_contestants
+from flowlib.studies.contestants import PlainGPT, build_contestants
 
 Call = Callable[[], object]
 Clock = Literal["wall", "cpu"]
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+SLIDES = 16  # tokens that are written past the context
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -122,6 +123,16 @@ class Bencher:
         assert isinstance(model, FlowLM)
         return lambda: model.generate("t", self.asked.context - 1, temperature=0, keep_past=keep_past)
 
+    def sliding(self) -> dict[str, Call]:
+        """A text that is longer than the context from its first new token on: the window slides with each."""
+        flow, plain, text = self.models["flow"], self.models["plain GPT"], self.tokens[0]
+        assert isinstance(flow, FlowLM) and isinstance(plain, PlainGPT)
+        prompt = "t" * self.asked.context
+        return {
+            "flow": lambda: flow.generate(prompt, SLIDES, top_k=50),
+            "plain GPT": lambda: plain.write(text, SLIDES, self.asked.context, top_k=50),
+        }
+
     def calls(self) -> dict[str, dict[str, Call]]:
         """mode → contestant → call."""
         return {
@@ -129,10 +140,13 @@ class Bencher:
             "forward": {name: self.forward(model) for name, model in self.models.items()},
             "kernel": {"kernel": self.kernel(False), "weighted kernel": self.kernel(True)},
             "generation": {"keeping the past": self.generation(True), "not keeping it": self.generation(False)},
+            "sliding": self.sliding(),
         }
 
     def tokens_of(self, mode: str) -> int:
         """Tokens that one call of a mode works on."""
+        if mode == "sliding":
+            return SLIDES
         return self.asked.context - 1 if mode == "generation" else self.tokens.numel()
 
     def set_mode(self, mode: str) -> None:
