@@ -1,0 +1,102 @@
+"""What the tables of wrong answers are made of, and how one is asked what the checks say of it."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SOURCE = FOLDER.parents[2] / "exercises" / "source"
+SOLUTION = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+HIDDEN = "### BEGIN HIDDEN TESTS"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A wrong answer to one cell: its code, what a teacher would say is wrong, and words of which a message has one."""
+
+    cell: str
+    code: str
+    misconception: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a student meets: the message, "" where all tests pass; by which test; and what stood above the message."""
+
+    message: str
+    hidden: bool = False
+    kind: str = ""
+    above: str = ""
+
+    def names(self, answer: Answer) -> bool:
+        return bool(self.message) and bool(re.search(answer.words, self.message, re.IGNORECASE))
+
+
+class Sheet:
+    """The code cells of one assignment, as they stand in its source, run in one Python."""
+
+    def __init__(self, number: str):
+        (notebook,) = SOURCE.glob(f"{number}_*/*.ipynb")
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        self.code = {c["id"]: "".join(c["source"]) for c in cells if c["cell_type"] == "code"}
+        self.solutions = {id: SOLUTION.sub("", text) for id, text in self.code.items() if "### BEGIN SOLUTION" in text}
+        self.names: dict = {"__name__": "notebook"}
+        for id, text in self.code.items():
+            if not id.startswith(("test-", "setup", "trained")):
+                self.run(id, self.solutions.get(id, text))
+        self.names["SEED"] = SEED
+
+    def run(self, id: str, text: str) -> None:
+        exec(compile(text, id, "exec"), self.names)
+
+    def tests(self, cell: str) -> list[str]:
+        """The tests between this answer and the next one."""
+        ids = list(self.code)
+        after = ids[ids.index(cell) + 1 :]
+        ends = next((i for i, id in enumerate(after) if id in self.solutions), len(after))
+        return [id for id in after[:ends] if id.startswith("test-")]
+
+    def ask(self, answer: Answer) -> Said:
+        """What the first test that fails says of this answer; the right one is put back."""
+        try:
+            return self.first_failure(answer)
+        finally:
+            self.run(answer.cell, self.solutions[answer.cell])
+
+    def first_failure(self, answer: Answer) -> Said:
+        printed = io.StringIO()
+        for id, text in ((answer.cell, answer.code), *((t, self.code[t]) for t in self.tests(answer.cell))):
+            before = printed.tell()
+            try:
+                with contextlib.redirect_stdout(printed):
+                    self.run(id, text)
+            except Exception as error:
+                above = printed.getvalue()[before:]
+                return Said(str(error), HIDDEN in text, type(error).__name__, above)
+        return Said("")
+
+
+def answers(number: str, sheet: Sheet) -> list[Answer]:
+    """The table of one assignment."""
+    spec = importlib.util.spec_from_file_location(f"wrong_{number}", FOLDER / f"a{number}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [Answer(c, write(sheet.solutions[c], way), *said) for c, rows in module.WRONG.items() for way, *said in rows]
+
+
+def write(solution: str, way: str | dict[str, str]) -> str:
+    """The code of an answer: the right one with other pieces, the body of its function, or all of it."""
+    if isinstance(way, dict):
+        for old, new in way.items():
+            assert old in solution, f"the right answer has no {old!r}"
+            solution = solution.replace(old, new)
+        return solution
+    head = re.match(r'(?s).*?def .*?\n    """.*?"""\n', solution)
+    return head.group() + textwrap.indent(way, "    ") if head else way
