@@ -64,7 +64,6 @@ WRONG = {
         ({"heard(fine, fine.weights)": "heard(fine, torch.ones(200).double())"}, "the reference is unweighted", "truth|true|reference|weight"),
         ({"coarse.weights if weighted else": "coarse.weights if not weighted else"}, "weighted and not are exchanged", "exchang|swap|weighted|other way"),
         ({"coarse.weights if weighted else torch.ones(n, dtype=torch.float64)": "coarse.weights"}, "the flag is not used", "weighted|without|flag|weight"),
-        ({"Grid.gauss(200)": "Grid.gauss(n)"}, "the truth on n points", "truth|200|true|reference"),
         ({"(heard(coarse, weights) - heard(fine, fine.weights))": "(heard(coarse, weights) - heard(fine, fine.weights)) / heard(fine, fine.weights)"}, "the relative error", "relative|divid"),
         ({"(heard(coarse, weights) - heard(fine, fine.weights))": "heard(coarse, weights)"}, "no truth subtracted", "truth|subtract|true|difference|itself"),
         ({"[[0.4]], dtype=x.dtype)": "[[0.4]], dtype=x.dtype) / 0.3"}, "the query is scaled, the keys are not", "scale|place|listener|0\\.4"),
