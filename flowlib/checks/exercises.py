@@ -87,13 +87,17 @@ class Exercise:
         seed: the same seed draws the same inputs; without one they are new each time, and a failure names its seed.
         Raises: CheckFailed.
         """
+        self.examine(answer, seed)
+        confirm(f"exercise {self.name}")
+
+    def examine(self, answer: Callable, seed: int | None = None) -> None:
+        """The same without a word where it holds: for a task whose parts are checked one by one. Raises: CheckFailed."""
         if not callable(answer):
             raise CheckFailed(f"{self.name}: a function must come here, got {type(answer).__name__}")
 
         seed = secrets.randbelow(10**6) if seed is None else seed
         with in_words(f"exercise {self.name}"):
             self._try(answer, seed)
-        confirm(f"exercise {self.name}")
 
     def _try(self, answer: Callable, seed: int) -> None:
         """The answer against the wrong ways first, then against the laws. Raises: CheckFailed."""

@@ -451,6 +451,10 @@ error.wrong_ways(
         "You compare with V(0.4). The truth is what the listener hears, an average of V: take your function on "
         "Grid.gauss(200).",
     ),
+    no_truth_in_size=(
+        lambda n, w: abs(own(n, w)),
+        "This is what is heard itself: the true value is not subtracted.",
+    ),
     no_truth=(own, "This is what is heard itself: the true value is not subtracted."),
     relative=(
         lambda n, w: miss(n, w) / abs(heard(FINE, FINE.weights)),
@@ -486,6 +490,11 @@ def number(answer, generator):
 def order_2(answer, generator):
     """With weights the error must fall like n⁻²: four times smaller for twice as many tokens."""
     coarse, fine = float(answer(64, True)), float(answer(128, True))
+    if fine > 0.9 * coarse:
+        return (
+            f"Yours stays at {fine:.3g}: is the true value subtracted, what the listener hears on Grid.gauss(200), "
+            f"and not V(0.4)?"
+        )
     return abs(coarse / max(fine, 1e-300) - 4) < 0.4 or f"From 64 to 128 tokens yours changes by {coarse / fine:.2f}."
 
 

@@ -525,7 +525,12 @@ def order_1(answer, generator):
 def turn_inputs(generator):
     """A map of (4,) to (4,) that is not linear, without gradients, and a place."""
     M = draw(generator, 4, 4)
-    return lambda v: v.detach().to(M) @ M.T + 0.2 * v.detach().to(M) ** 2, draw(generator, 4)
+
+    def bend(v):
+        v = v.detach().to(M)
+        return v @ M.T + 0.2 * v**2 + 0.3 * v * v.roll(1) + 0.1 * v.roll(1) ** 3
+
+    return bend, draw(generator, 4)
 
 
 turn = Exercise(
@@ -562,7 +567,8 @@ def transpose_added(f, v):
 
 @turn.wrong
 def h_forgotten(f, v):
-    """The differences are not divided by the step: your number shrinks with h."""
+    """Yours finds no slope at all. Are the differences divided by the step? Autograd finds none in a black box: take
+    difference quotients."""
     return v.new_zeros(())
 
 
@@ -621,6 +627,10 @@ turn.wrong_ways(
         lambda f, v: moved_together(f, v),
         "You move all features at once. Column j is what one feature does: v + h e_j, with all others kept.",
     ),
+    nothing_subtracted=(
+        lambda f, v: undivided(f, v),
+        "You divide f(v + h e_j) by h, and nothing is subtracted: a quotient of differences is (f(v + h e_j) − f(v))/h.",
+    ),
     first_pair=(
         lambda f, v: misses(v)(f)[0, 1].abs(),
         "You compare the first two features alone. There are d of them: take the largest over all pairs.",
@@ -631,6 +641,12 @@ turn.wrong_ways(
 def rough(f, v, h):
     """One-sided differences with a large step."""
     J = torch.stack([(f(v + e) - f(v)) / h for e in h * torch.eye(len(v), dtype=torch.float64)], -1)
+    return (J - J.T).abs().max()
+
+
+def undivided(f, v, h=1e-5):
+    """f(v + h e)/h without a difference, at the step that it shows at."""
+    J = torch.stack([f(v + e) / h for e in h * torch.eye(len(v), dtype=torch.float64)], 1)
     return (J - J.T).abs().max()
 
 
@@ -668,7 +684,8 @@ def number(answer, generator):
 def wheel(answer, generator):
     """The map (a, b) ↦ (−b, a) turns by a right angle: J has 1 and −1 off the diagonal, so the answer is 2."""
     value = float(answer(lambda v: torch.stack([-v[1], v[0]]).detach(), draw(generator, 2)))
-    return abs(value - 2) < 1e-3 or f"Yours is {value:.4g}."
+    huge = " Is f(v) subtracted before you divide by h?" if value > 100 else ""
+    return abs(value - 2) < 1e-3 or f"Yours is {value:.4g}.{huge}"
 
 
 @turn.law

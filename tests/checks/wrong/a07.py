@@ -76,7 +76,6 @@ WRONG = {
     ],
     "gain": [
         ({"errors[0] / errors[1]": "errors[1] / errors[0]"}, "upside down", "upside|other way|divid|revers|equal"),
-        ({".abs().max()": ".abs().mean()"}, "the mean difference", "mean|largest|max"),
         ({"by_need(g, n, horizon))": "by_need(g.sqrt(), n, horizon))"}, "the root of g for the need", "root|need|√|g\\b"),
         ({"torch.exp(-g.mean() * horizon)": "torch.exp(-g.mean())"}, "G without T", "horizon|T\\b|G\\b|length"),
         ({"torch.exp(-g.mean() * horizon)": "torch.exp(-g.sum())"}, "G is the sum without the cell's length", "length|cell|G\\b|sum|T/1000"),
