@@ -33,6 +33,9 @@ LIKELY = {  # a part of Python's message → what it mostly means
     "positional argument": "A function is called with other arguments than its first line has.",
     "not callable": "What stands before the bracket is no function. Is a * missing, or was a name given away?",
     "does not require grad": "The function returns numbers and no derivatives: take difference quotients.",
+    "must come to rest at": "`rests` says False at the shortest step. Is the comparison the wrong way round? It must be "
+    "True where the result has become smaller.",
+    "does not break": "`rests` says True at the longest step: does the search reach far enough?",
     "division by zero": "What is divided by is 0 here.",
     "only one element": "One number is needed here, and there are several: .item() takes one.",
     "can be converted to": "One number is needed here, and there are several: .item() takes one.",
@@ -63,7 +66,7 @@ def tell(error: Exception) -> str:
     said = f"{said[:200]}…" if len(said) > 200 else said
     line = line_of(error)
     if not line:
-        return f"the check cannot use what your answer returned ({said}). Look at its shape and its kind: what is asked for?"
+        return f"the check cannot use what your answer returned ({said}). Look at its shape and at its kind."
     likely = next((hint for part, hint in LIKELY.items() if part in said), "")
     if isinstance(error, KeyError):
         said, likely = f"there is no entry {said}", "Look at how the keys are spelt."
@@ -94,13 +97,12 @@ def refuse_changes(answer: Callable, before: Sequence, after: Sequence) -> None:
         if same(old, new):
             continue
         name = name_of_argument(answer, place)
-        how = (
-            f"{name}.reverse() and {name}.pop() change the caller's list: work on a copy, list({name})"
-            if isinstance(old, list)
-            else f"{name} += … and {name}[…] = … write into the caller's tensor: write {name} = {name} + …, or begin with "
-            f"{name} = {name}.clone()"
+        how = f"{name} += … and {name}[…] = … write into it: write {name} = {name} + …, or begin with {name}.clone()"
+        if isinstance(old, list):
+            how = f"{name}.reverse() and {name}.pop() write into it: work on a copy, list({name})"
+        raise CheckFailed(
+            f"your function changes its argument {name} in place, and whoever calls it loses theirs. {how}"
         )
-        raise CheckFailed(f"your function changes its argument {name} in place, and whoever calls it loses theirs. {how}")
 
 
 def same(old: Any, new: Any) -> bool:

@@ -91,7 +91,7 @@ class Exercise:
         confirm(f"exercise {self.name}")
 
     def examine(self, answer: Callable, seed: int | None = None) -> None:
-        """The same without a word where it holds: for a task whose parts are checked one by one. Raises: CheckFailed."""
+        """The same, silent where it holds: for a task whose parts are checked one by one. Raises: CheckFailed."""
         if not callable(answer):
             raise CheckFailed(f"{self.name}: a function must come here, got {type(answer).__name__}")
 

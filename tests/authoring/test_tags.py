@@ -62,7 +62,17 @@ def test_nbval_compares_what_is_tagged(tmp_path, stored, passes):
     tidy(made)
     assert len(made.cells[1].outputs) == 2
     nbformat.write(made, tmp_path / "a.ipynb")
-    command = [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rN",
+        "-p",
+        "no:cacheprovider",
+        "--nbval-lax",
+        "--nbval-current-env",
+    ]
     ran = subprocess.run([*command, "a.ipynb"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (ran.returncode == 0) == passes and (ran.stdout.count("Cell outputs differ") == 2) != passes, ran.stdout
 

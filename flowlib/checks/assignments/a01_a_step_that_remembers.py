@@ -111,7 +111,8 @@ def second_token(answer, generator):
 
 @by_hand.law
 def first_token(answer, generator):
-    """The first token of u_2 does not agree. Check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with f_0 = −4."""
+    """The first token of u_2 does not agree. Check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with
+    f_0 = −4."""
     return abs(answer()[1, 0].item() + 1.5) < 1e-6
 
 
@@ -261,9 +262,11 @@ step.wrong_ways(
         "Only the first layer is at work. Does return stand inside of the loop?",
     ),
     first_layer_twice=(
-        lambda u, layers, dt: march(march(u, layers[:1], dt, ahead), layers, dt, lambda n, u, f: ahead(n, u, f))
-        if len(layers) < 2
-        else march(u, [layers[0], *layers], dt, ahead),
+        lambda u, layers, dt: (
+            march(march(u, layers[:1], dt, ahead), layers, dt, lambda n, u, f: ahead(n, u, f))
+            if len(layers) < 2
+            else march(u, [layers[0], *layers], dt, ahead)
+        ),
         "The first layer is used twice: each layer makes one step.",
     ),
     layers_from_the_end=(

@@ -43,14 +43,19 @@ by_hand.wrong_numbers(
         [0.0, 0.75, 0.25],
         "These sum to 1. Weights have the unit of dx: they sum to the length of the river, 3.",
     ),
-    second_and_third_swapped=([0.0, 0.75, 2.25], "The second and the third weight have changed places: look at the order."),
+    second_and_third_swapped=(
+        [0.0, 0.75, 2.25],
+        "The second and the third weight have changed places: look at the order.",
+    ),
     left_ends=(
         [1.0, 2.0, 0.0],
-        "Each token has the gap to its right: rectangles, exact for the field 1 alone. For x they give 2 in place of 4.5.",
+        "Each token has the gap to its right: rectangles, exact for the field 1 alone. For x they give 2 in "
+        "place of 4.5.",
     ),
     right_ends=(
         [0.0, 1.0, 2.0],
-        "Each token has the gap to its left: rectangles, exact for the field 1 alone. For x they give 7 in place of 4.5.",
+        "Each token has the gap to its left: rectangles, exact for the field 1 alone. For x they give 7 in "
+        "place of 4.5.",
     ),
     one_four_one=(
         [1.0, 4.0, 1.0],
@@ -300,7 +305,8 @@ rule.wrong_ways(
     ),
     middle_of_equal_gaps=(
         lambda x: panels(x, lambda a, b: middle(a, b, lambda a, b: 4 * a * b / (a + b) ** 2)),
-        "The middle weight of your panels is 4H/6, which is right for equal gaps only: it is H³/(6ab) with the gaps a, b.",
+        "The middle weight of your panels is 4H/6, which is right for equal gaps only: it is H³/(6ab) with the "
+        "gaps a, b.",
     ),
     middle_divided_by_H=(
         lambda x: panels(x, lambda a, b: middle(a, b, lambda a, b: 1 / (a + b))),
@@ -336,11 +342,13 @@ rule.wrong_ways(
     ),
     transposed_equations=(
         lambda x: solve_panels(x, lambda z: rows(z).mT, lambda H: (H, H**2 / 2, H**3 / 3)),
-        "The matrix of your equations is transposed: there is one row for each of 1, x, x², and one column for each token.",
+        "The matrix of your equations is transposed: there is one row for each of 1, x, x², and one column for "
+        "each token.",
     ),
     transposed_equations_at_their_places=(
         lambda x: torch.cat([transposed_at(x, i) for i in (0,)]),
-        "The matrix of your equations is transposed: there is one row for each of 1, x, x², and one column for each token.",
+        "The matrix of your equations is transposed: there is one row for each of 1, x, x², and one column for "
+        "each token.",
     ),
     last_panel_left_out=(
         lambda x: torch.cat([panels(x[:-2], mirror), x.new_zeros(2)]),
@@ -367,7 +375,10 @@ rule.wrong_ways(
         lambda x: Grid.uniform(len(x), "trapezoid").weights,
         "These are the trapezoidal weights of equal gaps on [0, 1], whatever the points x are.",
     ),
-    backwards=(lambda x: panels(x, mirror).flip(0), "Your weights come in reverse order: the last point has the first weight."),
+    backwards=(
+        lambda x: panels(x, mirror).flip(0),
+        "Your weights come in reverse order: the last point has the first weight.",
+    ),
 )
 
 
@@ -565,7 +576,9 @@ def the_integral_itself(answer, generator):
         "That is the integral itself: exact is not subtracted.": SMOOTH,
     }
     known = next((words for words, v in said.items() if abs(v - values[1]) < 0.01 * v), "")
-    return all(abs(v - 100) < 1 for v in values) or f"Moved by 100, yours is {values[0]:.4g} and {values[1]:.4g}. {known}"
+    return (
+        all(abs(v - 100) < 1 for v in values) or f"Moved by 100, yours is {values[0]:.4g} and {values[1]:.4g}. {known}"
+    )
 
 
 @error.law
@@ -580,7 +593,9 @@ def simpson_points(answer, generator):
     x, _ = places_and_weights(answer, SIMPSON, 11)
     must = torch.arange(11).double() / 10
     if len(x) == 11 and (x - must).abs().max() < 1e-5:
-        return bool((x - must).abs().max() < 1e-12) or "Yours are in single precision, float32: say dtype=torch.float64."
+        return (
+            bool((x - must).abs().max() < 1e-12) or "Yours are in single precision, float32: say dtype=torch.float64."
+        )
     return f"Yours are others. {name_points(x, 11)}".rstrip()
 
 
@@ -596,14 +611,19 @@ def midpoint_points(answer, generator):
 def midpoint_weights(answer, generator):
     """With the midpoint rule every token has the weight 1/n, the length of a cell."""
     _, weights = places_and_weights(answer, MIDPOINT, 11)
-    return all(abs(w - 1 / 11) < 1e-6 for w in weights) or f"With n = 11 yours begin {weights[0]:.4g}, {weights[1]:.4g}."
+    return (
+        all(abs(w - 1 / 11) < 1e-6 for w in weights) or f"With n = 11 yours begin {weights[0]:.4g}, {weights[1]:.4g}."
+    )
 
 
 @error.law
 def order_2(answer, generator):
     """The midpoint rule has order 2 on a smooth field: four times smaller at twice as many tokens."""
     a, b = (float(answer(MIDPOINT, n, smooth, SMOOTH)) for n in (40, 80))
-    return abs(a / max(b, 1e-300) - 4) < 0.2 or f"From 40 to 80 tokens yours changes by a factor of {a / max(b, 1e-300):.3g}."
+    return (
+        abs(a / max(b, 1e-300) - 4) < 0.2
+        or f"From 40 to 80 tokens yours changes by a factor of {a / max(b, 1e-300):.3g}."
+    )
 
 
 @error.law

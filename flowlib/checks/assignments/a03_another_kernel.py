@@ -53,7 +53,8 @@ by_hand.wrong_numbers(
     ),
     not_squared_unweighted=(
         [0.571, 0.286, 0.143],
-        "These stand as 1, 1/2 and 1/4, without weights. At the distance 3 the kernel is 1/(1 + 3²) = 1/10: the square is missing, and so are the weights.",
+        "These stand as 1, 1/2 and 1/4, without weights. At the distance 3 the kernel is 1/(1 + 3²) = 1/10: the "
+        "square is missing, and so are the weights.",
     ),
     upside_down=([1.0, 2.0, 10.0], "This is 1 + |q − k|²; κ is 1 divided by it: what is near counts most."),
     normalised_before_the_weights=(
@@ -62,13 +63,22 @@ by_hand.wrong_numbers(
         "sum of κ·w.",
     ),
     percent=([58.8, 29.4, 11.8], "These are percent. Shares sum to 1, not to 100."),
-    backwards=([0.118, 0.294, 0.588], "The order is reversed: the key 0 stands at the listener's own place and counts most."),
+    backwards=(
+        [0.118, 0.294, 0.588],
+        "The order is reversed: the key 0 stands at the listener's own place and counts most.",
+    ),
     gauss=(
-        [math.exp(-j * j) * w / (0.25 + 0.25 * math.exp(-1) + 0.5 * math.exp(-9)) for j, w in ((0, 0.25), (1, 0.25), (3, 0.5))],
+        [
+            math.exp(-j * j) * w / (0.25 + 0.25 * math.exp(-1) + 0.5 * math.exp(-9))
+            for j, w in ((0, 0.25), (1, 0.25), (3, 0.5))
+        ],
         "You took the kernel exp(−|q − k|²). Here κ = 1/(1 + |q − k|²/s²).",
     ),
     exponential=(
-        [math.exp(-j) * w / (0.25 + 0.25 * math.exp(-1) + 0.5 * math.exp(-3)) for j, w in ((0, 0.25), (1, 0.25), (3, 0.5))],
+        [
+            math.exp(-j) * w / (0.25 + 0.25 * math.exp(-1) + 0.5 * math.exp(-3))
+            for j, w in ((0, 0.25), (1, 0.25), (3, 0.5))
+        ],
         "You took the kernel exp(−|q − k|). Here κ = 1/(1 + |q − k|²/s²).",
     ),
     weights_alone=([0.25, 0.25, 0.5], "These are the weights: the shares if every key were equally near."),
@@ -231,12 +241,15 @@ attend.wrong_ways(
         "You put the kernel through a softmax as well. It is positive already: divide it by its sum.",
     ),
     softmax_before_the_sum=(
-        lambda q, k, v, w, s: (w * nearness(q, k, s)).softmax(-1) @ v / (w * nearness(q, k, s)).softmax(-1).sum(-1, True),
+        lambda q, k, v, w, s: (
+            (w * nearness(q, k, s)).softmax(-1) @ v / (w * nearness(q, k, s)).softmax(-1).sum(-1, True)
+        ),
         "You put the kernel through a softmax as well. It is positive already: divide it by its sum.",
     ),
     plain_attention=(
         lambda q, k, v, w, s: (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v,
-        "This is the softmax of chapter 03, of the dot product. Here κ asks how near q and k are, and there are weights.",
+        "This is the softmax of chapter 03, of the dot product. Here κ asks how near q and k are, and there are "
+        "weights.",
     ),
     weighted_attention=(
         lambda q, k, v, w, s: average((q @ k.mT / q.shape[-1] ** 0.5).exp(), v, w),
@@ -288,7 +301,8 @@ attend.wrong_ways(
     ),
     sum_of_the_weights=(
         lambda q, k, v, w, s: nearness(q, k, s) * w @ v / w.sum(),
-        "You divide by the sum of the weights. The shares of a row sum to 1 only if you divide by the row's sum of κ·w.",
+        "You divide by the sum of the weights. The shares of a row sum to 1 only if you divide by the row's sum "
+        "of κ·w.",
     ),
     mean_over_the_keys=(
         lambda q, k, v, w, s: nearness(q, k, s) * w @ v / k.shape[-2],
@@ -296,7 +310,8 @@ attend.wrong_ways(
     ),
     normalised_before_the_weights=(
         lambda q, k, v, w, s: w * (nearness(q, k, s) / nearness(q, k, s).sum(-1, True)) @ v,
-        "You divide by the sum before the weights come in: the shares of a row then do not sum to 1. First multiply κ by "
+        "You divide by the sum before the weights come in: the shares of a row then do not sum to 1. First "
+        "multiply κ by "
         "the weights.",
     ),
     sum_of_absolute_differences=(
@@ -401,7 +416,10 @@ error = Exercise(
 )
 error.wrong_ways(
     **{
-        f"power_{p}": (lambda n, w, p=p: miss(n, w, power=p), f"Your grid is graded with power {p}. The task says power=3.")
+        f"power_{p}": (
+            lambda n, w, p=p: miss(n, w, power=p),
+            f"Your grid is graded with power {p}. The task says power=3.",
+        )
         for p in (2, 4)
     },
     uniform_grid=(lambda n, w: miss(n, w, power=1), "Your grid is uniform. The task says Grid.graded(n, power=3)."),
@@ -435,11 +453,13 @@ error.wrong_ways(
     ),
     truth_on_a_graded_grid=(
         lambda n, w: miss(n, w, truth=Grid.graded(200, power=3)),
-        "Your true value comes from a graded grid of 200 points. The task says Grid.gauss(200), which is far more exact.",
+        "Your true value comes from a graded grid of 200 points. The task says Grid.gauss(200), which is far "
+        "more exact.",
     ),
     truth_on_a_uniform_grid=(
         lambda n, w: miss(n, w, truth=Grid.uniform(200)),
-        "Your true value comes from a uniform grid of 200 points. The task says Grid.gauss(200), which is far more exact.",
+        "Your true value comes from a uniform grid of 200 points. The task says Grid.gauss(200), which is far "
+        "more exact.",
     ),
     value_at_the_listener=(
         lambda n, w: abs(own(n, w) - math.cos(1.2)),

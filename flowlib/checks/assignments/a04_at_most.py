@@ -63,7 +63,8 @@ by_hand.wrong_numbers(
     ),
     no_shrinking=(
         FIELD - FIELD.mean(-1, keepdim=True) + LEVEL,
-        "The means are right, and the spread of the first token is still 3. At most 1.5 is allowed: shrink it to the rim.",
+        "The means are right, and the spread of the first token is still 3. At most 1.5 is allowed: shrink it "
+        "to the rim.",
     ),
     spread_1=(
         stack(LEVEL + (FIELD[0] - 4) / 3, FIELD[1] - 4, FIELD[2] - 6),
@@ -75,12 +76,14 @@ by_hand.wrong_numbers(
     ),
     whole_token_scaled=(
         stack(FIELD[0] / 2, FIELD[1], FIELD[2]),
-        "You scaled the whole first token and left the mean of all three as it came out. S asks for mean 1: set the mean, "
+        "You scaled the whole first token and left the mean of all three as it came out. S asks for mean 1: set "
+        "the mean, "
         "and shrink the deviations only.",
     ),
     quotient_of_variances=(
         stack(LEVEL + (FIELD[0] - 4) / 4, FIELD[1] - 4, FIELD[2] - 6),
-        "You shrank the first token by 2.25/9, the quotient of the variances. The factor is that of the spreads, 1.5/3.",
+        "You shrank the first token by 2.25/9, the quotient of the variances. The factor is that of the "
+        "spreads, 1.5/3.",
     ),
     length=(
         stack(LEVEL + (FIELD[0] - 4) / 4, LEVEL + (FIELD[1] - 5) * 0.75, FIELD[2] - 6),
@@ -98,7 +101,11 @@ by_hand.wrong_numbers(
         stack(1.5 + (FIELD[0] - 4) / 3, FIELD[1] - 3.5, FIELD[2] - 5.5),
         "Mean and spread are exchanged: the mean is σ1 = 1 and the spread at most σ2 = 1.5.",
     ),
-    level_subtracted=(FIELD - 1, "You subtracted σ1 from every feature. That does not set the mean to 1: subtract each token's own mean, and add 1."),
+    level_subtracted=(
+        FIELD - 1,
+        "You subtracted σ1 from every feature. That does not set the mean to 1: subtract each token's own mean, "
+        "and add 1.",
+    ),
     all_in_the_middle=(
         torch.ones(3, 4),
         "You sent all tokens to the constant one. It lies in S, and a point of S with the token's own shape is nearer: "
@@ -325,7 +332,8 @@ project.wrong_ways(
     ),
     mean_in_the_spread=(
         lambda v, mean, std: rays(v, mean, std, v.square().mean(-1, keepdim=True).sqrt()),
-        "You took the root of the mean of v², with the mean still in it. The spread is measured from the token's own mean.",
+        "You took the root of the mean of v², with the mean still in it. The spread is measured from the "
+        "token's own mean.",
     ),
     mirrored=(
         lambda v, mean, std: mean - (std / spread(v, True)).clamp(max=1.0) * of(v),
@@ -453,8 +461,8 @@ def slide(time, x, b, c, std, half=2.0, rate=None):
 
 @river.wrong
 def no_rim(t, a, b, c, std):
-    """The token flies on, out of S. From the rim on the constraint takes away what leads out. (The rim is met at t0, the
-    way to it divided by c.)"""
+    """The token flies on, out of S. From the rim on the constraint takes away what leads out. (The rim is met at t0,
+    the way to it divided by c.)"""
     return [a + c * t, b]
 
 
@@ -698,17 +706,35 @@ def missed(measure=rms, time=1.0, **other):
 error.wrong_ways(
     dt_left_out=(missed(dt=1.0), "Δt is missing: each of the n steps has the length 1/n."),
     rim_at_1=(missed(rim=1.0), "Your steps project onto a rim at 1: hand std on, at_most(…, 0.0, std)."),
-    length=(missed(lambda z: z.norm()), "This is the length of the difference, √3 times too large: take the root of the mean."),
-    mean_square=(missed(lambda z: z.square().mean()), "This is the mean square of the difference: its root is missing."),
+    length=(
+        missed(lambda z: z.norm()),
+        "This is the length of the difference, √3 times too large: take the root of the mean.",
+    ),
+    mean_square=(
+        missed(lambda z: z.square().mean()),
+        "This is the mean square of the difference: its root is missing.",
+    ),
     sum_of_squares=(missed(lambda z: z.square().sum()), "This is the sum of the squares: take the root of their mean."),
-    largest=(missed(lambda z: z.abs().max()), "This is the largest difference: the root of the mean square is asked for."),
-    mean_size=(missed(lambda z: z.abs().mean()), "This is the mean of the absolute differences: take the root of the mean square."),
-    projected_first=(missed(first=True), "You project before the step, so the last step is not projected: first the step, then P_S."),
+    largest=(
+        missed(lambda z: z.abs().max()),
+        "This is the largest difference: the root of the mean square is asked for.",
+    ),
+    mean_size=(
+        missed(lambda z: z.abs().mean()),
+        "This is the mean of the absolute differences: take the root of the mean square.",
+    ),
+    projected_first=(
+        missed(first=True),
+        "You project before the step, so the last step is not projected: first the step, then P_S.",
+    ),
     projected_at_the_end=(
         lambda n, a, b, c, std: rms(project_3(stepped(n, a, b, c, std, every=False), std) - reached(1.0, a, b, c, std)),
         "You project once, at the end: the projection belongs after each step, inside of the loop.",
     ),
-    not_projected=(missed(every=False), "Nothing is projected: the token flies freely through the rim. Use at_most in each step."),
+    not_projected=(
+        missed(every=False),
+        "Nothing is projected: the token flies freely through the rim. Use at_most in each step.",
+    ),
     other_axis=(
         lambda n, a, b, c, std: rms(stepped(n, a, b, c, std, push=c * K3) - reached(1.0, a, b, c, std)),
         "Your wind blows along K, the wrong axis: it is c E.",

@@ -72,18 +72,45 @@ def costs(answer, generator):
 
 V = torch.tensor([3, -0.5, -2]).double()
 WRONG_PLACES = {
-    "nothing_moves": ([3, -0.5, -2], "No token moved: these are v itself. A step towards 0 costs little distance and saves price."),
-    "all_at_0": ([0, 0, 0], "All tokens are at 0: only the price is looked at, and for 3 and −2 the distance is too dear."),
-    "relu": ([3, 0, 0], "These are ReLU's places, a wall at 0. The price |u| is the same on either side: it pulls towards 0 by 1."),
-    "one_side": ([2, 0, 0], "The negative token −2 moves towards 0 as well, to −1. What you did is a ReLU that opens at 1."),
-    "past_0": ([2, 0.5, -1], "The token −1/2 is moved past 0. Beyond 0 the price rises again: it must stay at the corner, 0."),
+    "nothing_moves": (
+        [3, -0.5, -2],
+        "No token moved: these are v itself. A step towards 0 costs little distance and saves price.",
+    ),
+    "all_at_0": (
+        [0, 0, 0],
+        "All tokens are at 0: only the price is looked at, and for 3 and −2 the distance is too dear.",
+    ),
+    "relu": (
+        [3, 0, 0],
+        "These are ReLU's places, a wall at 0. The price |u| is the same on either side: it pulls towards 0 by 1.",
+    ),
+    "one_side": (
+        [2, 0, 0],
+        "The negative token −2 moves towards 0 as well, to −1. What you did is a ReLU that opens at 1.",
+    ),
+    "past_0": (
+        [2, 0.5, -1],
+        "The token −1/2 is moved past 0. Beyond 0 the price rises again: it must stay at the corner, 0.",
+    ),
     "one_everywhere": ([2, -1.5, -3], "You took 1 off everywhere. Below 0 the way towards 0 leads up: v + 1."),
     "away": ([4, -1.5, -3], "You moved away from 0. The price pulls towards 0."),
-    "hard": ([3, 0, -2], "You kept what is beyond the threshold as it is. A step towards 0 still pays there: it moves by λ = 1."),
-    "clamped": ([1, -0.5, -1], "You cut off at −1 and 1, as walls do. There are no walls here: the price pulls towards 0 by 1."),
+    "hard": (
+        [3, 0, -2],
+        "You kept what is beyond the threshold as it is. A step towards 0 still pays there: it moves by λ = 1.",
+    ),
+    "clamped": (
+        [1, -0.5, -1],
+        "You cut off at −1 and 1, as walls do. There are no walls here: the price pulls towards 0 by 1.",
+    ),
     "half_a_step": ([2.5, 0, -1.5], "You moved by 1/2. The slope of ½(u − v)² is u − v, so the way is λ = 1."),
-    "two_steps": ([1, 0, 0], "You moved by 2. The ½ in front of the square makes its slope u − v, so the way is λ = 1."),
-    "small_stays": ([2, -0.5, -1], "The small token −1/2 stayed. It is nearer to 0 than λ: the corner at 0 is its best place."),
+    "two_steps": (
+        [1, 0, 0],
+        "You moved by 2. The ½ in front of the square makes its slope u − v, so the way is λ = 1.",
+    ),
+    "small_stays": (
+        [2, -0.5, -1],
+        "The small token −1/2 stayed. It is nearer to 0 than λ: the corner at 0 is its best place.",
+    ),
     "sign_lost": ([2, 0, 1], "The sign of the third token is lost: −2 goes to −1, on its own side."),
     "halved": ([1.5, -0.25, -1], "You halved. That is what the price ½u² does; the price |u| moves by λ = 1."),
 }
@@ -106,7 +133,11 @@ by_hand.wrong_numbers(
             ("no_size", square / 2 + u, "you took u in place of |u|: a price is never negative."),
             ("price_subtracted", square / 2 - size, "the price is subtracted, look at its sign."),
             ("price_of_v", square / 2 + V.abs(), "you took the price of v, |v|. What is paid for is the place u."),
-            ("zero_is_free", square / 2 + size - torch.tensor([0, 0.125, 0]).double(), "the place 0 costs no price, but the distance, 1/8."),
+            (
+                "zero_is_free",
+                square / 2 + size - torch.tensor([0, 0.125, 0]).double(),
+                "the place 0 costs no price, but the distance, 1/8.",
+            ),
             ("doubled", square + 2 * size, "all are doubled, a factor 2: ½(u − v)² + |u|."),
             ("distance_not_squared", (u - V).abs() / 2 + size, "the distance is not squared."),
             ("distance_as_it_is", (u - V).abs() + size, "the distance is not squared: ½(u − v)²."),
@@ -318,9 +349,11 @@ def bargain(answer, generator):
     high, low = high + 3, high + 0.5
     u = as_tensor(answer(v, price, low, high), "the result")
     if (u - v.clamp(low, high)).abs().max() < 1e-6:
-        return f"Where 0 lies outside of the walls ({low:.2f} and {high:.2f}) yours pays no price. It is the same λ|u| there."
+        return f"Where 0 lies outside of the walls ({low:.2f} and {high:.2f}) yours pays no price λ|u|."
     if (u - shrink(v, price).clamp(-abs(low), abs(high))).abs().max() < 1e-6:
-        return f"With walls at {low:.2f} and {high:.2f} yours goes below the lower one: 0 need not lie between the walls."
+        return (
+            f"With walls at {low:.2f} and {high:.2f} yours goes below the lower one: 0 need not lie between the walls."
+        )
     for low_up in (0.0, 1.5):  # the second time 0 lies outside of the walls
         v, price, low, high = inputs(generator)
         low, high = low + 2 * low_up, high + 2 * low_up
@@ -459,7 +492,8 @@ settle.wrong_ways(
     ),
     walls_at_1=(
         lambda v, wind, price, T, N: march(v, wind, T / N, N, lambda u: shrink(u, price * T / N).clamp(-1, 1)),
-        "There are walls at −1 and 1 in yours. Here there are none: put them where they are never met, at −inf and inf.",
+        "There are walls at −1 and 1 in yours. Here there are none: put them where they are never met, at −inf "
+        "and inf.",
     ),
     implicit=(
         lambda v, wind, price, T, N: push(v, T, N, price, step=lambda u, dt: (u + dt * wind) / (1 + dt)),
@@ -629,7 +663,8 @@ turn.wrong_ways(
     ),
     nothing_subtracted=(
         lambda f, v: undivided(f, v),
-        "You divide f(v + h e_j) by h, and nothing is subtracted: a quotient of differences is (f(v + h e_j) − f(v))/h.",
+        "You divide f(v + h e_j) by h, and nothing is subtracted: a quotient of differences is (f(v + h e_j) − "
+        "f(v))/h.",
     ),
     first_pair=(
         lambda f, v: misses(v)(f)[0, 1].abs(),
@@ -670,7 +705,10 @@ def black_box(answer, generator):
     answer(note, v)
     if any(isinstance(u, torch.Tensor) and u.requires_grad for u in asked):
         return "Yours asks autograd, which finds no derivative in a black box: take difference quotients."
-    return all(u.dtype == torch.float64 for u in asked) or "Yours asks in single precision, float32: rounding errors divided by h."
+    return (
+        all(u.dtype == torch.float64 for u in asked)
+        or "Yours asks in single precision, float32: rounding errors divided by h."
+    )
 
 
 @turn.law
@@ -701,7 +739,10 @@ def small_steps(answer, generator):
     f, v = curved(generator)
     right = (slopes(f, v) - slopes(f, v).T).abs().max().item()
     value = float(answer(f, v))
-    return abs(value - right) < 1e-3 * max(1, right) or f"For one map yours is {value:.4g}, with h = 1e-5 it is {right:.4g}."
+    return (
+        abs(value - right) < 1e-3 * max(1, right)
+        or f"For one map yours is {value:.4g}, with h = 1e-5 it is {right:.4g}."
+    )
 
 
 def seen(f, v):

@@ -64,8 +64,14 @@ by_hand.wrong_numbers(
         walk("ABA"),
         "B acted once, for 1/2, between the two A. There are two of it in a row, one from each step.",
     ),
-    bb_first=(walk("BBAA"), "You took B twice, then A twice. The order is A, B in the first step and B, A in the second."),
-    aa_first=(walk("AABB"), "You took A twice, then B twice. The order is A, B in the first step and B, A in the second."),
+    bb_first=(
+        walk("BBAA"),
+        "You took B twice, then A twice. The order is A, B in the first step and B, A in the second.",
+    ),
+    aa_first=(
+        walk("AABB"),
+        "You took A twice, then B twice. The order is A, B in the first step and B, A in the second.",
+    ),
     three_steps=(walk("ABBAAB"), "You took three steps, six substeps. Two steps are asked for."),
     four_steps=(walk("ABBAABBA"), "You took four steps, eight substeps. Two steps are asked for."),
     one_a=(walk("ABB"), "The last substep, A, is left out: the second step is B, then A."),
@@ -252,8 +258,8 @@ def twice_the_time(substeps, u, dt, steps):
 
 @turns.wrong
 def half_the_time(substeps, u, dt, steps):
-    """The order is right, and each substep has half of Δt, as if there and back were one step. Each term acts for Δt in each
-    step."""
+    """The order is right, and each substep has half of Δt, as if there and back were one step. Each term acts for Δt in
+    each step."""
     return follow(substeps, u, make_path(substeps, dt / 2, steps, lambda k: k % 2))
 
 
@@ -306,7 +312,8 @@ turns.wrong_ways(
     ),
     nothing_moves=(
         lambda substeps, u, dt, steps: u,
-        "u comes back as it was at the start: nothing moves it. A substep returns the new field, so write u = substep(u, dt).",
+        "u comes back as it was at the start: nothing moves it. A substep returns the new field, so write u = "
+        "substep(u, dt).",
     ),
     rotated=(
         taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps, rotate) for i in row]),
@@ -345,11 +352,20 @@ turns.wrong_ways(
         "You hand the time k·dt to the substeps. What they want is the length of the step, dt.",
     ),
     last_left_out_on_the_way_back=(
-        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps, lambda k, n: range(n - 1)[::-1]) for i in row]),
-        "On the way back the last substep of the list is left out. It is taken twice where two steps meet, once for each.",
+        taken(
+            lambda n, dt, steps: [
+                (i, dt) for row in there_and_back(n, steps, lambda k, n: range(n - 1)[::-1]) for i in row
+            ]
+        ),
+        "On the way back the last substep of the list is left out. It is taken twice where two steps meet, once "
+        "for each.",
     ),
     meeting_ones_once=(
-        taken(lambda n, dt, steps: [(i, dt) for k, row in enumerate(there_and_back(n, steps)) for i in row[1 if k else 0 :]]),
+        taken(
+            lambda n, dt, steps: [
+                (i, dt) for k, row in enumerate(there_and_back(n, steps)) for i in row[1 if k else 0 :]
+            ]
+        ),
         "Where two steps meet, the substep that stands on both sides is taken once. It belongs to both: take it twice.",
     ),
     merged_in_pairs=(
@@ -358,7 +374,8 @@ turns.wrong_ways(
     ),
     a_velocity=(
         velocities,
-        "You add dt times what the substep returns, as if that were a velocity. It is the new field already: u = substep(u, dt).",
+        "You add dt times what the substep returns, as if that were a velocity. It is the new field already: u "
+        "= substep(u, dt).",
     ),
 )
 
@@ -612,7 +629,9 @@ def known_substeps(kind):
         "Yours is the exact one, e^{hA} u, whatever `substep` says.": KINDS["exact"],
         "Yours is Euler's, u + h A u.": KINDS["euler"],
         "Yours is the midpoint rule's.": KINDS["midpoint"],
-        "In yours the inner step has the length h, and must have h/2.": lambda M: lambda v, h: v + h * (M @ (v + h * (M @ v))),
+        "In yours the inner step has the length h, and must have h/2.": lambda M: (
+            lambda v, h: v + h * (M @ (v + h * (M @ v)))
+        ),
         "In yours the matrix acts from the wrong side, v @ M: write M @ v.": lambda M: lambda v, h: v + h * (v @ M),
         "In yours h is missing in the inner step.": lambda M: lambda v, h: v + h * (M @ (v + (M @ v) / 2)),
         "In yours the inner place is h/2 A u, without u.": lambda M: lambda v, h: v + h * (M @ (h / 2 * (M @ v))),

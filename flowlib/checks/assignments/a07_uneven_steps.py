@@ -46,10 +46,16 @@ loss.wrong_numbers(
         2 * math.log10(2),
         "You took the logarithm to the base 10. A nat goes with the natural logarithm, base e.",
     ),
-    probabilities=((1 / 2 + 1 / 4 + 1 / 8) / 3, "This is the mean of the probabilities. The loss is the mean of −log p."),
+    probabilities=(
+        (1 / 2 + 1 / 4 + 1 / 8) / 3,
+        "This is the mean of the probabilities. The loss is the mean of −log p.",
+    ),
     product=(1 / 64, "This is the product of the probabilities. The loss is the mean of −log p."),
     last_letter=(3 * LOG2, "This is −log p of the last letter alone. The loss is the mean over all three."),
-    sum_with_its_sign=(-6 * LOG2, "The minus is missing, and it is the sum of three logarithms: the loss is the mean of −log p."),
+    sum_with_its_sign=(
+        -6 * LOG2,
+        "The minus is missing, and it is the sum of three logarithms: the loss is the mean of −log p.",
+    ),
     sign=(-2 * LOG2, "The minus is missing: the logarithm of a probability is negative, and a loss is not."),
 )
 
@@ -65,7 +71,8 @@ perplexity.wrong_numbers(
     the_loss_again=(2 * LOG2, "This is the loss again. The perplexity is e to the loss."),
     upside_down=(
         0.25,
-        "Your loss is right. This is e to *minus* the loss, the probability of a letter; the perplexity is e to the loss.",
+        "Your loss is right. This is e to *minus* the loss, the probability of a letter; the perplexity is e to "
+        "the loss.",
     ),
     mean_of_probabilities=(
         24 / 7,
@@ -119,14 +126,20 @@ after_two.wrong_numbers(
         (0.875, 0.875, 4.25),
         "You made two steps of 1/4. The first one has the length 1/2.",
     ),
-    whole_steps=((2.0, 2.0, 2.0), "All your tokens are at the mean: Δt is missing, a step moves by Δt times the distance."),
+    whole_steps=(
+        (2.0, 2.0, 2.0),
+        "All your tokens are at the mean: Δt is missing, a step moves by Δt times the distance.",
+    ),
     distances_left=(
         (-0.75, -0.75, 1.5),
         "These are the distances to the mean, not the places of the tokens: add the mean 2.",
     ),
     shares_of_the_start=((0.75, 0.75, 1.5), "These are no places: add the mean 2 to the distances −3/4, −3/4 and 3/2."),
     the_sum=((3.75, 3.75, 4.5), "All hear the sum 6 in yours. What they hear is the mean, 2."),
-    eighths=((0.25, 0.25, 5.5), "You multiplied the two lengths, 1/8. A step takes its share of the distance that is left."),
+    eighths=(
+        (0.25, 0.25, 5.5),
+        "You multiplied the two lengths, 1/8. A step takes its share of the distance that is left.",
+    ),
     first_step_only=(
         (1.0, 1.0, 4.0),
         "This is where the tokens are after the first step. The second one is missing.",
@@ -348,7 +361,8 @@ march.wrong_ways(
     ),
     weights_outside_and_inside=(
         lambda u, w, g, z: weighted_velocity(u, w, steps(z, g), None),
-        "Your weights multiply the velocity of each token as well. They belong into the mean that all hear, Σ w u, alone.",
+        "Your weights multiply the velocity of each token as well. They belong into the mean that all hear, Σ w "
+        "u, alone.",
     ),
     mean_of_both_ends=(
         lambda u, w, g, z: take_steps(u, w, [(b - a, (g(a) + g(b)) / 2) for a, b in zip(z[:-1], z[1:])]),
@@ -356,7 +370,8 @@ march.wrong_ways(
     ),
     half_of_the_length=(
         lambda u, w, g, z: take_steps(u, w, [(b - a, g((b - a) / 2)) for a, b in zip(z[:-1], z[1:])]),
-        "You took g at half of the step's *length*. The middle of a step is (start + end)/2: the sum, not the difference.",
+        "You took g at half of the step's *length*. The middle of a step is (start + end)/2: the sum, not the "
+        "difference.",
     ),
     sum_of_the_depths=(
         lambda u, w, g, z: take_steps(u, w, [(b - a, g(a + b)) for a, b in zip(z[:-1], z[1:])]),
@@ -376,7 +391,8 @@ march.wrong_ways(
     ),
     one_after_the_other=(
         one_after_the_other,
-        "Your tokens move one after the other: a later one hears a mean in which the earlier ones have moved already. All "
+        "Your tokens move one after the other: a later one hears a mean in which the earlier ones have moved "
+        "already. All "
         "move at the same time.",
     ),
     features_backwards=(
@@ -389,7 +405,8 @@ march.wrong_ways(
     ),
     exact=(
         lambda u, w, g, z: w @ u + (u - w @ u) * math.exp(-sum((dt * loud).item() for dt, loud in steps(z, g))),
-        "You multiplied by e^(−∫g), the exact river. This task asks for Euler's steps, u + Δt·velocity, with their error.",
+        "You multiplied by e^(−∫g), the exact river. This task asks for Euler's steps, u + Δt·velocity, with "
+        "their error.",
     ),
     velocity_returned=(
         lambda u, w, g, z: take_steps(u, w, steps(z, g)) - u,
@@ -556,7 +573,9 @@ by_need.wrong_ways(
         "You took the square of the need. It is given as the density of steps, as it is.",
     ),
     edges_only=(
-        lambda need, n, T: T * torch.searchsorted(cumulate(need, T)[1][1:].contiguous(), fractions(n)).double() / len(need),
+        lambda need, n, T: (
+            T * torch.searchsorted(cumulate(need, T)[1][1:].contiguous(), fractions(n)).double() / len(need)
+        ),
         "Your depths all lie on edges of cells. The n-th part of the need may be reached within a cell: interpolate.",
     ),
     backwards=(
@@ -588,16 +607,21 @@ by_need.wrong_ways(
         "The need is not divided by its sum: the shares must run from 0 to 1.",
     ),
     need_times_cell=(
-        lambda need, n, T: interpolate(fractions(n), cumulate(need, T)[1] * need.sum() * T / len(need), cumulate(need, T)[0]),
+        lambda need, n, T: interpolate(
+            fractions(n), cumulate(need, T)[1] * need.sum() * T / len(need), cumulate(need, T)[0]
+        ),
         "The need is not divided by its whole integral: the shares must run from 0 to 1.",
     ),
     middles_for_edges=(
-        lambda need, n, T: interpolate(fractions(n), cumulate(need, T)[1][1:], T * (fractions(len(need))[:-1] + 0.5 / len(need))),
+        lambda need, n, T: interpolate(
+            fractions(n), cumulate(need, T)[1][1:], T * (fractions(len(need))[:-1] + 0.5 / len(need))
+        ),
         "Your curve stands on the middles of the cells. What has been needed is known at their edges, with 0 at t = 0.",
     ),
     edges_too_few=(
         lambda need, n, T: interpolate(fractions(n), cumulate(need, T)[1][1:], T * fractions(len(need) - 1)),
-        "The 0 in front of the cumulated sum is missing: m cells have m + 1 edges, and nothing has been needed at t = 0.",
+        "The 0 in front of the cumulated sum is missing: m cells have m + 1 edges, and nothing has been needed "
+        "at t = 0.",
     ),
 )
 
@@ -617,7 +641,7 @@ def ends(answer, generator):
     depths = ask_depths(answer, need, n, horizon)
     on_edges = (depths * len(need) / horizon - (depths * len(need) / horizon).round()).abs().max()
     if on_edges < 1e-6:
-        return "All of yours lie on edges of cells: the n-th part of the need may be reached within a cell, so interpolate."
+        return "All of yours lie on edges of cells. The n-th part may be reached within a cell: interpolate."
     return abs(depths[0].item()) < 1e-5 and abs(depths[-1].item() - horizon) < 1e-5 and bool((depths.diff() > 0).all())
 
 
@@ -711,7 +735,8 @@ gain.wrong_ways(
     ),
     dies_to_the_mean=(
         ratio(end=lambda u, w, g, T: (w @ u).expand_as(u)),
-        "You compare with the mean, where the river would end after an infinite time. At T the part e^(−G) of each distance is left.",
+        "You compare with the mean, where the river would end after an infinite time. At T the part e^(−G) of "
+        "each distance is left.",
     ),
     mean_dies=(
         ratio(end=lambda u, w, g, T: u * torch.exp(-loud_cells(g, T).mean() * T)),
@@ -739,11 +764,15 @@ gain.wrong_ways(
     ),
     twice_the_steps=(
         ratio(end=lambda u, w, g, T: take_steps(u, w, steps(T * fractions(8 * 24), g))),
-        "You compare with more steps in place of the end of the river, which is known exactly: mean + (u − mean) e^(−G).",
+        "You compare with more steps in place of the end of the river, which is known exactly: mean + (u − "
+        "mean) e^(−G).",
     ),
     against_each_other=(
         lambda *given: (lambda a, b: (a - b).abs().max())(
-            *(take_steps(*given[:2], steps(z, given[2])) for z in (given[3] * fractions(given[4]), invert(loud_cells(*given[2:4]), given[4], given[3])))
+            *(
+                take_steps(*given[:2], steps(z, given[2]))
+                for z in (given[3] * fractions(given[4]), invert(loud_cells(*given[2:4]), given[4], given[3]))
+            )
         ),
         "You compare the two fields with each other. Each is compared with the end of the river.",
     ),

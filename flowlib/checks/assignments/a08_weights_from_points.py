@@ -58,7 +58,8 @@ by_hand.wrong_numbers(
     ),
     half_of_the_nearest=(
         [0.1, 0.1, 0.3],
-        "These are halves of the distance to the nearest neighbour. A cell has two sides: half of the way to each, and all "
+        "These are halves of the distance to the nearest neighbour. A cell has two sides: half of the way to "
+        "each, and all "
         "of the way to the ends of Ω.",
     ),
     up_to_the_next_token=(
@@ -265,7 +266,8 @@ cells.wrong_ways(
     ),
     half_of_the_nearest=(
         lambda x, a, b: nearest_gap(x) / 2,
-        "This is half of the distance to the nearest neighbour. A cell has two sides: half of the way to each neighbour.",
+        "This is half of the distance to the nearest neighbour. A cell has two sides: half of the way to each "
+        "neighbour.",
     ),
     nearest_neighbour_normalised=(
         lambda x, a, b: nearest_gap(x) / nearest_gap(x).sum() * (b - a),
@@ -273,7 +275,8 @@ cells.wrong_ways(
     ),
     sorted_backwards=(
         lambda x, a, b: not_sorted(x.sort().values, a, b).flip(0),
-        "The lengths are right, and in sorted order backwards: they stand beside the wrong tokens. Put each back to where "
+        "The lengths are right, and in sorted order backwards: they stand beside the wrong tokens. Put each "
+        "back to where "
         "its token stands in x.",
     ),
     differences_for_middles=(
@@ -489,12 +492,14 @@ neighbours.wrong_ways(
     ),
     sum_of_differences=(
         lambda points, k, m: shares(apart(points, 1)[:, k] ** m),
-        "Your distances are sums of absolute differences of the coordinates. Distances are straight: the root of the sum "
+        "Your distances are sums of absolute differences of the coordinates. Distances are straight: the root "
+        "of the sum "
         "of squares.",
     ),
     largest_difference=(
         lambda points, k, m: shares(apart(points, math.inf)[:, k] ** m),
-        "Your distances are the largest difference of a coordinate. Distances are straight: the root of the sum of squares.",
+        "Your distances are the largest difference of a coordinate. Distances are straight: the root of the sum "
+        "of squares.",
     ),
     first_coordinate=(
         lambda points, k, m: shares(apart(points[:, :1], 2)[:, k] ** m),
@@ -536,7 +541,10 @@ neighbours.wrong_ways(
         lambda points, k, m: shares(distances(points)[:, k].sqrt() ** m),
         "You took the root of the distance once more: torch.cdist has taken it already.",
     ),
-    equal=(lambda points, k, m: points.new_full((len(points),), 1 / len(points)), "All your weights are equal: the distances are not used."),
+    equal=(
+        lambda points, k, m: points.new_full((len(points),), 1 / len(points)),
+        "All your weights are equal: the distances are not used.",
+    ),
 )
 
 
@@ -640,8 +648,12 @@ def median_of_many(answer, generator):
     if max(values) - min(values) < 1e-12:
         return "Yours is the same each time: draw new tokens 200 times, and fix no seed inside."
     if max(values) > 2.5 * min(values):
-        return f"Called eight times yours goes from {min(values):.2g} to {max(values):.2g}: is it one draw, and not 200?"
+        return (
+            f"Called eight times yours goes from {min(values):.2g} to {max(values):.2g}: is it one draw, and not 200?"
+        )
     times = mean / known_median(16)
+    if times < 0.2 and float(as_tensor(answer(16, 1, True), "typical_error")) < 2 * mean:
+        return "Yours is as small with weighted=False as with the weights of cells: the weights are equal there."
     if 0.85 < times < 1.11 or mean > 0.2:
         return True
     said = (
@@ -660,7 +672,8 @@ def equal_and_uneven(answer, generator):
     fine = ask_error(answer, 256, 3, False)
     if fine > 1:
         return (
-            f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of weights, and "
+            f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of "
+            f"weights, and "
             f"subtract e − 1?"
         )
     if abs(fine - 1) < 0.06:

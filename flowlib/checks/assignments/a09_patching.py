@@ -87,7 +87,8 @@ def linear_by_hand(answer, generator):
     """With β = 0 the flow is linear: the changes that the three patches make must sum to that of all, from 3 to 10."""
     changes = [end - 3 for end in answer()]
     return abs(sum(changes) - 7) < 0.05 or (
-        f"Yours are {', '.join(f'{z:.3g}' for z in changes)}. After step 1 v is (15, 9, 6): one of its tokens stands in u "
+        f"Yours are {', '.join(f'{z:.3g}' for z in changes)}. After step 1 v is (15, 9, 6): one of its tokens "
+        f"stands in u "
         "= (3, 3, 3) at that depth, and the last token takes the mean of all three."
     )
 
@@ -128,10 +129,14 @@ by_hand_shares.wrong_numbers(
     upside_down=([7 / 4, 7 / 2, 7], "Your shares are upside down: the change is divided by the whole difference, 7."),
     difference_at_the_beginning=(
         [-4 / 3, -2 / 3, -1 / 3],
-        "You divided by the difference of the last tokens at the beginning, 0 − 3. The question is about the end, 10 − 3.",
+        "You divided by the difference of the last tokens at the beginning, 0 − 3. The question is about the "
+        "end, 10 − 3.",
     ),
     percent=([400 / 7, 200 / 7, 100 / 7], "These are percent. Shares sum to 1, not to 100."),
-    thirds=([1 / 3, 1 / 3, 1 / 3], "You gave each token the same share. It is what its patch changes, divided by the difference 7."),
+    thirds=(
+        [1 / 3, 1 / 3, 1 / 3],
+        "You gave each token the same share. It is what its patch changes, divided by the difference 7.",
+    ),
     what_is_missing=([3 / 7, 5 / 7, 6 / 7], "This is the share that is still missing after the patch."),
     first_difference=(
         [4 / 3, 2 / 3, 1 / 3],
@@ -249,8 +254,8 @@ def no_steps_after(u, v, tokens, at, steps, beta, dt):
 
 @patch.wrong
 def the_other_way(u, v, tokens, at, steps, beta, dt):
-    """Yours is v with tokens of u in it: those that are not in the list have come from v. It is u that goes on, and the
-    tokens of the list are those of v."""
+    """Yours is the other way round: v with tokens of u in it. It is u that goes on, and the tokens of the list, not the
+    other tokens, come from v."""
     return march(swap_tokens(*flow_both(v, u, at, beta, dt), tokens), steps - at, beta, dt)
 
 
@@ -336,16 +341,21 @@ patch.wrong_ways(
     ),
     half_way=(mixed(0.5), "You put in the mean of both fields. A patch replaces: the token is that of v, whole."),
     usual_dt=(
-        lambda u, v, tokens, at, steps, beta, dt: march(swap_tokens(*flow_both(u, v, at, beta, 0.25), tokens), steps - at, beta, 0.25),
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(*flow_both(u, v, at, beta, 0.25), tokens), steps - at, beta, 0.25
+        ),
         "Your steps have Δt = 0.25 whatever dt is. Hand the argument on: step(u, beta, dt).",
     ),
     no_dt=(
-        lambda u, v, tokens, at, steps, beta, dt: march(swap_tokens(*flow_both(u, v, at, beta, 1.0), tokens), steps - at, beta, 1.0),
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(*flow_both(u, v, at, beta, 1.0), tokens), steps - at, beta, 1.0
+        ),
         "Your steps have Δt = 1. The length is an argument, dt.",
     ),
     mean_of_runs=(
         mean_of_runs,
-        "You make one run for each token of the list, and take their mean. All tokens of the list are replaced together, in one run.",
+        "You make one run for each token of the list, and take their mean. All tokens of the list are replaced "
+        "together, in one run.",
     ),
     two_steps_late=(
         lambda u, v, tokens, at, steps, beta, dt: march(
@@ -360,7 +370,9 @@ patch.wrong_ways(
         "Your v is made of u: each of the two fields takes steps of its own, v = step(v, …).",
     ),
     not_flowing_before=(
-        lambda u, v, tokens, at, steps, beta, dt: march(swap_tokens(u, march(v, at, beta, dt), tokens), steps - at, beta, dt),
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(u, march(v, at, beta, dt), tokens), steps - at, beta, dt
+        ),
         "u does not flow before the patch in yours: both fields take `at` steps.",
     ),
     unmoved_before=(
@@ -523,6 +535,11 @@ def ratio(made, way):
     return share_along(made, way, way.square().sum(-1))
 
 
+def below_0(z):
+    """z, where an entry is below 0; there is nothing to see otherwise."""
+    return z if z.min() < -0.01 else None
+
+
 shares.wrong_ways(
     sign=(
         lambda changed, start, goal: ratio(start - changed, goal - start),
@@ -537,21 +554,23 @@ shares.wrong_ways(
         "Your result has a second axis: the shape is (token,), so no keepdim and no [:, None] in the end.",
     ),
     cut_off=(
-        lambda changed, start, goal: ratio(changed - start, goal - start).clamp(0, 1),
-        "You cut the shares off at 0 and 1. A patch can move a token away from the goal or beyond it: shares may be negative "
+        lambda changed, start, goal: below_0(ratio(changed - start, goal - start)).clamp(0, 1),
+        "You cut the shares off at 0 and 1. A patch can move a token away from the goal or beyond it: shares "
+        "may be negative "
         "or above 1.",
     ),
     not_negative=(
-        lambda changed, start, goal: ratio(changed - start, goal - start).clamp(min=0),
+        lambda changed, start, goal: below_0(ratio(changed - start, goal - start)).clamp(min=0),
         "You cut the shares off at 0. A patch can move a token away from the goal: shares may be negative.",
     ),
     absolute=(
-        lambda changed, start, goal: ratio(changed - start, goal - start).abs(),
+        lambda changed, start, goal: below_0(ratio(changed - start, goal - start)).abs(),
         "You took the absolute value. A patch can move a token away from the goal: shares may be negative.",
     ),
     quotients=(
         lambda changed, start, goal: ((changed - start) / (goal - start)).mean(-1),
-        "You divided feature by feature and took the mean. Take the scalar product with the way, and divide once by its square.",
+        "You divided feature by feature and took the mean. Take the scalar product with the way, and divide "
+        "once by its square.",
     ),
     sum_of_quotients=(
         lambda changed, start, goal: ((changed - start) / (goal - start)).sum(-1),
@@ -589,6 +608,8 @@ def parts_of_the_way(answer, generator):
     off = (mine - parts).abs().max() if mine.shape == (4,) else torch.tensor(torch.inf)
     if 1e-6 < off < 0.01:
         return f"Yours miss by {off:.1g}: is there an ε in the divisor? Choose by `where` instead, it must be exact."
+    if off == 0.5 and mine[2] == 0:
+        return "A patch that leads away from the goal has a negative share: yours are cut off at 0."
     return bool(off < 1e-6) or f"They are {parts.tolist()}, and yours are {mine.tolist()}."
 
 
@@ -643,7 +664,10 @@ parts = Exercise(
 
 
 parts.wrong_ways(
-    start_not_taken_off=(missed(taken=0.0), "u(T) is not subtracted from each p(T): the effect of a patch is p(T) − u(T)."),
+    start_not_taken_off=(
+        missed(taken=0.0),
+        "u(T) is not subtracted from each p(T): the effect of a patch is p(T) − u(T).",
+    ),
     start_taken_off_once=(
         parts_of_it(lambda start, goal, single: sum(single) - start - (goal - start)),
         "u(T) is subtracted once from the sum. It belongs to each of the patches: p(T) − u(T), then the sum.",
@@ -697,7 +721,9 @@ parts.wrong_ways(
         "You took the mean over the patches. Their effects are added: the sum.",
     ),
     largest_patch=(
-        parts_of_it(lambda start, goal, single: max((z - start for z in single), key=lambda z: z.abs().max()) - (goal - start)),
+        parts_of_it(
+            lambda start, goal, single: max((z - start for z in single), key=lambda z: z.abs().max()) - (goal - start)
+        ),
         "Only one of the patches counts in yours. The effects of all single patches are added: the sum.",
     ),
     first_left_out=(

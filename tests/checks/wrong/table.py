@@ -1,13 +1,18 @@
-"""What the tables of wrong answers are made of, and how one is asked what the checks say of it."""
+"""What the tables of wrong answers are made of, and how one is asked what the checks say of it.
+
+Each table has rows for each cell that a student fills in: what is `wrong`, the `words` of which a message that names it
+has one, and the answer, as `code` (the body of the function, or the whole cell) or as `edits` of the right one.
+"""
 
 import contextlib
-import importlib.util
 import io
 import json
 import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 FOLDER = Path(__file__).parent
 SOURCE = FOLDER.parents[2] / "exercises" / "source"
@@ -85,10 +90,12 @@ class Sheet:
 
 def answers(number: str, sheet: Sheet) -> list[Answer]:
     """The table of one assignment."""
-    spec = importlib.util.spec_from_file_location(f"wrong_{number}", FOLDER / f"a{number}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return [Answer(c, write(sheet.solutions[c], way), *said) for c, rows in module.WRONG.items() for way, *said in rows]
+    table = yaml.safe_load((FOLDER / f"a{number}.yaml").read_text("utf-8"))
+    return [
+        Answer(cell, write(sheet.solutions[cell], row.get("edits") or row["code"]), row["wrong"], row["words"])
+        for cell, rows in table.items()
+        for row in rows
+    ]
 
 
 def write(solution: str, way: str | dict[str, str]) -> str:
