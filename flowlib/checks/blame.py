@@ -33,8 +33,8 @@ LIKELY = {  # a part of Python's message → what it mostly means
     "positional argument": "A function is called with other arguments than its first line has.",
     "not callable": "What stands before the bracket is no function. Is a * missing, or was a name given away?",
     "does not require grad": "The function returns numbers and no derivatives: take difference quotients.",
-    "must come to rest at": "`rests` says False at the shortest step. Is the comparison the wrong way round? It must be "
-    "True where the result has become smaller.",
+    "must come to rest at": "`rests` says False at the shortest step. Is the comparison the wrong way round? True "
+    "means that the result has become smaller.",
     "does not break": "`rests` says True at the longest step: does the search reach far enough?",
     "division by zero": "What is divided by is 0 here.",
     "only one element": "One number is needed here, and there are several: .item() takes one.",

@@ -54,6 +54,7 @@ class Exercise:
     wrongs: list[Misconception] = field(default_factory=list)
     laws: list[Law] = field(default_factory=list)
     cell: str = ""  # the id of the cell that holds the solution, in exercises/source
+    tensor: bool = False  # whether the answer must be a tensor, since a later task calculates with it
     shown: int = field(default=0, init=False)
     tries: int = field(default=0, init=False)
 
@@ -107,6 +108,10 @@ class Exercise:
             given = [copy_of(z) for z in inputs]
             result = answer(*inputs)
             self.tries += 1
+            if self.tensor and isinstance(result, (list, tuple)):
+                raise CheckFailed(
+                    f"exercise {self.name}: a list came back. Return a tensor, of the shape that is asked for"
+                )
             refuse_changes(answer, given, inputs)
             coarse.append(is_coarse(result) and any(isinstance(z, Tensor) and z.dtype == torch.float64 for z in inputs))
             return result

@@ -137,6 +137,7 @@ def inputs(generator):
 
 step = Exercise(
     "1.2",
+    tensor=True,
     cell="two-step",
     inputs=inputs,
     hints=(
@@ -558,6 +559,12 @@ def pull(strength, N, dt=1.0, start=1.0, push=ahead):
     return march(torch.tensor(start).double(), [lambda u: -strength * u] * N, dt, push).abs()
 
 
+def left_with_sign(strength, N):
+    """u_N where it is below 0; elsewhere there is nothing to see."""
+    end = march(torch.tensor(1.0).double(), [lambda u: -strength * u] * N, 1.0, ahead)
+    return end if end < 0 else None
+
+
 rest.wrong_ways(
     pushed_away=(
         lambda strength, N: pull(-strength, N),
@@ -567,10 +574,6 @@ rest.wrong_ways(
     a_layer_too_few=(lambda strength, N: pull(strength, N - 1), "Yours has N − 1 layers, one too few."),
     a_layer_too_many=(lambda strength, N: pull(strength, N + 1), "Yours has N + 1 layers, one too many."),
     square=(lambda strength, N: pull(strength, N) ** 2, "This is the square |u_N|²; the size |u_N| is asked for."),
-    with_its_sign=(
-        lambda strength, N: march(torch.tensor(1.0).double(), [lambda u: -strength * u] * N, 1.0, ahead),
-        "This is u_N with its sign. The size |u_N| is asked for: take abs.",
-    ),
     strength_not_used=(lambda strength, N: pull(1.0, N), "λ is not used: the layer is f(u) = −strength · u."),
     starts_at_the_strength=(
         lambda strength, N: pull(strength, N, start=strength),
@@ -595,6 +598,8 @@ rest.wrong_ways(
 @rest.law
 def after_one_layer(answer, generator):
     """After one layer 1 − λ is left, in absolute value: the first step is Euler's."""
+    if any(float(as_tensor(answer(1.5, N), "left_over(1.5, …)")) < 0 for N in (1, 2, 3)):
+        return "Yours is below 0 for λ = 1.5: the size |u_N| is asked for, take abs."
     value = float(as_tensor(answer(0.25, 1), "left_over(0.25, 1)"))
     said = " Does f pull towards 0? f(u) = −λu." if value > 1 else ""
     return abs(value - 0.75) < 1e-6 or f"With λ = 1/4 yours leaves {value:.4g}.{said}"

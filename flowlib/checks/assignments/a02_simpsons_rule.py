@@ -128,6 +128,7 @@ def inputs(generator):
 
 rule = Exercise(
     "2.2",
+    tensor=True,
     cell="simpson-weights",
     inputs=inputs,
     hints=(
@@ -331,10 +332,6 @@ rule.wrong_ways(
     negative_second_gap=(
         lambda x: panels(x, lambda a, b: mirror(a, -b)),
         "The second gap of each of your panels has the wrong sign: it is x2 − x1, above 0.",
-    ),
-    ends_swapped=(
-        lambda x: panels(x, lambda a, b: tuple(reversed(mirror(a, b)))),
-        "The first and the last weight of each of your panels are exchanged.",
     ),
     no_divisors=(
         lambda x: solve_panels(x, rows, lambda H: (H, H**2, H**3)),
@@ -558,10 +555,6 @@ error.wrong_ways(
     no_truth=(
         lambda rule, n, f, exact: abs(simpson_sum(f, n=n)),
         "This is the integral itself: exact is not subtracted.",
-    ),
-    plain_mean_of_middles=(
-        lambda rule, n, f, exact: abs(f(Grid.uniform(n).x).mean().item() - exact),
-        "With the rule 'simpson' this is the midpoint rule: use your weights.",
     ),
 )
 

@@ -308,12 +308,6 @@ attend.wrong_ways(
         lambda q, k, v, w, s: nearness(q, k, s) * w @ v / k.shape[-2],
         "You divide by the number of keys. The shares of a row sum to 1 only if you divide by the row's sum of κ·w.",
     ),
-    normalised_before_the_weights=(
-        lambda q, k, v, w, s: w * (nearness(q, k, s) / nearness(q, k, s).sum(-1, True)) @ v,
-        "You divide by the sum before the weights come in: the shares of a row then do not sum to 1. First "
-        "multiply κ by "
-        "the weights.",
-    ),
     sum_of_absolute_differences=(
         lambda q, k, v, w, s: average(near((gaps(q, k).sum(-1) / s) ** 2), v, w),
         "You took the sum of the absolute differences for the distance. |q − k|² is the sum of their squares.",

@@ -294,10 +294,6 @@ project.wrong_ways(
         lambda v, mean, std: mean + std / (v - v.mean()).square().mean().sqrt().clamp(min=std) * (v - v.mean()),
         "One mean and one spread are taken for the whole field. Each token has its own: dim=-1 and keepdim=True.",
     ),
-    over_the_tokens_with_their_mean=(
-        lambda v, mean, std: mean + std / spread(v.mT, True).mT.clamp(min=std) * (v - v.mean(-2, keepdim=True)),
-        "Mean and spread are taken over the tokens. Take them over the features, the last axis.",
-    ),
     own_mean_not_removed=(
         lambda v, mean, std: rays(v, mean, std, m=0.0),
         "You scale v, and not v − m: the token's own mean is still in it. Take the mean off first.",

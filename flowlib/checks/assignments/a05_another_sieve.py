@@ -165,6 +165,7 @@ def inputs(generator):
 
 sieve = Exercise(
     "5.2",
+    tensor=True,
     cell="sieve",
     inputs=inputs,
     tol=1e-5,
@@ -278,10 +279,6 @@ sieve.wrong_ways(
     ),
     walls_moved_down=(
         lambda v, price, low, high: shrink(v, price).clamp(low - price, high - price),
-        "You move the walls by λ as well. They stay at low and high: only v is moved.",
-    ),
-    walls_moved_in=(
-        lambda v, price, low, high: shrink(v, price).clamp(low + price, high - price),
         "You move the walls by λ as well. They stay at low and high: only v is moved.",
     ),
     walls_moved_out=(
@@ -562,7 +559,7 @@ def turn_inputs(generator):
 
     def bend(v):
         v = v.detach().to(M)
-        return v @ M.T + 0.2 * v**2 + 0.3 * v * v.roll(1) + 0.1 * v.roll(1) ** 3
+        return v @ M.T + 0.2 * v**2 + 0.3 * v * v.sum() + 0.1 * v * (v**3).sum()
 
     return bend, draw(generator, 4)
 

@@ -302,10 +302,6 @@ turns.wrong_ways(
         taken(lambda n, dt, steps: [(i, dt) for i in range(n)]),
         "Only the first step is taken. Does return stand inside of the loop?",
     ),
-    one_step_too_few=(
-        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps - 1) for i in row]),
-        "Yours takes steps − 1 steps, one too few.",
-    ),
     one_step_too_many=(
         taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps + 1) for i in row]),
         "Yours takes steps + 1 steps, one too many.",

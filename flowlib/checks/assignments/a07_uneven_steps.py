@@ -381,10 +381,6 @@ march.wrong_ways(
         lambda u, w, g, z: take_steps(u, w, [(dt, 1.0) for dt, _ in steps(z, g)]),
         "g, the loudness, is missing: the velocity is g (mean − u).",
     ),
-    no_length=(
-        lambda u, w, g, z: take_steps(u, w, [(1.0, loud) for _, loud in steps(z, g)]),
-        "Δt, the length of the step, is missing.",
-    ),
     first_length=(
         lambda u, w, g, z: take_steps(u, w, [(z[1] - z[0], loud) for _, loud in steps(z, g)]),
         "All your steps have the length of the first one. Each has its own, end − start.",
@@ -402,11 +398,6 @@ march.wrong_ways(
     transposed=(
         lambda u, w, g, z: take_steps(u, w, steps(z, g)).mT,
         "Your field is transposed: it is (token, feature).",
-    ),
-    exact=(
-        lambda u, w, g, z: w @ u + (u - w @ u) * math.exp(-sum((dt * loud).item() for dt, loud in steps(z, g))),
-        "You multiplied by e^(−∫g), the exact river. This task asks for Euler's steps, u + Δt·velocity, with "
-        "their error.",
     ),
     velocity_returned=(
         lambda u, w, g, z: take_steps(u, w, steps(z, g)) - u,
@@ -750,10 +741,6 @@ gain.wrong_ways(
         ratio(end=lambda u, w, g, T: end_of(u, w, g, T, G=loud_cells(g, T).mean())),
         "Your G is the mean of g. The integral is T times that: G = T · mean.",
     ),
-    sum_for_integral=(
-        ratio(end=lambda u, w, g, T: end_of(u, w, g, T, G=loud_cells(g, T).sum())),
-        "Your G is the sum of g over the cells. The integral has the length of a cell as a factor, T/1000.",
-    ),
     grows=(
         ratio(end=lambda u, w, g, T: end_of(u, w, g, T, G=-loud_cells(g, T).mean() * T)),
         "The sign in your exponent is wrong: distances die out as e^(−G).",
@@ -766,15 +753,6 @@ gain.wrong_ways(
         ratio(end=lambda u, w, g, T: take_steps(u, w, steps(T * fractions(8 * 24), g))),
         "You compare with more steps in place of the end of the river, which is known exactly: mean + (u − "
         "mean) e^(−G).",
-    ),
-    against_each_other=(
-        lambda *given: (lambda a, b: (a - b).abs().max())(
-            *(
-                take_steps(*given[:2], steps(z, given[2]))
-                for z in (given[3] * fractions(given[4]), invert(loud_cells(*given[2:4]), given[4], given[3]))
-            )
-        ),
-        "You compare the two fields with each other. Each is compared with the end of the river.",
     ),
 )
 

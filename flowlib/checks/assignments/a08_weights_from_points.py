@@ -138,6 +138,7 @@ def places(generator):
 
 cells = Exercise(
     "8.2",
+    tensor=True,
     cell="cells",
     inputs=places,
     hints=(
@@ -505,10 +506,6 @@ neighbours.wrong_ways(
         lambda points, k, m: shares(apart(points[:, :1], 2)[:, k] ** m),
         "You measured along the first coordinate alone. Distances are straight, through space.",
     ),
-    sum_of_the_distances=(
-        lambda points, k, m: shares(distances(points)[:, : k + 1].sum(-1) ** m),
-        "You took the sum of the distances to the k nearest. It is the distance to the k-th alone that counts.",
-    ),
     mean_with_itself=(
         lambda points, k, m: shares(distances(points)[:, :k].mean(-1) ** m),
         "You took a mean distance. It is the distance to the k-th neighbour alone that counts.",
@@ -536,10 +533,6 @@ neighbours.wrong_ways(
     density_itself=(
         lambda points, k, m: distances(points)[:, k] ** -m,
         "This is the density, 1/r^m. A weight is its inverse, r^m, divided by the sum.",
-    ),
-    power_before_the_root=(
-        lambda points, k, m: shares(distances(points)[:, k].sqrt() ** m),
-        "You took the root of the distance once more: torch.cdist has taken it already.",
     ),
     equal=(
         lambda points, k, m: points.new_full((len(points),), 1 / len(points)),

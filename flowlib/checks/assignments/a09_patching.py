@@ -682,10 +682,6 @@ parts.wrong_ways(
         parts_of_it(lambda start, goal, single: sum(z - start for z in single) - (goal + start)),
         "The sign of u(T) in the whole is wrong: it is v(T) − u(T).",
     ),
-    brackets_lost=(
-        parts_of_it(lambda start, goal, single: sum(z - start for z in single) - goal - start),
-        "The bracket is lost: minus (v(T) − u(T)) is − v(T) + u(T).",
-    ),
     no_eps=(missed(v=lambda u, w, eps: u + w), "ε is not used: v = u + ε w."),
     v_without_u=(missed(v=lambda u, w, eps: eps * w), "Your v is ε w. It is u + ε w: the u is missing."),
     v_is_w=(missed(v=lambda u, w, eps: w), "Your v is w itself. It is u + ε w."),

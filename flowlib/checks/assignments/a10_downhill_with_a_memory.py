@@ -74,10 +74,6 @@ after_steps.wrong_numbers(
         "You took the curvature 1 for all three. The slopes are 1, 4 and 8 times the value.",
     ),
     backwards=((0.0, -0.5, 0.4375), "The order is reversed: the first parameter has the curvature 1."),
-    half_the_rate=(
-        tuple((1 - c / 8) - c / 8 * (1 - c / 8) - 0.5 * c / 8 for c in CURVATURES),
-        "Your slopes are half as large as they must be: the ½ of L goes when it is differentiated.",
-    ),
     whole_memory=((0.3125, -1.0, -1.0), "You added the whole of the last step. The memory is ½ of it."),
 )
 
@@ -390,15 +386,6 @@ descend.wrong_ways(
         "the last step.",
     ),
     fading_rate=(fading, "These are plain steps whose rate fades. A memory adds β times the last step."),
-    last_slope_alone=(
-        slope_alone,
-        "You remember the last slope alone. The last *step* holds all slopes before, each weaker: θ_n − θ_{n−1} "
-        "is remembered.",
-    ),
-    one_behind=(
-        one_behind,
-        "Your steps are one behind: the first one goes nowhere. First the slope, then the step.",
-    ),
     all_at_once=(
         lambda slope, theta, rate, memory, steps: theta - steps * rate * slope(theta),
         "You take all steps at once, with the slope of the start. Each step asks for a slope of its own.",
@@ -538,10 +525,6 @@ predicted.wrong_ways(
     mean_of_the_curvatures=(
         lambda m, memory: 2 * (1 + memory) / torch.linalg.eigvalsh(m).mean().item(),
         "You took the mean of the curvatures. The largest one breaks first, and decides.",
-    ),
-    largest_entry=(
-        lambda m, memory: 2 * (1 + memory) / m.max().item(),
-        "You took the largest entry of the matrix. The curvatures are its eigenvalues.",
     ),
     frobenius=(
         lambda m, memory: 2 * (1 + memory) / m.norm().item(),

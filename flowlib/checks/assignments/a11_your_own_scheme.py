@@ -335,10 +335,6 @@ step.wrong_ways(
         lambda f, u, h, s: run_stages(f, u, h, s, later=(2 * h // s**2) / (h / s**2)),
         "You divide with //, which rounds down to a whole number: write /.",
     ),
-    one_euler_step=(
-        lambda f, u, h, s: euler_steps(f, u, h, 1),
-        "This is one Euler step of length h, whatever the number of stages is.",
-    ),
     midpoint=(
         lambda f, u, h, s: u + h * f(u + h / 2 * f(u)),
         "This is a midpoint step, whatever the number of stages is.",
@@ -362,10 +358,6 @@ step.wrong_ways(
     against_later=(
         lambda f, u, h, s: run_stages(f, u, h, s, later=-2.0),
         "In the later stages the sign of the velocity is wrong: plus (2h/s²) f.",
-    ),
-    no_first_stage=(
-        lambda f, u, h, s: first_stage_missing(f, u, h, s),
-        "The first stage is missing: u¹ = u + (h/s²) f(u) has a rule of its own, and the others begin at j = 2.",
     ),
     change_alone=(
         lambda f, u, h, s: run_stages(f, u, h, s) - u,
@@ -538,10 +530,6 @@ predicted.wrong_ways(
     mean_rate=(
         lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).abs().mean().item(),
         "You took the mean of the rates. The fastest dying one, the largest |λ|, decides.",
-    ),
-    largest_entry=(
-        lambda m, s: 2 * s**2 / m.abs().max().item(),
-        "You took the largest entry of the matrix. The rates are its eigenvalues.",
     ),
     upside_down=(
         lambda m, s: largest_rate(m) / (2 * s**2),

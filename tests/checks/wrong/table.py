@@ -76,15 +76,20 @@ class Sheet:
             self.run(answer.cell, self.solutions[answer.cell])
 
     def first_failure(self, answer: Answer) -> Said:
+        """The answer is run, then all that the student sees of its tests, then what only the grader has."""
+        seen = [
+            (answer.cell, answer.code),
+            *((id, self.code[id].partition(HIDDEN)[0]) for id in self.tests(answer.cell)),
+        ]
         printed = io.StringIO()
-        for id, text in ((answer.cell, answer.code), *((t, self.code[t]) for t in self.tests(answer.cell))):
-            before = printed.tell()
-            try:
-                with contextlib.redirect_stdout(printed):
-                    self.run(id, text)
-            except Exception as error:
-                above = printed.getvalue()[before:]
-                return Said(str(error), HIDDEN in text, type(error).__name__, above)
+        for hidden, cells in ((False, seen), (True, [(id, self.code[id]) for id in self.tests(answer.cell)])):
+            for id, text in cells:
+                before = printed.tell()
+                try:
+                    with contextlib.redirect_stdout(printed):
+                        self.run(id, text)
+                except Exception as error:
+                    return Said(str(error), hidden, type(error).__name__, printed.getvalue()[before:])
         return Said("")
 
 
