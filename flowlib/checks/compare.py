@@ -102,12 +102,12 @@ def explain(mine: Tensor, right: Tensor, tol: float, topic: str | None = None, i
     return explain_numbers(mine, right, tol)
 
 
-def agrees(known: Misconception, mine: Tensor, inputs: Sequence, tol: float) -> bool:
-    """Whether `mine` is what the wrong way makes of the inputs."""
+def agrees(known: Misconception, mine: Tensor, inputs: Sequence, tol: float) -> bool | None:
+    """Whether `mine` is what the wrong way makes of the inputs; None where the wrong way does not work for them."""
     try:
         wrong = as_tensor(known.wrong(*inputs), known.name)
     except Exception:  # a wrong way need not work for every input, and then explains nothing
-        return False
+        return None
     return near(mine, wrong, tol)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowlib.checks.blame import copy_of, in_words, refuse_changes
 from flowlib.checks.compare import COARSE, CheckFailed, agrees, as_tensor, confirm, is_coarse
 from flowlib.checks.misconceptions import Misconception, name_of, sentence_of
 
@@ -53,6 +54,7 @@ class Exercise:
     wrongs: list[Misconception] = field(default_factory=list)
     laws: list[Law] = field(default_factory=list)
     cell: str = ""  # the id of the cell that holds the solution, in exercises/source
+    tensor: bool = False  # whether the answer must be a tensor, since a later task calculates with it
     shown: int = field(default=0, init=False)
     tries: int = field(default=0, init=False)
 
@@ -63,8 +65,12 @@ class Exercise:
 
     def wrong_numbers(self, **known: tuple[Any, str]) -> None:
         """Register wrong numbers of a task by hand: name=(the numbers, the sentence that meets them), …"""
-        for name, (values, sentence) in known.items():
-            self._add(self.wrongs, Misconception(name.replace("_", " "), lambda values=values: values, sentence))
+        self.wrong_ways(**{name: (lambda values=values: values, said) for name, (values, said) in known.items()})
+
+    def wrong_ways(self, **known: tuple[Callable, str]) -> None:
+        """Register wrong ways that are short enough for a table: name=(way, the sentence that meets it), …"""
+        for name, (way, sentence) in known.items():
+            self._add(self.wrongs, Misconception(name.replace("_", " "), way, sentence))
 
     def law(self, holds: Callable) -> Callable:
         """Register a law, called as holds(answer, generator). Raises: as `wrong`."""
@@ -82,35 +88,50 @@ class Exercise:
         seed: the same seed draws the same inputs; without one they are new each time, and a failure names its seed.
         Raises: CheckFailed.
         """
+        self.examine(answer, seed)
+        confirm(f"exercise {self.name}")
+
+    def examine(self, answer: Callable, seed: int | None = None) -> None:
+        """The same, silent where it holds: for a task whose parts are checked one by one. Raises: CheckFailed."""
         if not callable(answer):
             raise CheckFailed(f"{self.name}: a function must come here, got {type(answer).__name__}")
 
+        seed = secrets.randbelow(10**6) if seed is None else seed
+        with in_words(f"exercise {self.name}"):
+            self._try(answer, seed)
+
+    def _try(self, answer: Callable, seed: int) -> None:
+        """The answer against the wrong ways first, then against the laws. Raises: CheckFailed."""
         coarse = []
 
         def attempt(*inputs):
+            given = [copy_of(z) for z in inputs]
             result = answer(*inputs)
             self.tries += 1
+            if self.tensor and isinstance(result, (list, tuple)):
+                raise CheckFailed(
+                    f"exercise {self.name}: a list came back. Return a tensor, of the shape that is asked for"
+                )
+            refuse_changes(answer, given, inputs)
             coarse.append(is_coarse(result) and any(isinstance(z, Tensor) and z.dtype == torch.float64 for z in inputs))
             return result
 
-        seed = secrets.randbelow(10**6) if seed is None else seed
-        for again in range(2 if self.wrongs else 0):
-            drawn = self.inputs(torch.Generator().manual_seed(seed + again))
-            mine = as_tensor(self.call(attempt, *drawn), f"exercise {self.name}")
-            for known in self.wrongs:
-                if agrees(known, mine, drawn, self.tol):
-                    raise CheckFailed(f"{known.sentence} (seed {seed})")
+        draws = [self.inputs(torch.Generator().manual_seed(seed + again)) for again in range(2 if self.wrongs else 0)]
+        mine = [as_tensor(self.call(attempt, *drawn), f"exercise {self.name}") for drawn in draws]
+        for known in self.wrongs:
+            said = [agrees(known, came, drawn, self.tol) for came, drawn in zip(mine, draws)]
+            if True in said and False not in said:
+                raise CheckFailed(f"{known.sentence} (seed {seed})")
         for law in self.laws:
             held = law.holds(attempt, torch.Generator().manual_seed(seed))
             if held is not True and any(coarse):
                 raise CheckFailed(f"exercise {self.name}: {COARSE}")
             if held is not True:
                 raise CheckFailed(f"{law.sentence}{f' {held}' if isinstance(held, str) else ''} (seed {seed})")
-        confirm(f"exercise {self.name}")
 
     def call(self, answer: Callable, *inputs) -> Any:
         """answer(*inputs), on copies: an answer that changes its inputs must not change the check."""
-        return answer(*(z.clone() if isinstance(z, Tensor) else z for z in inputs))
+        return answer(*(copy_of(z) for z in inputs))
 
     def hint(self, level: int | None = None) -> None:
         """Print a hint: the first, then the second, then the third; or the one of that level, 1 to 3."""
@@ -166,6 +187,28 @@ def numbers(values: Any, what: str) -> Tensor:
             if not is_number(entry):
                 raise CheckFailed(f"{what}: every entry of the list must be a number, got {entry!r:.40}") from None
         raise
+
+
+MEASURES = {  # what one number can be of a vector of differences, and what it is called
+    "the length": lambda z: z.norm(),
+    "the square of the length: its root is missing": lambda z: z.square().sum(),
+    "the root of the mean square, not of the sum": lambda z: z.square().mean().sqrt(),
+    "the mean square": lambda z: z.square().mean(),
+    "the largest entry": lambda z: z.abs().max(),
+    "the sum of the absolute entries": lambda z: z.abs().sum(),
+    "the mean of the absolute entries": lambda z: z.abs().mean(),
+    "the sum, in which signs cancel: abs is missing": lambda z: z.sum(),
+    "the mean, in which signs cancel: abs is missing": lambda z: z.mean(),
+    "the largest entry with its sign: abs is missing": lambda z: z.max(),
+}
+
+
+def name_measure(value: Tensor, vector: Tensor) -> str:
+    """What of a vector the number is: its length, its largest entry, …; "" where it is none of them."""
+    if value.numel() > 1:
+        return f"Yours has {value.numel()} entries; one number is asked for."
+    known = (f"This is {name}." for name, way in MEASURES.items() if abs(value.item() - way(vector).item()) < 1e-6)
+    return next(known, "")
 
 
 def is_number(entry: Any) -> bool:

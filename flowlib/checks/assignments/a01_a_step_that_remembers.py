@@ -8,7 +8,7 @@ import torch
 from torchdiffeq import odeint
 
 from flowlib.checks.compare import as_tensor
-from flowlib.checks.exercises import Exercise, draw, three_numbers
+from flowlib.checks.exercises import Exercise, draw, name_measure, three_numbers
 
 by_hand = Exercise(
     "1.1",
@@ -44,6 +44,50 @@ by_hand.wrong_numbers(
         [[2.0, 0, 1], [-5.0, 3, -1]],
         "Δt = 1/2 is missing in the second step: it multiplies the whole bracket.",
     ),
+    velocity_away_from_zero=(
+        [[6.0, 0, 3], [-9.5, 1.5, -4]],
+        "You took f_0(u) = +u. The minus is part of the layer: f_0 pulls towards 0.",
+    ),
+    new_velocity_at_the_old_place=(
+        [[2.0, 0, 1], [-7.5, 1.5, -3]],
+        "You took f_1 at u_0. The second layer looks at where the tokens stand by then, at u_1.",
+    ),
+    second_step_from_the_start=(
+        [[2.0, 0, 1], [0.5, 1.5, 1]],
+        "Your second step starts from u_0. It begins where the first one has ended, at u_1.",
+    ),
+    constant_lost=(
+        [[2.0, 0, 1], [-3.0, 0, -1.5]],
+        "You took f_1(u) = −4u: the constant 2 in f_1 = 2 − 4u is lost.",
+    ),
+    second_velocity_turned=(
+        [[2.0, 0, 1], [7.5, -1.5, 3]],
+        "You took f_1(u) = 4u − 2: its sign is the other way round, f_1 = 2 − 4u.",
+    ),
+    no_dt_at_all=(
+        [[0.0, 0, 0], [5.0, 3, 4]],
+        "Δt = 1/2 is missing in both steps: it multiplies every velocity.",
+    ),
+    memory_in_the_first_step=(
+        [[1.0, 0, 0.5], [0.5, 1.5, 1]],
+        "You took 3/2 f_0 in the first step. There is nothing to remember yet: it is Euler's, u_0 + Δt f_0.",
+    ),
+    layers_exchanged=(
+        [[-3.0, 1, -1], [2.75, -0.25, 1.25]],
+        "The layers have changed places: f_0(u) = −u comes first, then f_1(u) = 2 − 4u.",
+    ),
+    nothing_taken_away=(
+        [[2.0, 0, 1], [-2.5, 1.5, -0.5]],
+        "In the second step you took 3/2 f_1 and left the memory out: 1/2 of the old velocity f_0 is taken away.",
+    ),
+    whole_step_ahead=(
+        [[2.0, 0, 1], [-2.0, 2, 0]],
+        "You took 2f_1 − f_0, a whole step ahead. Half a step ahead is 3/2 f_1 − 1/2 f_0.",
+    ),
+    dt_on_one_half=(
+        [[2.0, 0, 1], [-0.5, 1.5, 0.5]],
+        "Δt multiplies the whole bracket, the old velocity as well: 3/4 f_1 − 1/4 f_0.",
+    ),
     mean=(
         [[2.0, 0, 1], [-0.5, 0.5, 0]],
         "You took the mean of the two velocities. They lie at the start of this step and of the one before; their "
@@ -67,13 +111,14 @@ def second_token(answer, generator):
 
 @by_hand.law
 def first_token(answer, generator):
-    """For the first token check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with f_0 = −4."""
+    """The first token of u_2 does not agree. Check f_1 = 2 − 4u_1 with u_1 = 2, and the sign in −1/2 · f_0 with
+    f_0 = −4."""
     return abs(answer()[1, 0].item() + 1.5) < 1e-6
 
 
 @by_hand.law
 def third_token(answer, generator):
-    """For the third token check f_1 = 2 − 4u_1 with u_1 = 1, and f_0 = −2."""
+    """The third token of u_2 does not agree. Check f_1 = 2 − 4u_1 with u_1 = 1, and f_0 = −2."""
     return abs(answer()[1, 2].item()) < 1e-6
 
 
@@ -92,6 +137,7 @@ def inputs(generator):
 
 step = Exercise(
     "1.2",
+    tensor=True,
     cell="two-step",
     inputs=inputs,
     hints=(
@@ -160,8 +206,8 @@ def memory_stands_still(u, layers, dt):
 
 @step.wrong
 def last_layer_asked_again(u, layers, dt):
-    """You ask layer n−1 again, at the new place u_n. What must be remembered is the velocity that it had at u_{n−1}. It
-    costs no second evaluation."""
+    """You ask layer n−1 again, at the new place u_n. What must be remembered is the velocity that it had at u_{n−1}, so
+    that no layer is asked twice."""
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * layers[n - 1](u[n]) if n else f[n])
 
 
@@ -190,6 +236,87 @@ def dt_on_one_half(u, layers, dt):
     return march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * f[n - 1] / dt if n else f[n])
 
 
+def ahead(n, u, f):
+    return f[n] + (f[n] - f[n - 1]) / 2 if n else f[n]
+
+
+def velocity_at_the_end(u, layers, dt):
+    """What the last layer says at the place that it is asked at."""
+    return layers[-1](march(u, layers[:-1], dt, ahead))
+
+
+step.wrong_ways(
+    last_layer_left_out=(
+        lambda u, layers, dt: march(u, layers[:-1], dt, ahead),
+        "The last layer is left out: all N layers make a step.",
+    ),
+    first_layer_left_out=(
+        lambda u, layers, dt: march(u, layers[1:], dt, ahead),
+        "The first layer is left out: its step is Euler's, and it moves the field like the others.",
+    ),
+    first_layer_only_remembered=(
+        lambda u, layers, dt: march(u, layers, dt, lambda n, u, f: ahead(n, u, f) if n else 0 * f[n]),
+        "The first layer does not move the field: its velocity is only remembered. The first step is Euler's.",
+    ),
+    first_layer_alone=(
+        lambda u, layers, dt: march(u, layers[:1], dt, ahead),
+        "Only the first layer is at work. Does return stand inside of the loop?",
+    ),
+    first_layer_twice=(
+        lambda u, layers, dt: (
+            march(march(u, layers[:1], dt, ahead), layers, dt, lambda n, u, f: ahead(n, u, f))
+            if len(layers) < 2
+            else march(u, [layers[0], *layers], dt, ahead)
+        ),
+        "The first layer is used twice: each layer makes one step.",
+    ),
+    layers_from_the_end=(
+        lambda u, layers, dt: march(u, layers[::-1], dt, ahead),
+        "The layers come in the wrong order, from the last one backwards.",
+    ),
+    no_dt=(lambda u, layers, dt: march(u, layers, 1.0, ahead), "Δt is missing: a step is u + Δt · (…)."),
+    dt_squared=(lambda u, layers, dt: march(u, layers, dt**2, ahead), "Δt stands there twice: a step is u + Δt · (…)."),
+    dt_shared_out=(
+        lambda u, layers, dt: march(u, layers, dt / len(layers), ahead),
+        "You divide Δt by the number of layers: dt is already the length of one step.",
+    ),
+    minus_the_velocity=(
+        lambda u, layers, dt: march(u, layers, -dt, ahead),
+        "The sign of the step is wrong: you go against the velocity, u − Δt · (…).",
+    ),
+    nothing_taken_away=(
+        lambda u, layers, dt: march(u, layers, dt, lambda n, u, f: 1.5 * f[n] if n else f[n]),
+        "You take 3/2 of the new velocity and leave the memory out: 1/2 of the old one is taken away.",
+    ),
+    always_three_halves=(
+        lambda u, layers, dt: march(u, layers, dt, lambda n, u, f: 1.5 * f[n]),
+        "You take 3/2 f_n in every step and leave the memory out: 1/2 f_{n−1} is taken away, and the first step is "
+        "Euler's.",
+    ),
+    old_velocity_alone=(
+        lambda u, layers, dt: march(u, layers, dt, lambda n, u, f: f[n - 1] if n else f[n]),
+        "You step along the old velocity alone: the new one, f_n, has the factor 3/2.",
+    ),
+    field_remembered=(
+        lambda u, layers, dt: march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * u[n] if n else f[n]),
+        "You remember the field and not its velocity: what is taken away is 1/2 f_{n−1}.",
+    ),
+    old_field_remembered=(
+        lambda u, layers, dt: march(u, layers, dt, lambda n, u, f: 1.5 * f[n] - 0.5 * u[n - 1] if n else f[n]),
+        "You remember the field and not its velocity: what is taken away is 1/2 f_{n−1}.",
+    ),
+    velocity_returned=(velocity_at_the_end, "You return the last velocity; the field u_N is asked for."),
+    start_taken_off=(
+        lambda u, layers, dt: march(u, layers, dt, ahead) - u,
+        "You return the change of the field, u_N − u_0. The start belongs to u_N.",
+    ),
+    last_but_one=(
+        lambda u, layers, dt: march(u, layers, dt, ahead) - march(u, layers[:-1], dt, ahead),
+        "You return the last step alone; the field u_N is asked for.",
+    ),
+)
+
+
 @step.law
 def shape(answer, generator):
     """The result is the field after the last layer: it has the shape of u."""
@@ -212,6 +339,8 @@ def asked_once(answer, generator):
         return velocity
 
     answer(u, [count(n, layer) for n, layer in enumerate(layers)], dt)
+    if 0 in asked:
+        return f"Yours never asks layer {asked.index(0)} of five (they are counted from 0)."
     return asked == [1] * len(layers) or f"Yours asks the five layers {asked} times."
 
 
@@ -288,6 +417,69 @@ def euler_error(N, path, u0, end):
     ).norm()
 
 
+def through(matrices, u0, dt=None, layer=lambda W, u: W @ u.tanh()):
+    """u_N after these layers."""
+    layers = [lambda u, W=W: layer(W, u) for W in matrices]
+    return march(u0, layers, 1 / len(matrices) if dt is None else dt, ahead)
+
+
+def samples(N, path, first=0.0, gap=None):
+    """N matrices of the path, from the place first/N on."""
+    return [path((n + first) * (1 / N if gap is None else gap)) for n in range(N)]
+
+
+error.wrong_ways(
+    end_not_subtracted=(
+        lambda N, path, u0, end: through(samples(N, path), u0).norm(),
+        "This is the length of u_N itself: end is not subtracted.",
+    ),
+    start_in_place_of_the_end=(
+        lambda N, path, u0, end: (through(samples(N, path), u0) - u0).norm(),
+        "This is how far u_0 has come, |u_N − u_0|; the difference to end is asked for.",
+    ),
+    no_tanh=(
+        lambda N, path, u0, end: (through(samples(N, path), u0, layer=lambda W, u: W @ u) - end).norm(),
+        "tanh is missing: layer n is u ↦ W(n/N) tanh(u).",
+    ),
+    tanh_outside=(
+        lambda N, path, u0, end: (through(samples(N, path), u0, layer=lambda W, u: (W @ u).tanh()) - end).norm(),
+        "Your layer is tanh(W u). tanh stands inside: W tanh(u).",
+    ),
+    matrix_from_the_right=(
+        lambda N, path, u0, end: (through(samples(N, path), u0, layer=lambda W, u: u.tanh() @ W) - end).norm(),
+        "The matrix acts from the wrong side: u.tanh() @ W is its transpose at work. Write W @ u.tanh().",
+    ),
+    long_steps=(
+        lambda N, path, u0, end: (through(samples(N, path), u0, 1.0) - end).norm(),
+        "Your steps have Δt = 1. N of them lead from t = 0 to t = 1 with Δt = 1/N.",
+    ),
+    end_of_the_step=(
+        lambda N, path, u0, end: (through(samples(N, path, 1.0), u0) - end).norm(),
+        "You take the matrix at (n + 1)/N, the end of the step. Layer n is at s = n/N.",
+    ),
+    middle_of_the_step=(
+        lambda N, path, u0, end: (through(samples(N, path, 0.5), u0) - end).norm(),
+        "You take the matrix in the middle of the step. Layer n is at s = n/N.",
+    ),
+    both_ends=(
+        lambda N, path, u0, end: (through(samples(N, path, 0.0, 1 / (N - 1)), u0) - end).norm(),
+        "You take the matrix at n/(N − 1). N layers of length 1/N begin at n/N.",
+    ),
+    relative_error=(
+        lambda N, path, u0, end: (through(samples(N, path), u0) - end).norm() / end.norm(),
+        "This is the relative error: nothing is divided here, the length of u_N − end is asked for.",
+    ),
+    a_layer_too_many=(
+        lambda N, path, u0, end: (through([path(n / N) for n in range(N + 1)], u0, 1 / N) - end).norm(),
+        "Yours has N + 1 layers, one too many: n goes from 0 to N − 1.",
+    ),
+    a_layer_too_few=(
+        lambda N, path, u0, end: (through(samples(N, path)[:-1], u0, 1 / N) - end).norm(),
+        "Yours has N − 1 layers, one too few: n goes from 0 to N − 1.",
+    ),
+)
+
+
 @error.law
 def length(answer, generator):
     """The error is the length of the vector u_N − end, one number. On a path of zeros nothing moves, so with u_0 − end
@@ -296,7 +488,8 @@ def length(answer, generator):
     value = as_tensor(
         answer(4, lambda s: torch.zeros(2, 2, dtype=torch.float64), end + torch.tensor([3.0, -4]), end), "the error"
     )
-    return value.numel() == 1 and abs(value.item() - 5) < 1e-6 or f"Yours is {value.tolist()}."
+    said = name_measure(value, torch.tensor([3.0, -4]))
+    return value.numel() == 1 and abs(value.item() - 5) < 1e-6 or f"Yours is {value.tolist()}. {said}"
 
 
 @error.law
@@ -361,9 +554,52 @@ def the_flow(strength, N):
     return torch.tensor(-strength * N, dtype=torch.float64).exp()
 
 
+def pull(strength, N, dt=1.0, start=1.0, push=ahead):
+    """|u_N| behind N layers u ↦ −λu."""
+    return march(torch.tensor(start).double(), [lambda u: -strength * u] * N, dt, push).abs()
+
+
+def left_with_sign(strength, N):
+    """u_N where it is below 0; elsewhere there is nothing to see."""
+    end = march(torch.tensor(1.0).double(), [lambda u: -strength * u] * N, 1.0, ahead)
+    return end if end < 0 else None
+
+
+rest.wrong_ways(
+    pushed_away=(
+        lambda strength, N: pull(-strength, N),
+        "The sign of your layer is wrong: f(u) = −λu pulls towards 0, yours pushes away.",
+    ),
+    short_steps=(lambda strength, N: pull(strength, N, 1 / N), "Your steps have Δt = 1/N. In this task Δt = 1."),
+    a_layer_too_few=(lambda strength, N: pull(strength, N - 1), "Yours has N − 1 layers, one too few."),
+    a_layer_too_many=(lambda strength, N: pull(strength, N + 1), "Yours has N + 1 layers, one too many."),
+    square=(lambda strength, N: pull(strength, N) ** 2, "This is the square |u_N|²; the size |u_N| is asked for."),
+    strength_not_used=(lambda strength, N: pull(1.0, N), "λ is not used: the layer is f(u) = −strength · u."),
+    starts_at_the_strength=(
+        lambda strength, N: pull(strength, N, start=strength),
+        "Yours starts at λ. The start is u_0 = 1.",
+    ),
+    three_halves_in_every_step=(
+        lambda strength, N: abs(1 - 1.5 * strength) ** N,
+        "This is |1 − 3/2 λ|^N: you left out the memory, which takes away 1/2 f_{n−1}. Use your two_step.",
+    ),
+    three_halves=(
+        lambda strength, N: pull(strength, N, push=lambda n, u, f: 1.5 * f[n] if n else f[n]),
+        "The memory is left out: 3/2 f_n, and 1/2 f_{n−1} is taken away. Use your two_step.",
+    ),
+    memory_added=(
+        lambda strength, N: pull(strength, N, push=lambda n, u, f: 1.5 * f[n] + 0.5 * f[n - 1] if n else f[n]),
+        "You add the memory: its sign is minus, 3/2 f_n − 1/2 f_{n−1}. Use your two_step.",
+    ),
+    starts_at_0=(lambda strength, N: 0.0 * N, "Nothing is left over in yours. The start is u_0 = 1, not 0."),
+)
+
+
 @rest.law
 def after_one_layer(answer, generator):
     """After one layer 1 − λ is left, in absolute value: the first step is Euler's."""
+    if any(float(as_tensor(answer(1.5, N), "left_over(1.5, …)")) < 0 for N in (1, 2, 3)):
+        return "Yours is below 0 for λ = 1.5: the size |u_N| is asked for, take abs."
     value = float(as_tensor(answer(0.25, 1), "left_over(0.25, 1)"))
     said = " Does f pull towards 0? f(u) = −λu." if value > 1 else ""
     return abs(value - 0.75) < 1e-6 or f"With λ = 1/4 yours leaves {value:.4g}.{said}"

@@ -36,12 +36,50 @@ by_hand.wrong_numbers(
     ),
     all_alike=(
         [1.0, 1.0, 1.0],
-        "All tokens count alike here. That is right for the field 1, and for x it gives 4 in place of 4.5.",
+        "All tokens have the same weight here. That is right for the field 1, and for x it gives 4 in place of 4.5.",
     ),
-    mirrored=([0.75, 2.25, 0.0], "These are the weights of tokens at 0, 2, 3: from the wrong end."),
+    mirrored=([0.75, 2.25, 0.0], "These are the weights of tokens at 0, 2, 3: yours come in reverse order."),
     mean=(
         [0.0, 0.75, 0.25],
         "These sum to 1. Weights have the unit of dx: they sum to the length of the river, 3.",
+    ),
+    second_and_third_swapped=(
+        [0.0, 0.75, 2.25],
+        "The second and the third weight have changed places: look at the order.",
+    ),
+    left_ends=(
+        [1.0, 2.0, 0.0],
+        "Each token has the gap to its right: rectangles, exact for the field 1 alone. For x they give 2 in "
+        "place of 4.5.",
+    ),
+    right_ends=(
+        [0.0, 1.0, 2.0],
+        "Each token has the gap to its left: rectangles, exact for the field 1 alone. For x they give 7 in "
+        "place of 4.5.",
+    ),
+    one_four_one=(
+        [1.0, 4.0, 1.0],
+        "1, 4, 1 is the pattern for equal gaps, and its factor h/3 is missing. Here the gaps are 1 and 2.",
+    ),
+    one_four_one_thirds=(
+        [1 / 3, 4 / 3, 1 / 3],
+        "This is 1/3 · (1, 4, 1), for equal gaps of 1. Here the gaps are 1 and 2.",
+    ),
+    two_thirds=([2 / 3, 8 / 3, 2 / 3], "This is 2/3 · (1, 4, 1), for equal gaps of 2. Here the gaps are 1 and 2."),
+    four_times=([0.0, 9.0, 3.0], "These are four times the weights: was the factor 1/4 lost? They must sum to 3."),
+    twice=([0.0, 4.5, 1.5], "These are twice the weights: they sum to 6 and must sum to 3."),
+    rounded_down=(
+        [0.0, 2.0, 0.0],
+        "These are whole numbers: // divides and rounds down. Write 9 / 4 and 3 / 4.",
+    ),
+    gaps=([1.0, 1.0, 2.0], "These are gaps. For the field 1 the weights must give 3, for x 4.5 and for x² 9."),
+    powers_without_their_divisor=(
+        [6.0, -9.0, 6.0],
+        "You asked for x = 9 and x² = 27: the integral of x is x²/2 and that of x² is x³/3, so 9/2 and 9.",
+    ),
+    half_length=(
+        [0.5, 1.0, 0.5],
+        "These sum to 2, and the river is 3 long. The pattern (1, 2, 1) or (1, 4, 1) is for equal gaps.",
     ),
     first_and_last=(
         [1.5, 0.0, 1.5],
@@ -90,6 +128,7 @@ def inputs(generator):
 
 rule = Exercise(
     "2.2",
+    tensor=True,
     cell="simpson-weights",
     inputs=inputs,
     hints=(
@@ -223,6 +262,133 @@ def one_panel_only(x):
     return w
 
 
+def solve_panels(x, matrix, right):
+    """Weights of each panel from three equations, which matrix(z) and right(H) give; z from 0 to H."""
+
+    def weigh(a, b):
+        z = torch.stack([0 * a, a, a + b])
+        return tuple(torch.linalg.solve(matrix(z), torch.stack(right(a + b))))
+
+    return panels(x, weigh)
+
+
+def rows(z):
+    return torch.stack([z**0, z, z**2])
+
+
+def one_polynomial(x):
+    """The weights of the one polynomial through all points."""
+    z = (x - x[0]) / (x[-1] - x[0])
+    n = len(x)
+    powers = torch.stack([z**k for k in range(n)])
+    integrals = torch.tensor([1 / (k + 1) for k in range(n)], dtype=x.dtype)
+    return torch.linalg.solve(powers, integrals) * (x[-1] - x[0])
+
+
+def middle(a, b, factor):
+    """A panel whose middle weight is multiplied."""
+    first, between, last = mirror(a, b)
+    return first, between * factor(a, b), last
+
+
+def first_alone(x):
+    """Points between two panels keep what the earlier one gave them."""
+    w = panels(x, mirror)
+    w[2:-1:2] = torch.stack([mirror(x[i + 1] - x[i], x[i + 2] - x[i + 1])[2] for i in range(0, len(x) - 3, 2)])
+    return w
+
+
+rule.wrong_ways(
+    earlier_panel_alone=(
+        first_alone,
+        "A point between two panels belongs to both. Yours has the weight of the earlier one only: add (+=), do not "
+        "assign.",
+    ),
+    middle_of_equal_gaps=(
+        lambda x: panels(x, lambda a, b: middle(a, b, lambda a, b: 4 * a * b / (a + b) ** 2)),
+        "The middle weight of your panels is 4H/6, which is right for equal gaps only: it is H³/(6ab) with the "
+        "gaps a, b.",
+    ),
+    middle_divided_by_H=(
+        lambda x: panels(x, lambda a, b: middle(a, b, lambda a, b: 1 / (a + b))),
+        "The middle weight of your panels lacks a factor H: it is H³/(6ab), a length.",
+    ),
+    ends_twice=(
+        lambda x: panels(x, lambda a, b: tuple(w * f for w, f in zip(mirror(a, b), (2, 1, 2)))),
+        "The end weights of your panels are twice as large as they must be: H/6 is their factor, not H/3.",
+    ),
+    first_sign=(
+        lambda x: panels(x, lambda a, b: tuple(w * f for w, f in zip(mirror(a, b), (-1, 1, 1)))),
+        "The first weight of each of your panels has the wrong sign: look for a minus.",
+    ),
+    last_sign=(
+        lambda x: panels(x, lambda a, b: tuple(w * f for w, f in zip(mirror(a, b), (1, 1, -1)))),
+        "The last weight of each of your panels has the wrong sign: look for a minus.",
+    ),
+    negative_first_gap=(
+        lambda x: panels(x, lambda a, b: mirror(-a, b)),
+        "The first gap of each of your panels has the wrong sign: it is x1 − x0, above 0.",
+    ),
+    negative_second_gap=(
+        lambda x: panels(x, lambda a, b: mirror(a, -b)),
+        "The second gap of each of your panels has the wrong sign: it is x2 − x1, above 0.",
+    ),
+    no_divisors=(
+        lambda x: solve_panels(x, rows, lambda H: (H, H**2, H**3)),
+        "Your equations have the right sides H, H², H³. The integral of z is H²/2 and that of z² is H³/3.",
+    ),
+    transposed_equations=(
+        lambda x: solve_panels(x, lambda z: rows(z).mT, lambda H: (H, H**2 / 2, H**3 / 3)),
+        "The matrix of your equations is transposed: there is one row for each of 1, x, x², and one column for "
+        "each token.",
+    ),
+    transposed_equations_at_their_places=(
+        lambda x: torch.cat([transposed_at(x, i) for i in (0,)]),
+        "The matrix of your equations is transposed: there is one row for each of 1, x, x², and one column for "
+        "each token.",
+    ),
+    last_panel_left_out=(
+        lambda x: torch.cat([panels(x[:-2], mirror), x.new_zeros(2)]),
+        "The last panel is left out: the last one begins at n − 3.",
+    ),
+    first_panel_left_out=(
+        lambda x: torch.cat([x.new_zeros(2), panels(x[2:], mirror)]),
+        "The first panel is left out: the first one begins at 0.",
+    ),
+    one_polynomial_through_all=(
+        one_polynomial,
+        "This integrates one polynomial through all points. Simpson's rule takes a parabola in each panel of three.",
+    ),
+    times_n=(
+        lambda x: panels(x, mirror) * len(x),
+        "All weights are n times too large: for the field 1 they must sum to the length of the domain.",
+    ),
+    negative=(lambda x: -panels(x, mirror), "Every sign is the other way round: is a gap x0 − x1 in place of x1 − x0?"),
+    textbook_on_the_unit_interval=(
+        lambda x: pattern(x, 4.0, 2.0) / (x[-1] - x[0]),
+        "This is the textbook's rule with h = 1/(n − 1), for equal gaps on [0, 1]. Here the points are where x says.",
+    ),
+    trapezoid_on_the_unit_interval=(
+        lambda x: Grid.uniform(len(x), "trapezoid").weights,
+        "These are the trapezoidal weights of equal gaps on [0, 1], whatever the points x are.",
+    ),
+    backwards=(
+        lambda x: panels(x, mirror).flip(0),
+        "Your weights come in reverse order: the last point has the first weight.",
+    ),
+)
+
+
+def transposed_at(x, start):
+    """Panels with the transposed equations, x measured from 0 and not from the panel's first point."""
+    w = torch.zeros_like(x)
+    for i in range(start, len(x) - 2, 2):
+        t = x[i : i + 3]
+        right = torch.stack([(t[2] ** (k + 1) - t[0] ** (k + 1)) / (k + 1) for k in range(3)])
+        w[i : i + 3] += torch.linalg.solve(rows(t).mT, right)
+    return w
+
+
 @rule.law
 def shape(answer, generator):
     """There must be one weight for each point."""
@@ -338,11 +504,74 @@ def plain_mean(rule, n, f, exact):
     return abs(f(Grid.uniform(n, "trapezoid").x).mean().item() - exact)
 
 
+def places_and_weights(answer, rule, n):
+    """Where the answer asks f, and with what weights."""
+    places = []
+
+    def note(x):
+        places.append(as_tensor(x, "x"))
+        return torch.zeros_like(x)
+
+    answer(rule, n, note, 100.0)
+    far = 1000.0
+    one = torch.eye(places[0].numel(), dtype=torch.float64)
+    return places[0], [far - float(answer(rule, n, lambda x, e=e: e.to(x.dtype), far)) for e in one]
+
+
+def name_points(x, n):
+    """What the points are, in words; "" for other ones."""
+    k = torch.arange(n, dtype=torch.float64)
+    known = {
+        "They are left ends of cells, and a cell's reading is taken in its middle.": k / n,
+        "They are right ends of cells, and a cell's reading is taken in its middle.": (k + 1) / n,
+        "They are middles of cells, without the ends 0 and 1.": (k + 0.5) / n,
+        "They have equal spacing from 0 to 1, both ends included, as for Simpson's rule.": k / (n - 1),
+        "They are Gauss points.": Grid.gauss(n).x,
+    }
+    if len(x) != n:
+        return f"They are {len(x)}, and n = {n}."
+    return next((said for said, points in known.items() if (x - points).abs().max() < 1e-5), "")
+
+
+def simpson_sum(f, way=lambda weights, x, f: (weights * f(x)).sum(), n=9):
+    """What Simpson's points and weights make of f."""
+    x = torch.linspace(0, 1, n, dtype=torch.float64)
+    return way(pattern(x, 4.0, 2.0), x, f).item()
+
+
+error.wrong_ways(
+    sum_is_a_mean=(
+        lambda rule, n, f, exact: abs(simpson_sum(f, lambda w, x, f: (w * f(x)).mean(), n) - exact),
+        "You take the mean of w · f. The weights sum to 1 already: take the sum.",
+    ),
+    square=(
+        lambda rule, n, f, exact: (simpson_sum(f, n=n) - exact) ** 2,
+        "This is the square of the error; its absolute value is asked for.",
+    ),
+    relative=(
+        lambda rule, n, f, exact: abs(simpson_sum(f, n=n) - exact) / abs(exact),
+        "This is a relative error: nothing is divided by exact.",
+    ),
+    no_truth=(
+        lambda rule, n, f, exact: abs(simpson_sum(f, n=n)),
+        "This is the integral itself: exact is not subtracted.",
+    ),
+)
+
+
 @error.law
 def the_integral_itself(answer, generator):
     """The error is the distance from exact: if exact is moved far away, the error must be about as large."""
     values = [float(as_tensor(answer(r, 9, smooth, SMOOTH - 100), "the error")) for r in (MIDPOINT, SIMPSON)]
-    return all(abs(v - 100) < 1 for v in values) or f"Moved by 100, yours is {values[0]:.4g} and {values[1]:.4g}."
+    said = {
+        "That is a relative error: nothing is divided by exact.": 100 / abs(SMOOTH - 100),
+        "That is the square of the error.": 1e4,
+        "That is the integral itself: exact is not subtracted.": SMOOTH,
+    }
+    known = next((words for words, v in said.items() if abs(v - values[1]) < 0.01 * v), "")
+    return (
+        all(abs(v - 100) < 1 for v in values) or f"Moved by 100, yours is {values[0]:.4g} and {values[1]:.4g}. {known}"
+    )
 
 
 @error.law
@@ -352,10 +581,42 @@ def absolute(answer, generator):
 
 
 @error.law
+def simpson_points(answer, generator):
+    """Simpson's rule takes n points with equal spacing from 0 to 1, both ends included, in float64."""
+    x, _ = places_and_weights(answer, SIMPSON, 11)
+    must = torch.arange(11).double() / 10
+    if len(x) == 11 and (x - must).abs().max() < 1e-5:
+        return (
+            bool((x - must).abs().max() < 1e-12) or "Yours are in single precision, float32: say dtype=torch.float64."
+        )
+    return f"Yours are others. {name_points(x, 11)}".rstrip()
+
+
+@error.law
+def midpoint_points(answer, generator):
+    """The midpoint rule takes the middles of n cells of equal length."""
+    x, _ = places_and_weights(answer, MIDPOINT, 11)
+    right = len(x) == 11 and bool((x - (torch.arange(11).double() + 0.5) / 11).abs().max() < 1e-5)
+    return right or f"Yours are others. {name_points(x, 11)}".rstrip()
+
+
+@error.law
+def midpoint_weights(answer, generator):
+    """With the midpoint rule every token has the weight 1/n, the length of a cell."""
+    _, weights = places_and_weights(answer, MIDPOINT, 11)
+    return (
+        all(abs(w - 1 / 11) < 1e-6 for w in weights) or f"With n = 11 yours begin {weights[0]:.4g}, {weights[1]:.4g}."
+    )
+
+
+@error.law
 def order_2(answer, generator):
     """The midpoint rule has order 2 on a smooth field: four times smaller at twice as many tokens."""
     a, b = (float(answer(MIDPOINT, n, smooth, SMOOTH)) for n in (40, 80))
-    return abs(a / max(b, 1e-300) - 4) < 0.2 or f"From 40 to 80 tokens yours changes by a factor of {a / b:.2f}."
+    return (
+        abs(a / max(b, 1e-300) - 4) < 0.2
+        or f"From 40 to 80 tokens yours changes by a factor of {a / max(b, 1e-300):.3g}."
+    )
 
 
 @error.law
@@ -364,7 +625,7 @@ def order_4(answer, generator):
     a, b = (float(answer(SIMPSON, n, smooth, SMOOTH)) for n in (21, 41))
     return (
         abs(a / max(b, 1e-300) - 16) < 1.5
-        or f"From 20 to 40 gaps yours changes by a factor of {a / b:.2f}. Are "
+        or f"From 20 to 40 gaps yours changes by a factor of {a / max(b, 1e-300):.3g}. Are "
         f"points and weights in float64, and are both ends included?"
     )
 

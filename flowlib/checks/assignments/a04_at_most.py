@@ -61,6 +61,60 @@ by_hand.wrong_numbers(
         stack(LEVEL + MOST * (FIELD[0] - 4) / 9, FIELD[1] - 4, FIELD[2] - 6),
         "You divided by the variance, 9. The spread is its root, 3.",
     ),
+    no_shrinking=(
+        FIELD - FIELD.mean(-1, keepdim=True) + LEVEL,
+        "The means are right, and the spread of the first token is still 3. At most 1.5 is allowed: shrink it "
+        "to the rim.",
+    ),
+    spread_1=(
+        stack(LEVEL + (FIELD[0] - 4) / 3, FIELD[1] - 4, FIELD[2] - 6),
+        "Your first token has the spread 1. S allows up to σ2 = 1.5, and the nearest point lies on the rim.",
+    ),
+    means_kept=(
+        stack(4 + (FIELD[0] - 4) / 2, FIELD[1], FIELD[2]),
+        "The spreads are right, but every token keeps its own mean. S asks for mean 1.",
+    ),
+    whole_token_scaled=(
+        stack(FIELD[0] / 2, FIELD[1], FIELD[2]),
+        "You scaled the whole first token and left the mean of all three as it came out. S asks for mean 1: set "
+        "the mean, "
+        "and shrink the deviations only.",
+    ),
+    quotient_of_variances=(
+        stack(LEVEL + (FIELD[0] - 4) / 4, FIELD[1] - 4, FIELD[2] - 6),
+        "You shrank the first token by 2.25/9, the quotient of the variances. The factor is that of the "
+        "spreads, 1.5/3.",
+    ),
+    length=(
+        stack(LEVEL + (FIELD[0] - 4) / 4, LEVEL + (FIELD[1] - 5) * 0.75, FIELD[2] - 6),
+        "You took the length, the root of the sum of squares, for the spread. The spread is the root of their mean.",
+    ),
+    second_shrunk=(
+        stack(LEVEL + (FIELD[0] - 4) / 2, LEVEL + (FIELD[1] - 5) / 1.5, FIELD[2] - 6),
+        "You divided the second token's deviations by 1.5. Its spread 1 is small enough already: it stays.",
+    ),
+    upside_down=(
+        stack(LEVEL + (FIELD[0] - 4) * 2, FIELD[1] - 4, FIELD[2] - 6),
+        "The factor is upside down: the first token became wider. It must shrink by 1.5/3.",
+    ),
+    mean_and_spread_exchanged=(
+        stack(1.5 + (FIELD[0] - 4) / 3, FIELD[1] - 3.5, FIELD[2] - 5.5),
+        "Mean and spread are exchanged: the mean is σ1 = 1 and the spread at most σ2 = 1.5.",
+    ),
+    level_subtracted=(
+        FIELD - 1,
+        "You subtracted σ1 from every feature. That does not set the mean to 1: subtract each token's own mean, "
+        "and add 1.",
+    ),
+    all_in_the_middle=(
+        torch.ones(3, 4),
+        "You sent all tokens to the constant one. It lies in S, and a point of S with the token's own shape is nearer: "
+        "shrink the spread only as far as you must.",
+    ),
+    constant_kept=(
+        stack(LEVEL + (FIELD[0] - 4) / 2, FIELD[1] - 4, FIELD[2]),
+        "The third token stayed where it was. Its spread is 0, but its mean is 7 and must be 1.",
+    ),
     features_cut_off=(
         stack(LEVEL + (FIELD[0] - 4).clamp(-MOST, MOST), FIELD[1] - 4, FIELD[2] - 6),
         "You cut off each feature by itself where it is more than 1.5 from the mean. σ2 bounds the spread of the "
@@ -230,6 +284,72 @@ def ball_without_a_mean(v, mean, std):
     return rays(v, mean, std, (v - mean).square().mean(-1, keepdim=True).sqrt(), m=mean)
 
 
+def of(v):
+    """Each token's deviations from its mean."""
+    return v - v.mean(-1, keepdim=True)
+
+
+project.wrong_ways(
+    whole_field=(
+        lambda v, mean, std: mean + std / (v - v.mean()).square().mean().sqrt().clamp(min=std) * (v - v.mean()),
+        "One mean and one spread are taken for the whole field. Each token has its own: dim=-1 and keepdim=True.",
+    ),
+    own_mean_not_removed=(
+        lambda v, mean, std: rays(v, mean, std, m=0.0),
+        "You scale v, and not v − m: the token's own mean is still in it. Take the mean off first.",
+    ),
+    mean_scaled_as_well=(
+        lambda v, mean, std: (std / spread(v, True)).clamp(max=1.0) * (of(v) + mean),
+        "You scale after σ1 was added, so the mean shrinks as well. Scale v − m, then add σ1.",
+    ),
+    rim_at_the_square=(
+        lambda v, mean, std: mean + std / spread(v, True).clamp(min=std**2) * of(v),
+        "You compare the spread with σ2². The rim is where the spread is σ2: s.clamp(min=std).",
+    ),
+    clamped_at_1=(
+        lambda v, mean, std: mean + std / spread(v, True).clamp(min=1.0) * of(v),
+        "You compare the spread with 1. The rim is where the spread is σ2, the argument std.",
+    ),
+    shrunk_to_1=(
+        lambda v, mean, std: mean + of(v) / spread(v, True).clamp(min=1.0),
+        "The rim of yours is at 1. It is at σ2, the argument std.",
+    ),
+    quotient_of_variances=(
+        lambda v, mean, std: rays(v, mean, std**2, spread(v, True) ** 2),
+        "You shrink by σ2²/s², the quotient of the variances. The factor is σ2/s: take the root.",
+    ),
+    mean_absolute_deviation=(
+        lambda v, mean, std: rays(v, mean, std, of(v).abs().mean(-1, keepdim=True)),
+        "You took the mean of |v − m| for the spread. The spread is the root of the mean square.",
+    ),
+    largest_deviation=(
+        lambda v, mean, std: rays(v, mean, std, of(v).abs().amax(-1, keepdim=True)),
+        "You took the largest |v − m| for the spread. The spread is the root of the mean square.",
+    ),
+    mean_in_the_spread=(
+        lambda v, mean, std: rays(v, mean, std, v.square().mean(-1, keepdim=True).sqrt()),
+        "You took the root of the mean of v², with the mean still in it. The spread is measured from the "
+        "token's own mean.",
+    ),
+    mirrored=(
+        lambda v, mean, std: mean - (std / spread(v, True)).clamp(max=1.0) * of(v),
+        "The sign is wrong: yours is σ1 − …, the mirror image of the token.",
+    ),
+    layer_norm_with_eps=(
+        lambda v, mean, std: mean + std * of(v) / (spread(v, True).square() + 1e-5).sqrt(),
+        "This is layer norm, with its ε: tokens inside S are stretched to the rim. At most σ2 is asked for.",
+    ),
+    layer_norm_with_eps_outside=(
+        lambda v, mean, std: mean + std * of(v) / (spread(v, True) + 1e-5),
+        "This is layer norm, with an ε: tokens inside S are stretched to the rim. At most σ2 is asked for.",
+    ),
+    mean_not_added_outside=(
+        lambda v, mean, std: torch.where(spread(v, True) <= std, v, (std / spread(v, True)) * of(v)),
+        "Inside, tokens keep their own mean, and outside σ1 is not added. Both must have the mean σ1.",
+    ),
+)
+
+
 def distance(a, b) -> float:
     """max |a − b|; infinite where a number is missing."""
     return (a - b).abs().max().nan_to_num(nan=math.inf).item()
@@ -337,7 +457,8 @@ def slide(time, x, b, c, std, half=2.0, rate=None):
 
 @river.wrong
 def no_rim(t, a, b, c, std):
-    """The token flies on, out of S. From the rim on the constraint takes away what leads out."""
+    """The token flies on, out of S. From the rim on the constraint takes away what leads out. (The rim is met at t0,
+    the way to it divided by c.)"""
     return [a + c * t, b]
 
 
@@ -387,6 +508,88 @@ def whole_angle(t, a, b, c, std):
     return slide(t - (landing(b, std) - a) / c, landing(b, std), b, c, std, half=1.0)
 
 
+def slid(t, a, b, c, std, x=None, left=None, **other):
+    """Free flight, then the slide, with some other landing or time."""
+    x = landing(b, std) if x is None else x
+    return slide(t - (x - a) / c if left is None else left, x, b, c, std, **other)
+
+
+river.wrong_ways(
+    start_angle=(
+        lambda t, a, b, c, std: angled(t - (landing(b, std) - a) / c, math.atan2(b, a), c, std),
+        "You take the angle of the start, (a, b). The slide begins where the token lands, at (√(σ2² − b²), b).",
+    ),
+    rim_at_the_radius=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, x=std),
+        "You let the token land at a = σ2. The rim is a² + b² = σ2², so it lands at a = √(σ2² − b²).",
+    ),
+    rim_at_the_difference=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, x=std - abs(b)),
+        "You let the token land at a = σ2 − |b|. The rim is a circle: a = √(σ2² − b²), with squares and a root.",
+    ),
+    rim_at_the_signed_difference=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, x=std - b),
+        "You let the token land at a = σ2 − b. The rim is a circle: a = √(σ2² − b²), with squares and a root.",
+    ),
+    unit_circle=(
+        lambda t, a, b, c, std: [z / std for z in slid(t, a, b, c, std)],
+        "Your token ends on the circle of radius 1. The rim has the radius σ2: (a, b) = σ2 (cos θ, sin θ).",
+    ),
+    half_the_angle=(
+        lambda t, a, b, c, std: angled_by(0.5, *slid(t, a, b, c, std)),
+        "You use θ/2 as the angle. The arc tangent gives half of θ: multiply it by 2.",
+    ),
+    time_not_divided=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, left=t - (landing(b, std) - a)),
+        "Your t0 is the way to the rim, not the time for it: divide by the speed c of the wind.",
+    ),
+    sine_and_cosine=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std)[::-1],
+        "The two coordinates are exchanged: (a, b) = σ2 (cos θ, sin θ), in this order.",
+    ),
+    against_the_wind=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, rate=-c / std),
+        "Your token slides against the wind: the sign of the exponent is minus, −c (t − t0)/σ2.",
+    ),
+    size_of_a=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, left=t - (landing(b, std) - abs(a)) / c) if a < 0 else None,
+        "You took |a| for a. A token that starts on the left, a < 0, has the longer way to the rim.",
+    ),
+    side_of_b_lost=(
+        lambda t, a, b, c, std: (lambda x, y: [x, abs(y)])(*slid(t, a, b, c, std)) if b < 0 else None,
+        "The sign of b is lost: a token that starts below the wind, b < 0, stays below.",
+    ),
+    other_side=(
+        lambda t, a, b, c, std: (lambda x, y: [x, -y])(*slid(t, a, b, c, std)),
+        "The sign of b is turned: a token stays on its side of the wind.",
+    ),
+    from_the_middle=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, left=t - landing(b, std) / c),
+        "Your t0 is the time from a = 0. The token starts at a, so it has √(σ2² − b²) − a to go.",
+    ),
+    twice_the_rate=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, rate=2 * c / std),
+        "Your exponent is twice as large as it must be: it is −c (t − t0)/σ2, for the tangent of θ/2.",
+    ),
+    rate_multiplied=(
+        lambda t, a, b, c, std: slid(t, a, b, c, std, rate=c * std),
+        "Your exponent is multiplied by σ2. It is divided: −c (t − t0)/σ2.",
+    ),
+)
+
+
+def angled(time, angle, c, std):
+    """The slide from an angle."""
+    angle = 2 * math.atan(math.exp(-c * time / std) * math.tan(angle / 2))
+    return [std * math.cos(angle), std * math.sin(angle)]
+
+
+def angled_by(factor, x, y):
+    """The point of the circle with a multiple of the angle."""
+    r, angle = math.hypot(x, y), factor * math.atan2(y, x)
+    return [r * math.cos(angle), r * math.sin(angle)]
+
+
 def ask_river(answer, *args):
     """a and b, as a tensor (2,)."""
     place = as_tensor(answer(*args), "river")
@@ -400,10 +603,13 @@ def free_flight(answer, generator):
     """Before it meets the rim the token flies freely, to (a + ct, b): inside, S takes nothing away."""
     _, a, b, c, std = winds(generator)
     t0 = (landing(b, std) - a) / c
-    return all(
-        distance(ask_river(answer, z * t0, a, b, c, std), torch.tensor([a + c * z * t0, b]).double()) < 1e-5
-        for z in (0.3, 0.9)
-    )
+    for z in (0.3, 0.9):
+        got = ask_river(answer, z * t0, a, b, c, std)
+        if distance(got, torch.tensor([a + z * t0, b]).double()) < 1e-5:
+            return "Yours goes a + t: the wind's speed c is missing."
+        if distance(got, torch.tensor([a + c * z * t0, b]).double()) > 1e-5:
+            return "Yours slides although it has not reached the rim: ask first whether t ≤ t0."
+    return True
 
 
 @river.law
@@ -440,15 +646,130 @@ def speed(answer, generator):
     return abs(turns - must) < 1e-3 * c or f"Yours has θ' = {turns:.4f} where {must:.4f} must be."
 
 
+E3 = torch.tensor([1.0, 0, -1], dtype=torch.float64) * 1.5**0.5
+K3 = torch.tensor([1.0, -2, 1], dtype=torch.float64) / 2**0.5
+
+
+def project_3(u, std):
+    """u shrunk to the rim where it is wider; its mean is 0."""
+    return u * min(1.0, std / max(spread(u).item(), 1e-300))
+
+
+def stepped(n, a, b, c, std, push=None, first=False, every=True, rim=None, dt=None):
+    """n steps with the wind, with some other push, rim or order, on three features."""
+    u, rim = a * E3 + b * K3, std if rim is None else rim
+    for _ in range(n):
+        u = project_3(u, rim) if every and first else u
+        u = u + (c * E3 if push is None else push) * (1 / n if dt is None else dt)
+        u = project_3(u, rim) if every and not first else u
+    return u
+
+
+def reached(t, a, b, c, std):
+    """The river's token at time t."""
+    x, y = slid(t, a, b, c, std) if t > (landing(b, std) - a) / c else (a + c * t, b)
+    return x * E3 + y * K3
+
+
+def rms(z):
+    return z.square().mean().sqrt()
+
+
+def steps_inputs(generator):
+    """n, and a start and a wind that bring the token to the rim well before t = 1."""
+    _, a, b, c, std = winds(generator)
+    return int(4 + 8 * torch.rand((), generator=generator)), a, b, 1.5 * c, std
+
+
 error = Exercise(
     "4.3",
     cell="steps-error",
-    inputs=lambda generator: (),
+    inputs=steps_inputs,
     tol=1e-9,
     hints=(
         "Start with u = a E + b K. Then n times: a step of length 1/n with the wind c E, and at_most with σ1 = 0.",
         "The river's two numbers make the token river(…)[0] E + river(…)[1] K.",
         "The distance is the root of the mean of the squared differences: (u − v).square().mean().sqrt().",
+    ),
+)
+
+
+def missed(measure=rms, time=1.0, **other):
+    """A wrong way: how far the steps are from the river, with something else in them."""
+    return lambda n, a, b, c, std: measure(stepped(n, a, b, c, std, **other) - reached(time, a, b, c, std))
+
+
+error.wrong_ways(
+    dt_left_out=(missed(dt=1.0), "Δt is missing: each of the n steps has the length 1/n."),
+    rim_at_1=(missed(rim=1.0), "Your steps project onto a rim at 1: hand std on, at_most(…, 0.0, std)."),
+    length=(
+        missed(lambda z: z.norm()),
+        "This is the length of the difference, √3 times too large: take the root of the mean.",
+    ),
+    mean_square=(
+        missed(lambda z: z.square().mean()),
+        "This is the mean square of the difference: its root is missing.",
+    ),
+    sum_of_squares=(missed(lambda z: z.square().sum()), "This is the sum of the squares: take the root of their mean."),
+    largest=(
+        missed(lambda z: z.abs().max()),
+        "This is the largest difference: the root of the mean square is asked for.",
+    ),
+    mean_size=(
+        missed(lambda z: z.abs().mean()),
+        "This is the mean of the absolute differences: take the root of the mean square.",
+    ),
+    projected_first=(
+        missed(first=True),
+        "You project before the step, so the last step is not projected: first the step, then P_S.",
+    ),
+    projected_at_the_end=(
+        lambda n, a, b, c, std: rms(project_3(stepped(n, a, b, c, std, every=False), std) - reached(1.0, a, b, c, std)),
+        "You project once, at the end: the projection belongs after each step, inside of the loop.",
+    ),
+    not_projected=(
+        missed(every=False),
+        "Nothing is projected: the token flies freely through the rim. Use at_most in each step.",
+    ),
+    other_axis=(
+        lambda n, a, b, c, std: rms(stepped(n, a, b, c, std, push=c * K3) - reached(1.0, a, b, c, std)),
+        "Your wind blows along K, the wrong axis: it is c E.",
+    ),
+    no_speed=(
+        lambda n, a, b, c, std: rms(stepped(n, a, b, c, std, push=E3) - reached(1.0, a, b, c, std)),
+        "The wind's speed c is missing: the push is c E.",
+    ),
+    against_the_wind=(
+        lambda n, a, b, c, std: rms(stepped(n, a, b, c, std, push=-c * E3) - reached(1.0, a, b, c, std)),
+        "Your steps go against the wind: the sign of c E is plus.",
+    ),
+    start_exchanged=(
+        lambda n, a, b, c, std: rms(stepped(n, b, a, c, std) - reached(1.0, a, b, c, std)),
+        "Your start has a and b exchanged: it is a E + b K.",
+    ),
+    start_at_0=(
+        lambda n, a, b, c, std: rms(stepped(n, 0, 0, c, std) - reached(1.0, a, b, c, std)),
+        "Your token starts at 0: it starts at a E + b K.",
+    ),
+    no_river=(
+        lambda n, a, b, c, std: rms(stepped(n, a, b, c, std)),
+        "This is the size of the token itself: the river is not subtracted.",
+    ),
+    river_at_n=(
+        lambda n, a, b, c, std: rms(stepped(n, a, b, c, std) - reached(n, a, b, c, std)),
+        "You compare with the river at time n. n steps of 1/n lead to t = 1.",
+    ),
+    river_at_1_over_n=(
+        lambda n, a, b, c, std: rms(stepped(n, a, b, c, std) - reached(1 / n, a, b, c, std)),
+        "You compare with the river at time 1/n. n steps of 1/n lead to t = 1.",
+    ),
+    one_step_too_few=(
+        lambda n, a, b, c, std: rms(stepped(n - 1, a, b, c, std, dt=1 / n) - reached(1.0, a, b, c, std)),
+        "Yours takes n − 1 steps, one too few.",
+    ),
+    one_step_too_many=(
+        lambda n, a, b, c, std: rms(stepped(n + 1, a, b, c, std, dt=1 / n) - reached(1.0, a, b, c, std)),
+        "Yours takes n + 1 steps, one too many.",
     ),
 )
 

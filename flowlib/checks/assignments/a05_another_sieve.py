@@ -4,6 +4,8 @@ What is written here are the ways in which it goes wrong, and laws that a right 
 place is a better bargain.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -68,6 +70,86 @@ def costs(answer, generator):
     return bool((answer()[1] - torch.tensor(GOOD).double()).abs().max() < 6e-3)
 
 
+V = torch.tensor([3, -0.5, -2]).double()
+WRONG_PLACES = {
+    "nothing_moves": (
+        [3, -0.5, -2],
+        "No token moved: these are v itself. A step towards 0 costs little distance and saves price.",
+    ),
+    "all_at_0": (
+        [0, 0, 0],
+        "All tokens are at 0: only the price is looked at, and for 3 and −2 the distance is too dear.",
+    ),
+    "relu": (
+        [3, 0, 0],
+        "These are ReLU's places, a wall at 0. The price |u| is the same on either side: it pulls towards 0 by 1.",
+    ),
+    "one_side": (
+        [2, 0, 0],
+        "The negative token −2 moves towards 0 as well, to −1. What you did is a ReLU that opens at 1.",
+    ),
+    "past_0": (
+        [2, 0.5, -1],
+        "The token −1/2 is moved past 0. Beyond 0 the price rises again: it must stay at the corner, 0.",
+    ),
+    "one_everywhere": ([2, -1.5, -3], "You took 1 off everywhere. Below 0 the way towards 0 leads up: v + 1."),
+    "away": ([4, -1.5, -3], "You moved away from 0. The price pulls towards 0."),
+    "hard": (
+        [3, 0, -2],
+        "You kept what is beyond the threshold as it is. A step towards 0 still pays there: it moves by λ = 1.",
+    ),
+    "clamped": (
+        [1, -0.5, -1],
+        "You cut off at −1 and 1, as walls do. There are no walls here: the price pulls towards 0 by 1.",
+    ),
+    "half_a_step": ([2.5, 0, -1.5], "You moved by 1/2. The slope of ½(u − v)² is u − v, so the way is λ = 1."),
+    "two_steps": (
+        [1, 0, 0],
+        "You moved by 2. The ½ in front of the square makes its slope u − v, so the way is λ = 1.",
+    ),
+    "small_stays": (
+        [2, -0.5, -1],
+        "The small token −1/2 stayed. It is nearer to 0 than λ: the corner at 0 is its best place.",
+    ),
+    "sign_lost": ([2, 0, 1], "The sign of the third token is lost: −2 goes to −1, on its own side."),
+    "halved": ([1.5, -0.25, -1], "You halved. That is what the price ½u² does; the price |u| moves by λ = 1."),
+}
+for name, (at, said) in WRONG_PLACES.items():
+    u = torch.tensor(at).double()
+    true_costs = (u - V).square() / 2 + u.abs()
+    by_hand.wrong_numbers(**{f"{name}_at_their_cost": (torch.stack([u, true_costs]), said)})
+    if name not in ("relu", "one_side", "past_0", "hard", "two_steps", "halved"):
+        by_hand.wrong_numbers(**{f"{name}_at_least_cost": (torch.stack([u, torch.tensor(GOOD).double()]), said)})
+u = torch.tensor([2.0, 0, -1]).double()
+square, size = (u - V).square(), u.abs()
+by_hand.wrong_numbers(
+    **{
+        name: (torch.stack([u, cost]), f"The places are right, the costs are not: {said}")
+        for name, cost, said in (
+            ("no_half", square + size, "the ½ in front of the square is missing."),
+            ("distance_alone", square / 2, "the price |u| is missing."),
+            ("square_alone", square, "the price |u| is missing, and the ½ in front of the square."),
+            ("price_alone", size, "the distance ½(u − v)² is missing, this is only the price."),
+            ("no_size", square / 2 + u, "you took u in place of |u|: a price is never negative."),
+            ("price_subtracted", square / 2 - size, "the price is subtracted, look at its sign."),
+            ("price_of_v", square / 2 + V.abs(), "you took the price of v, |v|. What is paid for is the place u."),
+            (
+                "zero_is_free",
+                square / 2 + size - torch.tensor([0, 0.125, 0]).double(),
+                "the place 0 costs no price, but the distance, 1/8.",
+            ),
+            ("doubled", square + 2 * size, "all are doubled, a factor 2: ½(u − v)² + |u|."),
+            ("distance_not_squared", (u - V).abs() / 2 + size, "the distance is not squared."),
+            ("distance_as_it_is", (u - V).abs() + size, "the distance is not squared: ½(u − v)²."),
+            ("sign_of_the_third", (u + V.abs()).square() / 2 + size, "you measured from |v|, the sign of v is lost."),
+        )
+    }
+)
+by_hand.wrong_numbers(
+    exchanged=(torch.stack([torch.tensor(GOOD).double(), u]), "Places and costs are exchanged."),
+)
+
+
 def check_by_hand(places, costs) -> None:
     """Check the numbers of task 5.1."""
     both = [three_numbers(places, "places"), three_numbers(costs, "costs")]
@@ -83,6 +165,7 @@ def inputs(generator):
 
 sieve = Exercise(
     "5.2",
+    tensor=True,
     cell="sieve",
     inputs=inputs,
     tol=1e-5,
@@ -185,6 +268,62 @@ def walls_on_v(v, price, low, high):
     return torch.where(v < low, low, u).clamp(low, high)
 
 
+sieve.wrong_ways(
+    taken_off_everywhere=(
+        lambda v, price, low, high: (v - price).clamp(low, high),
+        "You take λ off everywhere. Negative features move towards 0 as well, up by λ: the sign of v decides.",
+    ),
+    away_from_0=(
+        lambda v, price, low, high: (v + price * v.sign()).clamp(low, high),
+        "You move away from 0, by λ. The price pulls towards 0: minus.",
+    ),
+    walls_moved_down=(
+        lambda v, price, low, high: shrink(v, price).clamp(low - price, high - price),
+        "You move the walls by λ as well. They stay at low and high: only v is moved.",
+    ),
+    walls_moved_out=(
+        lambda v, price, low, high: shrink(v, price).clamp(low - price, high + price),
+        "You move the walls by λ as well. They stay at low and high: only v is moved.",
+    ),
+    no_upper_wall=(
+        lambda v, price, low, high: shrink(v, price).clamp(min=low),
+        "The upper wall is missing: nothing above high is allowed.",
+    ),
+    no_lower_wall=(
+        lambda v, price, low, high: shrink(v, price).clamp(max=high),
+        "The lower wall is missing: nothing below low is allowed.",
+    ),
+    scaled=(
+        lambda v, price, low, high: (v * (1 - price)).clamp(low, high),
+        "You scale v by 1 − λ. The price |u| moves every feature by the same amount λ, whatever its size.",
+    ),
+    price_1=(
+        lambda v, price, low, high: shrink(v, 1.0).clamp(low, high),
+        "You move by 1, as in 5.1. Here the price λ is an argument.",
+    ),
+    price_half=(
+        lambda v, price, low, high: shrink(v, 0.5).clamp(low, high),
+        "You move by 0.5, softshrink's default. Here the price λ is an argument.",
+    ),
+    square_of_the_price=(
+        lambda v, price, low, high: shrink(v, price**2).clamp(low, high),
+        "You move by λ². The way is λ.",
+    ),
+    small_stays=(
+        lambda v, price, low, high: torch.where(v.abs() > price, v - price * v.sign(), v).clamp(low, high),
+        "Small features stay where they are in yours. What is nearer to 0 than λ goes to 0.",
+    ),
+    walls_first_then_past=(
+        lambda v, price, low, high: v.clamp(low, high) - price * v.clamp(low, high).sign(),
+        "You go to the walls first and pay the price afterwards, past 0. First the price, then the wall.",
+    ),
+    summed=(
+        lambda v, price, low, high: shrink(v, price).clamp(low, high).sum(),
+        "You return the sum of all features: the result has the shape of v, each feature for itself.",
+    ),
+)
+
+
 @sieve.law
 def shape(answer, generator):
     """The result has the shape of v: each feature goes through the sieve by itself."""
@@ -203,6 +342,15 @@ def walls(answer, generator):
 @sieve.law
 def bargain(answer, generator):
     """There is a better bargain: a place in [low, high] with a smaller ½(u − v)² + λ|u|."""
+    v, price, low, high = inputs(generator)
+    high, low = high + 3, high + 0.5
+    u = as_tensor(answer(v, price, low, high), "the result")
+    if (u - v.clamp(low, high)).abs().max() < 1e-6:
+        return f"Where 0 lies outside of the walls ({low:.2f} and {high:.2f}) yours pays no price λ|u|."
+    if (u - shrink(v, price).clamp(-abs(low), abs(high))).abs().max() < 1e-6:
+        return (
+            f"With walls at {low:.2f} and {high:.2f} yours goes below the lower one: 0 need not lie between the walls."
+        )
     for low_up in (0.0, 1.5):  # the second time 0 lies outside of the walls
         v, price, low, high = inputs(generator)
         low, high = low + 2 * low_up, high + 2 * low_up
@@ -304,6 +452,89 @@ def walls_at_relu(v, wind, price, T, N):
     return march(v, wind, T / N, N, lambda u: shrink(u, price * T / N).clamp(min=0))
 
 
+def paid(dt, price):
+    return lambda u: shrink(u, price * dt)
+
+
+def push(v, T, N, price, velocity=None, first=False, step=None):
+    """N steps of some velocity, with the sieve before or after each."""
+    dt = T / N
+    for _ in range(N):
+        v = shrink(v, price * dt) if first else v
+        v = step(v, dt) if step else v + dt * velocity(v)
+        v = v if first else shrink(v, price * dt)
+    return v
+
+
+settle.wrong_ways(
+    no_pull=(
+        lambda v, wind, price, T, N: push(v, T, N, price, lambda u: wind),
+        "The −u is missing: the wind's velocity is c − u, a pull towards c.",
+    ),
+    pull_alone=(
+        lambda v, wind, price, T, N: push(v, T, N, price, lambda u: -u),
+        "The wind c is missing: the velocity is c − u.",
+    ),
+    wind_added_to_u=(
+        lambda v, wind, price, T, N: push(v, T, N, price, lambda u: wind + u),
+        "You took c + u, the sign of u is wrong: the velocity is c − u, towards c.",
+    ),
+    blown_away=(
+        lambda v, wind, price, T, N: push(v, T, N, price, lambda u: u - wind),
+        "You took u − c: the sign is wrong, yours blows away from c. The velocity is c − u.",
+    ),
+    sieve_first=(
+        lambda v, wind, price, T, N: push(v, T, N, price, lambda u: wind - u, first=True),
+        "Your sieve comes before the Euler step. The order is: first the step, after it the sieve.",
+    ),
+    walls_at_1=(
+        lambda v, wind, price, T, N: march(v, wind, T / N, N, lambda u: shrink(u, price * T / N).clamp(-1, 1)),
+        "There are walls at −1 and 1 in yours. Here there are none: put them where they are never met, at −inf "
+        "and inf.",
+    ),
+    implicit=(
+        lambda v, wind, price, T, N: push(v, T, N, price, step=lambda u, dt: (u + dt * wind) / (1 + dt)),
+        "You take an implicit step, (u + Δt c)/(1 + Δt). An Euler step of c − u is asked for: u + Δt (c − u).",
+    ),
+    exact_step=(
+        lambda v, wind, price, T, N: push(v, T, N, price, step=lambda u, dt: wind + (u - wind) * math.exp(-dt)),
+        "You take the exact step of c − u, with an exponential. An Euler step is asked for: u + Δt (c − u).",
+    ),
+    dt_left_out=(
+        lambda v, wind, price, T, N: march(v, wind, 1.0, N, lambda u: shrink(u, price * T / N)),
+        "Δt is missing in the Euler step: u + Δt (c − u).",
+    ),
+    dt_is_T=(
+        lambda v, wind, price, T, N: march(v, wind, T, N, lambda u: shrink(u, price * T)),
+        "You took Δt = T. There are N steps: Δt = T/N.",
+    ),
+    no_dt_at_all=(
+        lambda v, wind, price, T, N: march(v, wind, 1.0, N, lambda u: shrink(u, price)),
+        "Δt is missing, in the Euler step and in the price: Δt = T/N.",
+    ),
+    one_step_too_few=(
+        lambda v, wind, price, T, N: march(v, wind, T / N, N - 1, lambda u: shrink(u, price * T / N)),
+        "Yours takes N − 1 steps, one too few.",
+    ),
+    one_step_too_many=(
+        lambda v, wind, price, T, N: march(v, wind, T / N, N + 1, lambda u: shrink(u, price * T / N)),
+        "Yours takes N + 1 steps, one too many.",
+    ),
+    one_sieve_of_its_share=(
+        lambda v, wind, price, T, N: shrink(march(v, wind, T / N, N, lambda u: u), price * T / N),
+        "The sieve acts once, at the end. It is a substep: once in each step.",
+    ),
+    hard_sieve=(
+        lambda v, wind, price, T, N: march(v, wind, T / N, N, lambda u: F.hardshrink(u, price * T / N)),
+        "In your steps what lies beyond the threshold stays as it is. Use your sieve, which moves it by λΔt.",
+    ),
+    first_feature_alone=(
+        lambda v, wind, price, T, N: march(v, wind, T / N, N, lambda u: shrink(u, price * T / N))[0],
+        "You return the first feature alone: the result has the shape of v.",
+    ),
+)
+
+
 @settle.law
 def rest(answer, generator):
     """If |c| < λ, the feature must come to rest at 0, exactly, in finite time."""
@@ -325,7 +556,12 @@ def order_1(answer, generator):
 def turn_inputs(generator):
     """A map of (4,) to (4,) that is not linear, without gradients, and a place."""
     M = draw(generator, 4, 4)
-    return lambda v: v.detach().to(M) @ M.T + 0.2 * v.detach().to(M) ** 2, draw(generator, 4)
+
+    def bend(v):
+        v = v.detach().to(M)
+        return v @ M.T + 0.2 * v**2 + 0.3 * v * v.sum() + 0.1 * v * (v**3).sum()
+
+    return bend, draw(generator, 4)
 
 
 turn = Exercise(
@@ -362,7 +598,8 @@ def transpose_added(f, v):
 
 @turn.wrong
 def h_forgotten(f, v):
-    """The differences are not divided by the step: your number shrinks with h."""
+    """Yours finds no slope at all. Are the differences divided by the step? Autograd finds none in a black box: take
+    difference quotients."""
     return v.new_zeros(())
 
 
@@ -388,6 +625,89 @@ def norm(f, v):
     return (J - J.T).norm()
 
 
+def misses(v):
+    """J − Jᵀ of a map at v."""
+    return lambda f, h=1e-5: slopes(f, v, h) - slopes(f, v, h).T
+
+
+turn.wrong_ways(
+    mean_of_it=(
+        lambda f, v: misses(v)(f).abs().mean(),
+        "This is the mean of |J − Jᵀ|. The largest entry is asked for.",
+    ),
+    sum_of_it=(
+        lambda f, v: misses(v)(f).abs().sum(),
+        "This is the sum of all |J − Jᵀ|, each pair counted twice. The largest entry is asked for.",
+    ),
+    square_of_it=(
+        lambda f, v: misses(v)(f).square().max(),
+        "This is the square of the largest entry of J − Jᵀ. Its absolute value is asked for.",
+    ),
+    at_the_origin=(
+        lambda f, v: misses(torch.zeros_like(v))(f).abs().max(),
+        "You took the difference quotients at 0. They belong at the point v.",
+    ),
+    **{
+        f"large_step_{h}": (
+            lambda f, v, h=h: rough(f, v, h),
+            "Your step h is too large: a difference quotient is a slope only for small h, such as 1e-5.",
+        )
+        for h in (1.0, 0.5, 0.1)
+    },
+    all_features_at_once=(
+        lambda f, v: moved_together(f, v),
+        "You move all features at once. Column j is what one feature does: v + h e_j, with all others kept.",
+    ),
+    nothing_subtracted=(
+        lambda f, v: undivided(f, v),
+        "You divide f(v + h e_j) by h, and nothing is subtracted: a quotient of differences is (f(v + h e_j) − "
+        "f(v))/h.",
+    ),
+    first_pair=(
+        lambda f, v: misses(v)(f)[0, 1].abs(),
+        "You compare the first two features alone. There are d of them: take the largest over all pairs.",
+    ),
+)
+
+
+def rough(f, v, h):
+    """One-sided differences with a large step."""
+    J = torch.stack([(f(v + e) - f(v)) / h for e in h * torch.eye(len(v), dtype=torch.float64)], -1)
+    return (J - J.T).abs().max()
+
+
+def undivided(f, v, h=1e-5):
+    """f(v + h e)/h without a difference, at the step that it shows at."""
+    J = torch.stack([f(v + e) / h for e in h * torch.eye(len(v), dtype=torch.float64)], 1)
+    return (J - J.T).abs().max()
+
+
+def moved_together(f, v, h=1e-5):
+    """The differences of a step in all features, as the columns (or the rows) of a matrix."""
+    J = torch.stack([(f(v + h) - f(v - h)) / (2 * h)] * len(v), 1)
+    return (J - J.T).abs().max()
+
+
+def curved(generator):
+    """A map whose slopes change with the step that one takes."""
+    v = 0.3 + torch.rand(3, generator=generator, dtype=torch.float64)
+    return lambda u: torch.stack([(3 * u[0]).sin() * u[1] ** 2, u[0] ** 4, u[2] ** 2]).detach(), v
+
+
+@turn.law
+def black_box(answer, generator):
+    """f takes a float64 tensor, and gives numbers without derivatives: v + h e_j and v − h e_j, as they are."""
+    f, v = turn_inputs(generator)
+    note, asked = seen(f, v)
+    answer(note, v)
+    if any(isinstance(u, torch.Tensor) and u.requires_grad for u in asked):
+        return "Yours asks autograd, which finds no derivative in a black box: take difference quotients."
+    return (
+        all(u.dtype == torch.float64 for u in asked)
+        or "Yours asks in single precision, float32: rounding errors divided by h."
+    )
+
+
 @turn.law
 def number(answer, generator):
     """asymmetry(f, v) must be one number, not below 0."""
@@ -399,7 +719,8 @@ def number(answer, generator):
 def wheel(answer, generator):
     """The map (a, b) ↦ (−b, a) turns by a right angle: J has 1 and −1 off the diagonal, so the answer is 2."""
     value = float(answer(lambda v: torch.stack([-v[1], v[0]]).detach(), draw(generator, 2)))
-    return abs(value - 2) < 1e-3 or f"Yours is {value:.4g}."
+    huge = " Is f(v) subtracted before you divide by h?" if value > 100 else ""
+    return abs(value - 2) < 1e-3 or f"Yours is {value:.4g}.{huge}"
 
 
 @turn.law
@@ -407,3 +728,26 @@ def symmetric(answer, generator):
     """The map v ↦ |v|² v has a symmetric J: the answer is 0."""
     value = float(answer(lambda v: ((v @ v) * v).detach(), draw(generator, 3)))
     return abs(value) < 1e-2 or f"Yours is {value:.4g}."
+
+
+@turn.law
+def small_steps(answer, generator):
+    """Take small steps: a difference quotient is a slope only for a small h, such as 1e-5, and in float64."""
+    f, v = curved(generator)
+    right = (slopes(f, v) - slopes(f, v).T).abs().max().item()
+    value = float(answer(f, v))
+    return (
+        abs(value - right) < 1e-3 * max(1, right)
+        or f"For one map yours is {value:.4g}, with h = 1e-5 it is {right:.4g}."
+    )
+
+
+def seen(f, v):
+    """Where f is asked, and in what precision."""
+    asked = []
+
+    def note(u):
+        asked.append(u)
+        return f(u)
+
+    return note, asked

@@ -22,6 +22,14 @@ def walk(path, h=0.5):
     return u
 
 
+def walk_matrix(order, lengths):
+    """The substeps of a walk as one matrix, for tokens as rows."""
+    whole = torch.eye(2, dtype=torch.float64)
+    for letter, h in zip(order, lengths):
+        whole = whole @ (torch.eye(2, dtype=torch.float64) + h * {"A": A, "B": B}[letter].T)
+    return whole
+
+
 by_hand = Exercise(
     "6.1",
     cell="arrive",
@@ -55,6 +63,45 @@ by_hand.wrong_numbers(
     one_b=(
         walk("ABA"),
         "B acted once, for 1/2, between the two A. There are two of it in a row, one from each step.",
+    ),
+    bb_first=(
+        walk("BBAA"),
+        "You took B twice, then A twice. The order is A, B in the first step and B, A in the second.",
+    ),
+    aa_first=(
+        walk("AABB"),
+        "You took A twice, then B twice. The order is A, B in the first step and B, A in the second.",
+    ),
+    three_steps=(walk("ABBAAB"), "You took three steps, six substeps. Two steps are asked for."),
+    four_steps=(walk("ABBAABBA"), "You took four steps, eight substeps. Two steps are asked for."),
+    one_a=(walk("ABB"), "The last substep, A, is left out: the second step is B, then A."),
+    strang=(
+        walk("A", 0.25) @ walk_matrix("BAAB", (0.5, 0.25, 0.25, 0.5)) @ walk_matrix("A", (0.25,)),
+        "This is Strang splitting: A for half a step, B, A for half a step. Here nothing is halved.",
+    ),
+    second_step_half=(
+        walk("AB") @ walk_matrix("BA", (0.25, 0.25)),
+        "In the second step you took half of the length, 1/4. Both steps are 1/2 long.",
+    ),
+    other_way_round=(
+        walk("ABBA", -0.5),
+        "The signs of both substeps are exchanged: yours turns the other way, back in time.",
+    ),
+    plus_in_b=(
+        walk("A") @ walk_matrix("BB", (-0.5, -0.5)) @ walk_matrix("A", (0.5,)),
+        "The sign in B is a minus: u_2 ← u_2 − h u_1.",
+    ),
+    minus_in_a=(
+        walk("A", -0.5) @ walk_matrix("BB", (0.5, 0.5)) @ walk_matrix("A", (-0.5,)),
+        "The sign in A is a plus: u_1 ← u_1 + h u_2.",
+    ),
+    third_is_a_sum=(
+        torch.stack([walk("ABBA")[0], walk("ABBA")[1], 2 * walk("ABBA")[0] + walk("ABBA")[1]]),
+        "The third token is twice the first *minus* the second; you added.",
+    ),
+    third_is_a_difference=(
+        torch.stack([walk("ABBA")[0], walk("ABBA")[1], walk("ABBA")[0] - walk("ABBA")[1]]),
+        "The third token is *twice* the first minus the second.",
     ),
     the_river=(
         TOKENS @ torch.linalg.matrix_exp(A + B).T,
@@ -211,8 +258,8 @@ def twice_the_time(substeps, u, dt, steps):
 
 @turns.wrong
 def half_the_time(substeps, u, dt, steps):
-    """The order is right, and each substep has Δt/2, as if there and back were one step. Each term acts for Δt in each
-    step."""
+    """The order is right, and each substep has half of Δt, as if there and back were one step. Each term acts for Δt in
+    each step."""
     return follow(substeps, u, make_path(substeps, dt / 2, steps, lambda k: k % 2))
 
 
@@ -230,6 +277,121 @@ def merged(substeps, u, dt, steps):
     for i, h in make_path(substeps, dt, steps, lambda k: k % 2):
         path[-1:] = [(i, 2 * h)] if path and path[-1][0] == i else [*path[-1:], (i, h)]
     return follow(substeps, u, path)
+
+
+def taken(way):
+    """A wrong way from a path: way(number of substeps, dt, steps) → pairs (i, h)."""
+    return lambda substeps, u, dt, steps: follow(substeps, u, way(len(substeps), dt, steps))
+
+
+def there_and_back(n, steps, second=None):
+    """The substeps of each step, as lists of numbers; second(k, n) in place of the way back."""
+    back = (lambda k, n: range(n)[::-1]) if second is None else second
+    return [list(back(k, n)) if k % 2 else list(range(n)) for k in range(steps)]
+
+
+def velocities(substeps, u, dt, steps):
+    """Each substep's result taken for a velocity."""
+    for i, h in make_path(substeps, dt, steps, lambda k: k % 2):
+        u = u + dt * sort_substeps(substeps)[i](u, h)
+    return u
+
+
+turns.wrong_ways(
+    first_step_alone=(
+        taken(lambda n, dt, steps: [(i, dt) for i in range(n)]),
+        "Only the first step is taken. Does return stand inside of the loop?",
+    ),
+    one_step_too_many=(
+        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps + 1) for i in row]),
+        "Yours takes steps + 1 steps, one too many.",
+    ),
+    nothing_moves=(
+        lambda substeps, u, dt, steps: u,
+        "u comes back as it was at the start: nothing moves it. A substep returns the new field, so write u = "
+        "substep(u, dt).",
+    ),
+    rotated=(
+        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps, rotate) for i in row]),
+        "In every second step the first substep is put last: A B C, then B C A. The list must be reversed, C B A.",
+    ),
+    rotated_the_other_way=(
+        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps, rotate_back) for i in row]),
+        "In every second step the last substep is put first: A B C, then C A B. The list must be reversed, C B A.",
+    ),
+    first_two_swapped=(
+        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(n, steps, swap_two) for i in row]),
+        "In every second step you swap the first two. The whole list must be reversed, C B A.",
+    ),
+    two_of_them=(
+        taken(lambda n, dt, steps: [(i, dt) for row in there_and_back(2, steps) for i in row]),
+        "Yours takes the first two substeps alone. The list may have any number of them: loop over all.",
+    ),
+    every_third=(
+        taken(lambda n, dt, steps: [(i, dt) for k in range(steps) for i in (range(n)[::-1] if k % 3 else range(n))]),
+        "Only every third step goes in the order of the list. Every second one does: k % 2.",
+    ),
+    shared_out=(
+        taken(lambda n, dt, steps: [(i, dt / n) for row in there_and_back(n, steps) for i in row]),
+        "You divide Δt by the number of substeps. Each of them acts for the whole Δt.",
+    ),
+    divided_by_steps=(
+        taken(lambda n, dt, steps: [(i, dt / steps) for row in there_and_back(n, steps) for i in row]),
+        "You divide dt by the number of steps. dt is the length of one step already.",
+    ),
+    multiplied_by_steps=(
+        taken(lambda n, dt, steps: [(i, dt * steps) for row in there_and_back(n, steps) for i in row]),
+        "You multiply dt by the number of steps. dt is the length of one step already.",
+    ),
+    growing=(
+        taken(lambda n, dt, steps: [(i, k * dt) for k, row in enumerate(there_and_back(n, steps)) for i in row]),
+        "You hand the time k·dt to the substeps. What they want is the length of the step, dt.",
+    ),
+    last_left_out_on_the_way_back=(
+        taken(
+            lambda n, dt, steps: [
+                (i, dt) for row in there_and_back(n, steps, lambda k, n: range(n - 1)[::-1]) for i in row
+            ]
+        ),
+        "On the way back the last substep of the list is left out. It is taken twice where two steps meet, once "
+        "for each.",
+    ),
+    meeting_ones_once=(
+        taken(
+            lambda n, dt, steps: [
+                (i, dt) for k, row in enumerate(there_and_back(n, steps)) for i in row[1 if k else 0 :]
+            ]
+        ),
+        "Where two steps meet, the substep that stands on both sides is taken once. It belongs to both: take it twice.",
+    ),
+    merged_in_pairs=(
+        taken(lambda n, dt, steps: [pair for _ in range((steps + 1) // 2) for pair in pair_of_steps(n, dt)]),
+        "You merge the two that meet into one of 2Δt, and count steps in pairs. Φ(2Δt) is not Φ(Δt)Φ(Δt) for Euler.",
+    ),
+    a_velocity=(
+        velocities,
+        "You add dt times what the substep returns, as if that were a velocity. It is the new field already: u "
+        "= substep(u, dt).",
+    ),
+)
+
+
+def rotate(k, n):
+    return [*range(1, n), 0]
+
+
+def rotate_back(k, n):
+    return [n - 1, *range(n - 1)]
+
+
+def swap_two(k, n):
+    return [1, 0, *range(2, n)]
+
+
+def pair_of_steps(n, dt):
+    """Two steps, the substep in the middle once, for 2 dt."""
+    there = [(i, dt) for i in range(n - 1)]
+    return [*there, (n - 1, 2 * dt), *there[::-1]]
 
 
 def watch_substeps(answer, n, steps, dt=0.25):
@@ -357,6 +519,150 @@ def ask_error(answer, *args):
     if value.ndim or not value.isfinite() or value < 0:
         raise CheckFailed(f"turns_error must return one number, not below 0; got {value.tolist()}")
     return value.item()
+
+
+KINDS = {
+    "exact": lambda M: lambda v, h: torch.linalg.matrix_exp(h * M) @ v,
+    "euler": lambda M: lambda v, h: v + h * (M @ v),
+    "midpoint": lambda M: lambda v, h: v + h * (M @ (v + h / 2 * (M @ v))),
+}
+
+
+def reach(P, Q, u, n, way, steps=None, dt=None):
+    """Where taking turns leads with some substeps."""
+    steps, dt = n if steps is None else steps, 1 / n if dt is None else dt
+    return follow([way(P), way(Q)], u, make_path([P, Q], dt, steps, lambda k: k % 2))
+
+
+def measured(measure, P, Q, u, n, kind, **other):
+    """measure(u_N − e^(P+Q) u), with something else in the steps."""
+    return measure(reach(P, Q, u, n, KINDS[kind], **other) - torch.linalg.matrix_exp(P + Q) @ u)
+
+
+def length(z):
+    return z.norm()
+
+
+error.wrong_ways(
+    square=(
+        lambda P, Q, u, n, kind: measured(lambda z: z.square().sum(), P, Q, u, n, kind),
+        "This is the square of the distance: its root is missing.",
+    ),
+    largest=(
+        lambda P, Q, u, n, kind: measured(lambda z: z.abs().max(), P, Q, u, n, kind),
+        "This is the largest difference of a feature. The distance is the length of the vector: norm.",
+    ),
+    sum_of_sizes=(
+        lambda P, Q, u, n, kind: measured(lambda z: z.abs().sum(), P, Q, u, n, kind),
+        "This is the sum of the absolute differences. The distance is the length of the vector: norm.",
+    ),
+    root_mean_square=(
+        lambda P, Q, u, n, kind: measured(lambda z: z.square().mean().sqrt(), P, Q, u, n, kind),
+        "This is the root of the mean square. The distance is the length of the vector: norm.",
+    ),
+    relative=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, kind) / u.norm(),
+        "This is the distance divided by |u|. Nothing is divided: the length of the difference is asked for.",
+    ),
+    relative_to_the_truth=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, kind) / (torch.linalg.matrix_exp(P + Q) @ u).norm(),
+        "This is a relative error. Nothing is divided: the length of the difference is asked for.",
+    ),
+    no_truth=(
+        lambda P, Q, u, n, kind: reach(P, Q, u, n, KINDS[kind]).norm(),
+        "This is the length of u_N itself: the truth e^(A+B) u is not subtracted.",
+    ),
+    long_steps=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, kind, dt=1.0),
+        "Your steps have Δt = 1. N steps lead to t = 1 with Δt = 1/N.",
+    ),
+    half_of_the_steps=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, kind, steps=n // 2),
+        "Yours takes half of the steps: it does not reach t = 1.",
+    ),
+    one_step_too_few=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, kind, steps=n - 1),
+        "Yours takes N − 1 steps, one too few to reach t = 1.",
+    ),
+    truth_after_one_step=(
+        lambda P, Q, u, n, kind: (reach(P, Q, u, n, KINDS[kind]) - torch.linalg.matrix_exp((P + Q) / n) @ u).norm(),
+        "You compare with the river after one step, e^((A+B)/N) u. The truth is at t = 1: e^(A+B) u.",
+    ),
+    other_product=(
+        lambda P, Q, u, n, kind: (
+            reach(P, Q, u, n, KINDS[kind]) - torch.linalg.matrix_exp(P) @ torch.linalg.matrix_exp(Q) @ u
+        ).norm(),
+        "You compare with e^A e^B u. Together the terms flow as e^(A+B), and that is no product where AB ≠ BA.",
+    ),
+    euler_for_exact=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, "euler"),
+        "For 'exact' you take Euler's substep. Exact is e^{hA} u: torch.linalg.matrix_exp(h * A) @ u.",
+    ),
+    midpoint_for_exact=(
+        lambda P, Q, u, n, kind: measured(length, P, Q, u, n, "midpoint"),
+        "For 'exact' you take the midpoint substep. Exact is e^{hA} u: torch.linalg.matrix_exp(h * A) @ u.",
+    ),
+    exp_of_the_entries=(
+        lambda P, Q, u, n, kind: (
+            reach(P, Q, u, n, lambda M: lambda v, h: torch.exp(h * M) @ v) - torch.linalg.matrix_exp(P + Q) @ u
+        ).norm(),
+        "You take e to the power of each entry, torch.exp. The exponential of a matrix is torch.linalg.matrix_exp.",
+    ),
+    matrix_from_the_right=(
+        lambda P, Q, u, n, kind: (reach(P.T, Q.T, u, n, KINDS[kind]) - torch.linalg.matrix_exp(P + Q) @ u).norm(),
+        "The matrices act from the wrong side, u @ A: that is the transpose at work. Write A @ u.",
+    ),
+    both_in_one=(
+        lambda P, Q, u, n, kind: 0 * u.norm(),
+        "Yours has no error at all: A + B acts as one substep, so nothing is split. Give turns the two, A and B.",
+    ),
+)
+
+
+def known_substeps(kind):
+    """Wrong substeps for a kind: what they are called, and the substep."""
+    return {
+        "Yours is the exact one, e^{hA} u, whatever `substep` says.": KINDS["exact"],
+        "Yours is Euler's, u + h A u.": KINDS["euler"],
+        "Yours is the midpoint rule's.": KINDS["midpoint"],
+        "In yours the inner step has the length h, and must have h/2.": lambda M: (
+            lambda v, h: v + h * (M @ (v + h * (M @ v)))
+        ),
+        "In yours the matrix acts from the wrong side, v @ M: write M @ v.": lambda M: lambda v, h: v + h * (v @ M),
+        "In yours h is missing in the inner step.": lambda M: lambda v, h: v + h * (M @ (v + (M @ v) / 2)),
+        "In yours the inner place is h/2 A u, without u.": lambda M: lambda v, h: v + h * (M @ (h / 2 * (M @ v))),
+        "In yours u + is missing.": lambda M: lambda v, h: h * (M @ v),
+        "In yours the matrix h A is added, and not h A u: write M @ v.": lambda M: lambda v, h: v + h * M,
+    }
+
+
+def of_kind(answer, generator, kind):
+    """Whether the substep of a kind is right; else what it is, if it is known."""
+    P, Q, u, n, _ = matrices(generator)
+    got = as_tensor(answer(P, Q, u, n, kind), "turns_error")
+    if near_number(got, measured(length, P, Q, u, n, kind)):
+        return True
+    for said, way in known_substeps(kind).items():
+        end = reach(P, Q, u, n, way)
+        if near_number(got, (end - (torch.linalg.matrix_exp(P + Q) @ u)).norm()):
+            return said
+    return False
+
+
+def near_number(a, b):
+    return a.numel() == 1 and abs(a.item() - b.item()) < 1e-5 * max(1.0, abs(b.item()))
+
+
+@error.law
+def euler_substep(answer, generator):
+    """With substep = "euler" each term is advanced by u + h A u. Yours is another one."""
+    return of_kind(answer, generator, "euler")
+
+
+@error.law
+def midpoint_substep(answer, generator):
+    """With substep = "midpoint" each term is advanced by u + h A (u + h/2 A u). Yours is another one."""
+    return of_kind(answer, generator, "midpoint")
 
 
 @error.law

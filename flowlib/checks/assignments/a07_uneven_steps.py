@@ -42,6 +42,20 @@ loss.wrong_numbers(
         "You took the logarithm of the mean probability. It is the mean of the logarithms: one bad surprise costs "
         "more than the others gain.",
     ),
+    decimal=(
+        2 * math.log10(2),
+        "You took the logarithm to the base 10. A nat goes with the natural logarithm, base e.",
+    ),
+    probabilities=(
+        (1 / 2 + 1 / 4 + 1 / 8) / 3,
+        "This is the mean of the probabilities. The loss is the mean of −log p.",
+    ),
+    product=(1 / 64, "This is the product of the probabilities. The loss is the mean of −log p."),
+    last_letter=(3 * LOG2, "This is −log p of the last letter alone. The loss is the mean over all three."),
+    sum_with_its_sign=(
+        -6 * LOG2,
+        "The minus is missing, and it is the sum of three logarithms: the loss is the mean of −log p.",
+    ),
     sign=(-2 * LOG2, "The minus is missing: the logarithm of a probability is negative, and a loss is not."),
 )
 
@@ -54,6 +68,17 @@ def product_of_probabilities(answer, generator):
 
 perplexity = Exercise("7.1", cell="by-hand", inputs=lambda generator: (), tol=6e-3, hints=loss.hints)
 perplexity.wrong_numbers(
+    the_loss_again=(2 * LOG2, "This is the loss again. The perplexity is e to the loss."),
+    upside_down=(
+        0.25,
+        "Your loss is right. This is e to *minus* the loss, the probability of a letter; the perplexity is e to "
+        "the loss.",
+    ),
+    mean_of_probabilities=(
+        24 / 7,
+        "Your loss is right. This is 1 over the mean of the probabilities; the perplexity is e to the loss.",
+    ),
+    two_to_two=(2 * 2 * LOG2, "Your loss is right. The perplexity is e to the loss, not twice the loss."),
     with_2=(
         2 ** (2 * LOG2),
         "Your loss is right. The perplexity turns *that* logarithm around, so it is e to the loss, not 2 to the loss.",
@@ -93,6 +118,28 @@ after_two.wrong_numbers(
         "A quarter of each distance is left: so it is after one step of length 3/4, or after two of length 1/2. These "
         "are two, of 1/2 and 1/4, and the second starts where the first has ended.",
     ),
+    second_step_only=(
+        (0.5, 0.5, 5.0),
+        "This is one step of length 1/4 alone, from the start. The first step, of length 1/2, is missing.",
+    ),
+    two_quarters=(
+        (0.875, 0.875, 4.25),
+        "You made two steps of 1/4. The first one has the length 1/2.",
+    ),
+    whole_steps=(
+        (2.0, 2.0, 2.0),
+        "All your tokens are at the mean: Δt is missing, a step moves by Δt times the distance.",
+    ),
+    distances_left=(
+        (-0.75, -0.75, 1.5),
+        "These are the distances to the mean, not the places of the tokens: add the mean 2.",
+    ),
+    shares_of_the_start=((0.75, 0.75, 1.5), "These are no places: add the mean 2 to the distances −3/4, −3/4 and 3/2."),
+    the_sum=((3.75, 3.75, 4.5), "All hear the sum 6 in yours. What they hear is the mean, 2."),
+    eighths=(
+        (0.25, 0.25, 5.5),
+        "You multiplied the two lengths, 1/8. A step takes its share of the distance that is left.",
+    ),
     first_step_only=(
         (1.0, 1.0, 4.0),
         "This is where the tokens are after the first step. The second one is missing.",
@@ -113,7 +160,8 @@ after_two.wrong_numbers(
 @after_two.law
 def mean_is_two(answer, generator):
     """All hear the mean equally loud, so it stays at 2. Yours has moved."""
-    return abs(sum(answer()) - 6) < 0.02
+    mean = sum(answer()) / 3
+    return abs(mean - 2) < 0.007 or f"The mean of your three tokens is {mean:.3g}; each is at 2 plus its distance."
 
 
 @after_two.law
@@ -128,8 +176,8 @@ def check_by_hand(nats, bytes_, after) -> None:
     if as_tensor(nats, "loss").shape != () or as_tensor(bytes_, "perplexity").shape != ():
         raise CheckFailed("loss and perplexity must be one number each")
     tokens = three_numbers(after, "after").tolist()
-    loss.check(lambda: float(nats))
-    perplexity.check(lambda: float(bytes_))
+    loss.examine(lambda: float(nats))
+    perplexity.examine(lambda: float(bytes_))
     after_two.check(lambda: tokens)
 
 
@@ -269,6 +317,99 @@ def over_the_features(u, weights, loud, depths):
     """You averaged over the features of a token. What is heard is the mean over the *tokens*, for each feature."""
     for dt, g in steps(depths, loud):
         u = u + dt * g * (u.mean(-1, keepdim=True) - u)
+    return u
+
+
+def returned(u, w, g, z):
+    """All fields, one below the other."""
+    fields = [u]
+    for pair in steps(z, g):
+        fields.append(take_steps(fields[-1], w, [pair]))
+    return torch.stack(fields)
+
+
+def one_after_the_other(u, w, g, z):
+    """Each token hears a mean in which those before it have moved already."""
+    u = u.clone()
+    for dt, loud in steps(z, g):
+        for i in range(len(u)):
+            u[i] = u[i] + dt * loud * (w @ u - u[i])
+    return u
+
+
+march.wrong_ways(
+    all_fields=(returned, "You return all fields. The last one is asked for: (token, feature)."),
+    first_step_alone=(
+        lambda u, w, g, z: take_steps(u, w, steps(z, g)[:1]),
+        "Only the first step is taken. Does return stand inside of the loop?",
+    ),
+    first_step_missing=(
+        lambda u, w, g, z: take_steps(u, w, steps(z, g)[1:]),
+        "The first step is missing: N + 1 depths are N steps.",
+    ),
+    sum_of_the_tokens=(
+        lambda u, w, g, z: take_steps(u, torch.ones_like(w), steps(z, g)),
+        "What is heard is the sum of the tokens in your answer, without weights. It is the mean, Σ w u.",
+    ),
+    mean_divided_again=(
+        lambda u, w, g, z: take_steps(u, w / len(w), steps(z, g)),
+        "The weighted mean is divided by the number of tokens once more. The weights sum to 1 already: Σ w u.",
+    ),
+    weights_outside=(
+        lambda u, w, g, z: weighted_velocity(u, w, steps(z, g), u.mean(0)),
+        "Your weights multiply the velocity of each token. They belong into the mean that all hear, Σ w u.",
+    ),
+    weights_outside_and_inside=(
+        lambda u, w, g, z: weighted_velocity(u, w, steps(z, g), None),
+        "Your weights multiply the velocity of each token as well. They belong into the mean that all hear, Σ w "
+        "u, alone.",
+    ),
+    mean_of_both_ends=(
+        lambda u, w, g, z: take_steps(u, w, [(b - a, (g(a) + g(b)) / 2) for a, b in zip(z[:-1], z[1:])]),
+        "You took the mean of g at both ends of the step. A step takes g in its middle.",
+    ),
+    half_of_the_length=(
+        lambda u, w, g, z: take_steps(u, w, [(b - a, g((b - a) / 2)) for a, b in zip(z[:-1], z[1:])]),
+        "You took g at half of the step's *length*. The middle of a step is (start + end)/2: the sum, not the "
+        "difference.",
+    ),
+    sum_of_the_depths=(
+        lambda u, w, g, z: take_steps(u, w, [(b - a, g(a + b)) for a, b in zip(z[:-1], z[1:])]),
+        "You took g at start + end. The middle of a step is half of that.",
+    ),
+    no_loudness=(
+        lambda u, w, g, z: take_steps(u, w, [(dt, 1.0) for dt, _ in steps(z, g)]),
+        "g, the loudness, is missing: the velocity is g (mean − u).",
+    ),
+    first_length=(
+        lambda u, w, g, z: take_steps(u, w, [(z[1] - z[0], loud) for _, loud in steps(z, g)]),
+        "All your steps have the length of the first one. Each has its own, end − start.",
+    ),
+    one_after_the_other=(
+        one_after_the_other,
+        "Your tokens move one after the other: a later one hears a mean in which the earlier ones have moved "
+        "already. All "
+        "move at the same time.",
+    ),
+    features_backwards=(
+        lambda u, w, g, z: take_steps(u, w, steps(z, g)).flip(-1),
+        "The features of your field run backwards: the last axis is reversed.",
+    ),
+    transposed=(
+        lambda u, w, g, z: take_steps(u, w, steps(z, g)).mT,
+        "Your field is transposed: it is (token, feature).",
+    ),
+    velocity_returned=(
+        lambda u, w, g, z: take_steps(u, w, steps(z, g)) - u,
+        "You return the change of the field, without the start u.",
+    ),
+)
+
+
+def weighted_velocity(u, w, pairs, mean):
+    """Steps whose velocity is multiplied by each token's weight."""
+    for dt, g in pairs:
+        u = u + dt * g * w[:, None] * ((w @ u if mean is None else u.mean(0)) - u)
     return u
 
 
@@ -417,6 +558,65 @@ def whole_cells(need, n, horizon):
     return edges[torch.searchsorted(shares, fractions(n) - 1e-9).clamp(max=len(need))]
 
 
+by_need.wrong_ways(
+    square=(
+        lambda need, n, T: invert(need**2, n, T),
+        "You took the square of the need. It is given as the density of steps, as it is.",
+    ),
+    edges_only=(
+        lambda need, n, T: (
+            T * torch.searchsorted(cumulate(need, T)[1][1:].contiguous(), fractions(n)).double() / len(need)
+        ),
+        "Your depths all lie on edges of cells. The n-th part of the need may be reached within a cell: interpolate.",
+    ),
+    backwards=(
+        lambda need, n, T: T - invert(need, n, T),
+        "Your depths run backwards, T − t: they must rise from 0 to T.",
+    ),
+    need_backwards=(
+        lambda need, n, T: invert(need.flip(0), n, T),
+        "You use the need in reverse order: its first value belongs to the cell at t = 0.",
+    ),
+    lengths=(
+        lambda need, n, T: invert(need, n, T).diff(),
+        "These are the lengths of the steps. The n + 1 depths between them are asked for, from 0 to T.",
+    ),
+    zero_left_out=(
+        lambda need, n, T: invert(need, n, T)[1:],
+        "The depth 0 is left out: n steps have n + 1 depths.",
+    ),
+    end_left_out=(
+        lambda need, n, T: invert(need, n, T)[:-1],
+        "The last depth, T, is left out: n steps have n + 1 depths.",
+    ),
+    one_step_too_many=(
+        lambda need, n, T: invert(need, n + 1, T),
+        "You return n + 2 depths, and so n + 1 steps, one too many.",
+    ),
+    not_normalised=(
+        lambda need, n, T: interpolate(fractions(n), cumulate(need, T)[1] * need.sum(), cumulate(need, T)[0]),
+        "The need is not divided by its sum: the shares must run from 0 to 1.",
+    ),
+    need_times_cell=(
+        lambda need, n, T: interpolate(
+            fractions(n), cumulate(need, T)[1] * need.sum() * T / len(need), cumulate(need, T)[0]
+        ),
+        "The need is not divided by its whole integral: the shares must run from 0 to 1.",
+    ),
+    middles_for_edges=(
+        lambda need, n, T: interpolate(
+            fractions(n), cumulate(need, T)[1][1:], T * (fractions(len(need))[:-1] + 0.5 / len(need))
+        ),
+        "Your curve stands on the middles of the cells. What has been needed is known at their edges, with 0 at t = 0.",
+    ),
+    edges_too_few=(
+        lambda need, n, T: interpolate(fractions(n), cumulate(need, T)[1][1:], T * fractions(len(need) - 1)),
+        "The 0 in front of the cumulated sum is missing: m cells have m + 1 edges, and nothing has been needed "
+        "at t = 0.",
+    ),
+)
+
+
 def ask_depths(answer, need, n, horizon) -> Tensor:
     """The n + 1 depths of the answer."""
     depths = as_tensor(answer(need, n, horizon), "by_need(need, n, horizon)")
@@ -430,6 +630,9 @@ def ends(answer, generator):
     """The first depth must be 0, the last one T, and each larger than the one before."""
     need, n, horizon = needs(generator)
     depths = ask_depths(answer, need, n, horizon)
+    on_edges = (depths * len(need) / horizon - (depths * len(need) / horizon).round()).abs().max()
+    if on_edges < 1e-6:
+        return "All of yours lie on edges of cells. The n-th part may be reached within a cell: interpolate."
     return abs(depths[0].item()) < 1e-5 and abs(depths[-1].item() - horizon) < 1e-5 and bool((depths.diff() > 0).all())
 
 
@@ -441,16 +644,115 @@ def shares_alike(answer, generator):
     return bool((got - 1 / n).abs().max() < 1e-5) or f"Yours get {', '.join(f'{z:.3f}' for z in got)}."
 
 
+def gain_inputs(generator):
+    """u, weights, a loudness, T and a number of steps."""
+    u, weights, loud, _ = rivers(generator)
+    return u, weights, loud, HORIZON, 24
+
+
+def loud_cells(loud, T):
+    """g at the middles of 1000 equal cells."""
+    return loud((torch.arange(1000, dtype=torch.float64) + 0.5) * T / 1000)
+
+
+def end_of(u, w, loud, T, G=None, mean=None):
+    """Where the river ends, for some G and some mean."""
+    mean = w @ u if mean is None else mean
+    G = loud_cells(loud, T).mean() * T if G is None else G
+    return mean + (u - mean) * torch.exp(-torch.as_tensor(G, dtype=torch.float64))
+
+
+def two_errors(u, w, loud, T, n, *, end=None, need=None, measure=lambda z: z.abs().max(), equal=None):
+    """The errors of equal steps and of steps by need, with something else in them."""
+    end = end_of(u, w, loud, T) if end is None else end
+    g = loud_cells(loud, T)
+    both = (T * fractions(equal or n), invert(g if need is None else need(g), n, T))
+    return [measure(take_steps(u, w, steps(z, loud)) - end) for z in both]
+
+
+def ratio(**other):
+    """The quotient of the two errors, with something else in them: other=value, or a function of (u, w, loud, T)."""
+
+    def way(u, w, loud, T, n):
+        made = {key: value(u, w, loud, T) if key == "end" else value for key, value in other.items()}
+        first, second = two_errors(u, w, loud, T, n, **made)
+        return first / second
+
+    return way
+
+
 gain = Exercise(
     "7.3",
     cell="gain",
-    inputs=lambda generator: (),
+    inputs=gain_inputs,
+    tol=1e-5,
     hints=(
         "Three fields: where the river ends, n equal steps, and n steps by need. Two errors, one ratio.",
         "The mean stays, and the river ends at mean + (u − mean)·e^(−G) with G = ∫g dt: T times the mean of g over the "
         "middles of many cells.",
         "middles = (torch.arange(1000) + 0.5) · T/1000 serve twice: loud(middles) is the need, and its mean times T "
         "is G.",
+    ),
+)
+
+
+gain.wrong_ways(
+    upside_down_ratio=(
+        lambda *given: 1 / ratio()(*given),
+        "Your ratio is upside down: it is the error of equal steps, divided by the error of steps by need.",
+    ),
+    difference=(
+        lambda *given: (lambda a, b: a - b)(*two_errors(*given)),
+        "This is the difference of the two errors. Divide the first by the second.",
+    ),
+    equal_alone=(
+        lambda *given: two_errors(*given)[0],
+        "This is the error of the equal steps alone. It is divided by the error of the steps by need.",
+    ),
+    by_need_alone=(
+        lambda *given: two_errors(*given)[1],
+        "This is the error of the steps by need alone. The error of equal steps is divided by it.",
+    ),
+    mean_square=(
+        ratio(measure=lambda z: z.square().mean()),
+        "Your errors are mean squares. The largest absolute difference is asked for.",
+    ),
+    root_of_the_need=(ratio(need=lambda g: g.sqrt()), "Your steps stand by √g. The need is g itself here."),
+    square_of_the_need=(ratio(need=lambda g: g**2), "Your steps stand by g². The need is g itself here."),
+    inverse_need=(ratio(need=lambda g: 1 / g), "Your steps stand by 1/g, long where it is loud. The need is g itself."),
+    plain_mean=(
+        ratio(end=lambda u, w, g, T: end_of(u, w, g, T, mean=u.mean(0))),
+        "The end of your river lies around the plain mean. The mean that stays is the weighted one.",
+    ),
+    dies_to_the_mean=(
+        ratio(end=lambda u, w, g, T: (w @ u).expand_as(u)),
+        "You compare with the mean, where the river would end after an infinite time. At T the part e^(−G) of "
+        "each distance is left.",
+    ),
+    mean_dies=(
+        ratio(end=lambda u, w, g, T: u * torch.exp(-loud_cells(g, T).mean() * T)),
+        "In your end the mean dies out as well, u e^(−G). The mean stays: mean + (u − mean) e^(−G).",
+    ),
+    only_the_distance=(
+        ratio(end=lambda u, w, g, T: (u - w @ u) * torch.exp(-loud_cells(g, T).mean() * T)),
+        "Your end is the distance alone; the mean is not added: mean + (u − mean) e^(−G).",
+    ),
+    no_horizon=(
+        ratio(end=lambda u, w, g, T: end_of(u, w, g, T, G=loud_cells(g, T).mean())),
+        "Your G is the mean of g. The integral is T times that: G = T · mean.",
+    ),
+    grows=(
+        ratio(end=lambda u, w, g, T: end_of(u, w, g, T, G=-loud_cells(g, T).mean() * T)),
+        "The sign in your exponent is wrong: distances die out as e^(−G).",
+    ),
+    n_depths=(
+        lambda u, w, loud, T, n: two_errors(u, w, loud, T, n, equal=n - 1)[0] / two_errors(u, w, loud, T, n)[1],
+        "Your equal steps are n − 1: n steps have n + 1 depths.",
+    ),
+    twice_the_steps=(
+        ratio(end=lambda u, w, g, T: take_steps(u, w, steps(T * fractions(8 * 24), g))),
+        "You compare with more steps in place of the end of the river, which is known exactly: mean + (u − "
+        "mean) e^(−G).",
     ),
 )
 

@@ -48,6 +48,30 @@ by_hand.wrong_numbers(
         [0.2, 0.8, 0.6],
         "You counted whole gaps on both sides. Each gap is shared by two tokens: half to each.",
     ),
+    backwards=([0.4, 0.4, 0.2], "The order is reversed: the first weight belongs to the token at 0.1."),
+    ends_of_the_cells=([0.2, 0.6, 1.0], "These are the places where the cells end. A weight is the length of a cell."),
+    beginnings=([0.0, 0.2, 0.6], "These are the places where the cells begin. A weight is the length of a cell."),
+    nearest_neighbour=(
+        [0.2, 0.2, 0.6],
+        "These are the distances to the nearest neighbour. A cell has two sides: it reaches half of the way to each "
+        "neighbour, and to the end of Ω.",
+    ),
+    half_of_the_nearest=(
+        [0.1, 0.1, 0.3],
+        "These are halves of the distance to the nearest neighbour. A cell has two sides: half of the way to "
+        "each, and all "
+        "of the way to the ends of Ω.",
+    ),
+    up_to_the_next_token=(
+        [0.3, 0.6, 0.1],
+        "In yours a cell ends at the next token. It ends halfway to it: beyond, the next one is nearer.",
+    ),
+    percent=([20.0, 40.0, 40.0], "These are percent. A weight is a length, and together they are 1 long."),
+    inner_alone=(
+        [0.125, 0.5, 0.375],
+        "These are the trapezoidal weights, divided by their sum. The outer cells reach to the ends of Ω, 0 and 1.",
+    ),
+    halves=([0.1, 0.2, 0.2], "These are half of the lengths: they must sum to 1."),
     places=(
         [0.1, 0.3, 0.9],
         "These are the places of the tokens. A weight is the *length* that a token stands for.",
@@ -78,6 +102,10 @@ by_hand_mean = Exercise(
 )
 by_hand_mean.wrong_numbers(
     unweighted=(5.0, "The weights are right, and not used: 5 is the mean over the *tokens*, not over Ω."),
+    sum_of_the_field=(15.0, "This is the sum of u. The mean is Σ w u, with the weights that you found."),
+    three_times=(12.0, "This is three times the mean: Σ w u is the mean already, since the weights sum to 1."),
+    a_tenth=(0.4, "This is a tenth of the mean, a factor 10 is lost: 0.2 · 10 + 0.4 · 0 + 0.4 · 5."),
+    first_alone=(2.0, "This is the part of the first token, 0.2 · 10. All three parts are added."),
     divided_by_three=(
         4 / 3,
         "You divided Σ w u by the number of tokens as well. The weights sum to 1: Σ w u is the mean.",
@@ -95,8 +123,8 @@ def check_by_hand(weights, mean) -> None:
     """Check the weights and the mean of task 8.1."""
     given = three_numbers(weights, "weights").tolist()
     if as_tensor(mean, "mean").numel() != 1:
-        raise CheckFailed("mean must be one number")
-    by_hand.check(lambda: given)
+        raise CheckFailed("mean must be one number: the sum of the three parts w u")
+    by_hand.examine(lambda: given)
     by_hand_mean.check(lambda: as_tensor(mean, "mean").item())
 
 
@@ -110,6 +138,7 @@ def places(generator):
 
 cells = Exercise(
     "8.2",
+    tensor=True,
     cell="cells",
     inputs=places,
     hints=(
@@ -201,7 +230,7 @@ def whole_gaps(x, a, b):
 
 @cells.wrong
 def equal(x, a, b):
-    """All tokens get the same weight here. Whoever lies in a crowd stands for less of Ω."""
+    """All tokens get an equal weight here. Whoever lies in a crowd stands for less of Ω."""
     return torch.full_like(x, (b - a) / len(x))
 
 
@@ -217,11 +246,81 @@ def unit_interval(x, a, b):
     return share_gaps(x, 0.0, 1.0, 1, 0.5, 0.5, 1)
 
 
+def nearest_gap(x):
+    """The distance of each token to the nearest other one."""
+    d = (x[:, None] - x[None]).abs()
+    d.fill_diagonal_(math.inf)
+    return d.min(1).values
+
+
+def between(x, a, b, middle):
+    """Cells with other borders between neighbours than their middles, in the order of x."""
+    s = x.sort().values
+    ends = torch.cat([x.new_tensor([a]), middle(s[:-1], s[1:]), x.new_tensor([b])])
+    return torch.zeros_like(x).scatter(0, x.argsort(), ends.diff())
+
+
+cells.wrong_ways(
+    nearest_neighbour=(
+        lambda x, a, b: nearest_gap(x),
+        "This is the distance to the nearest neighbour. A cell has two sides: half of the way to each neighbour.",
+    ),
+    half_of_the_nearest=(
+        lambda x, a, b: nearest_gap(x) / 2,
+        "This is half of the distance to the nearest neighbour. A cell has two sides: half of the way to each "
+        "neighbour.",
+    ),
+    nearest_neighbour_normalised=(
+        lambda x, a, b: nearest_gap(x) / nearest_gap(x).sum() * (b - a),
+        "You share b − a out by the distance to the nearest neighbour. A cell has two sides: half of the way to each.",
+    ),
+    sorted_backwards=(
+        lambda x, a, b: not_sorted(x.sort().values, a, b).flip(0),
+        "The lengths are right, and in sorted order backwards: they stand beside the wrong tokens. Put each "
+        "back to where "
+        "its token stands in x.",
+    ),
+    differences_for_middles=(
+        lambda x, a, b: between(x, a, b, lambda p, q: (q - p) / 2),
+        "Your borders are half of the *difference* of two neighbours. The middle between them is half of their sum.",
+    ),
+    sums_for_middles=(
+        lambda x, a, b: between(x, a, b, lambda p, q: q + p),
+        "Your borders are the sum of two neighbours. The middle between them is half of it.",
+    ),
+    ends_at_the_next=(
+        lambda x, a, b: between(x, a, b, lambda p, q: q),
+        "In yours a cell ends at the next token. It ends halfway between the two.",
+    ),
+    begins_at_the_one_before=(
+        lambda x, a, b: between(x, a, b, lambda p, q: p),
+        "In yours a cell begins at the token before. It begins halfway between the two.",
+    ),
+    from_0=(
+        lambda x, a, b: share_gaps(x, 0.0, b, 1, 0.5, 0.5, 1),
+        "You let the interval begin at 0. It begins at a.",
+    ),
+    twice=(
+        lambda x, a, b: 2 * share_gaps(x, a, b, 1, 0.5, 0.5, 1),
+        "All lengths are twice as large as they must be: they sum to b − a.",
+    ),
+)
+
+
 @cells.law
 def shape(answer, generator):
     """There must be one length for each token, (token,)."""
     x, a, b = places(generator)
     return as_tensor(answer(x, a, b), "cells").shape == x.shape
+
+
+@cells.law
+def exact(answer, generator):
+    """The lengths are exact: the places are known, and the borders lie in the middles between them. Does yours count
+    points of a grid?"""
+    x, a, b = places(generator)
+    off = (as_tensor(answer(x, a, b), "cells") - share_gaps(x, a, b, 1, 0.5, 0.5, 1)).abs().max().item()
+    return not 1e-5 < off < 0.01 * (b - a) or f"Yours are off by up to {off:.1e}, an approximation."
 
 
 @cells.law
@@ -382,6 +481,79 @@ def softmax(points, k, m):
     return (distances(points)[:, k] ** m).softmax(-1)
 
 
+def apart(points, p):
+    """The sorted distances of another norm."""
+    return torch.cdist(points, points, p=p).sort(-1).values
+
+
+neighbours.wrong_ways(
+    farthest_but_one=(
+        lambda points, k, m: shares(distances(points)[:, -k - 1] ** m),
+        "You took the k-th *farthest* token: the rows are sorted from far to near. The nearest come first.",
+    ),
+    sum_of_differences=(
+        lambda points, k, m: shares(apart(points, 1)[:, k] ** m),
+        "Your distances are sums of absolute differences of the coordinates. Distances are straight: the root "
+        "of the sum "
+        "of squares.",
+    ),
+    largest_difference=(
+        lambda points, k, m: shares(apart(points, math.inf)[:, k] ** m),
+        "Your distances are the largest difference of a coordinate. Distances are straight: the root of the sum "
+        "of squares.",
+    ),
+    first_coordinate=(
+        lambda points, k, m: shares(apart(points[:, :1], 2)[:, k] ** m),
+        "You measured along the first coordinate alone. Distances are straight, through space.",
+    ),
+    mean_with_itself=(
+        lambda points, k, m: shares(distances(points)[:, :k].mean(-1) ** m),
+        "You took a mean distance. It is the distance to the k-th neighbour alone that counts.",
+    ),
+    mean_of_all=(
+        lambda points, k, m: shares(distances(points).mean(-1) ** m),
+        "You took the mean distance to all tokens. It is the distance to the k-th neighbour alone that counts.",
+    ),
+    times_m=(
+        lambda points, k, m: m * distances(points)[:, k] / distances(points)[:, k].sum(),
+        "You multiplied by m. An area grows with the *power* m of the distance.",
+    ),
+    area_of_a_disc=(
+        lambda points, k, m: math.pi * distances(points)[:, k] ** m / k,
+        "These are areas πr²/k, which do not sum to 1: divide by their sum, and π/k cancels.",
+    ),
+    area_without_k=(
+        lambda points, k, m: math.pi * distances(points)[:, k] ** m,
+        "These are areas πr², which do not sum to 1: divide by their sum, and π cancels.",
+    ),
+    divided_by_n=(
+        lambda points, k, m: distances(points)[:, k] ** m / len(points),
+        "You divide by the number of tokens, n. The weights sum to 1 if you divide by the sum of all r^m.",
+    ),
+    density_itself=(
+        lambda points, k, m: distances(points)[:, k] ** -m,
+        "This is the density, 1/r^m. A weight is its inverse, r^m, divided by the sum.",
+    ),
+    equal=(
+        lambda points, k, m: points.new_full((len(points),), 1 / len(points)),
+        "All your weights are equal: the distances are not used.",
+    ),
+)
+
+
+@neighbours.law
+def power_is_m(answer, generator):
+    """The power is m, an argument: 1 on a curve, 2 on a surface, 3 in a volume."""
+    points, k, _ = cloud(generator)
+    r = distances(points)[:, k]
+    for m in (1, 3):
+        mine = as_tensor(answer(points, k, m), "near_weights")
+        for power in (1, 2, 3):
+            if power != m and mine.shape == r.shape and (mine - shares(r**power)).abs().max() < 1e-6:
+                return f"With m = {m} yours takes the power {power}."
+    return True
+
+
 @neighbours.law
 def sum_is_one(answer, generator):
     """The weights are one number for each token, and sum to 1."""
@@ -453,14 +625,52 @@ def order(answer, p: float, weighted: bool) -> float:
     return math.log(ask_error(answer, 32, p, weighted) / ask_error(answer, 256, p, weighted), 8)
 
 
+def known_median(n, draws=20000) -> float:
+    """The median of |mean of e^x − (e − 1)| over many draws of n uniform tokens."""
+    x = torch.rand(draws, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return (x.exp().mean(-1) - (math.e - 1)).abs().median().item()
+
+
+@rates.law
+def median_of_many(answer, generator):
+    """The result is the median of 200 absolute errors, each of a draw of its own."""
+    values = [float(as_tensor(answer(16, 1, False), "typical_error(16, 1, False)").reshape(-1)[0]) for _ in range(8)]
+    if min(values) < 0:
+        return f"Yours is {min(values):.3g}, below 0: take the absolute value of each error, abs."
+    mean = sum(values) / 8
+    if max(values) - min(values) < 1e-12:
+        return "Yours is the same each time: draw new tokens 200 times, and fix no seed inside."
+    if max(values) > 2.5 * min(values):
+        return (
+            f"Called eight times yours goes from {min(values):.2g} to {max(values):.2g}: is it one draw, and not 200?"
+        )
+    times = mean / known_median(16)
+    if times < 0.2 and float(as_tensor(answer(16, 1, True), "typical_error")) < 2 * mean:
+        return "Yours is as small with weighted=False as with the weights of cells: the weights are equal there."
+    if 0.85 < times < 1.11 or mean > 0.2:
+        return True
+    said = (
+        (0.5, "Is it the error of the median, in which signs cancel? First the absolute errors, then their median."),
+        (0.86, "Are the tokens drawn at random, uniform between 0 and 1?"),
+        (1.32, "That is as much as the *mean* of the errors. The median is asked for."),
+        (1.8, "That is as much as the root of the mean square. The median is asked for."),
+        (math.inf, "That is as much as the largest error. The median is asked for."),
+    )
+    return f"Yours is {times:.2f} times that. {next(words for most, words in said if times < most)}"
+
+
 @rates.law
 def equal_and_uneven(answer, generator):
     """With equal weights and p = 3 the error must stay: the sum converges to the mean over another density."""
     fine = ask_error(answer, 256, 3, False)
     if fine > 1:
         return (
-            f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of weights?"
+            f"Yours is {fine:.2f}, more than any mean of e^x can miss e − 1 by: did you divide by the sum of "
+            f"weights, and "
+            f"subtract e − 1?"
         )
+    if abs(fine - 1) < 0.06:
+        return f"Yours is {fine:.2f}: the mean of e^x is e − 1. Did you subtract e?"
     return 0.3 < fine < 0.45 or f"Yours is {fine:.1e} at 256 tokens. Is p used, and are the weights equal?"
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowlib.checks.compare import CheckFailed, as_tensor
-from flowlib.checks.exercises import Exercise, draw, three_numbers
+from flowlib.checks.exercises import Exercise, draw, three_numbers, uniform
 
 
 def step(u: Tensor, beta: float, dt: float = 0.25) -> Tensor:
@@ -55,6 +55,22 @@ by_hand.wrong_numbers(
         "You patched after the second step. After the first one there is still a step in which the last token hears "
         "the others.",
     ),
+    patched_tokens_themselves=(
+        [15, 9, 6],
+        "These are the patched tokens right after step 1. `ends` asks where the *last* token is after the second step.",
+    ),
+    patched_tokens_at_the_end=(
+        [15, 6, 4],
+        "You followed the patched token itself. `ends` asks for the last token, number 3, in each run.",
+    ),
+    backwards=([4, 5, 7], "The order is reversed: first the run in which token 1 is patched."),
+    kept=([7, 9, 10], "You kept the earlier patches: in each run one token alone is patched."),
+    all_patched=([10, 10, 10], "You patched all tokens. In each run it is one token alone."),
+    neighbour_alone=(
+        [3, 6, 4.5],
+        "You took the mean of the last two tokens. The last token hears all three: itself and all before it.",
+    ),
+    sums=([21, 15, 12], "These are the sums of the three tokens. What a token hears is their mean: divide by 3."),
     no_mask=([4, 4, 4], "You let every token hear all three. A token hears itself and those *before* it."),
     the_other_way=([6, 8, 9], "You patched u into v. It is a token of v that is put into u."),
     no_step=([3, 3, 6], "You patched after the first step, and stopped there: the second step is missing."),
@@ -69,7 +85,12 @@ by_hand.wrong_numbers(
 @by_hand.law
 def linear_by_hand(answer, generator):
     """With β = 0 the flow is linear: the changes that the three patches make must sum to that of all, from 3 to 10."""
-    return abs(sum(answer()) - 3 * 3 - 7) < 0.05
+    changes = [end - 3 for end in answer()]
+    return abs(sum(changes) - 7) < 0.05 or (
+        f"Yours are {', '.join(f'{z:.3g}' for z in changes)}. After step 1 v is (15, 9, 6): one of its tokens "
+        f"stands in u "
+        "= (3, 3, 3) at that depth, and the last token takes the mean of all three."
+    )
 
 
 @by_hand.law
@@ -103,6 +124,19 @@ by_hand_shares.wrong_numbers(
         [4, 2, 1],
         "These are the changes. Divide them by the whole change, 7, to get the shares.",
     ),
+    backwards=([1 / 7, 2 / 7, 4 / 7], "The order is reversed: the first patch restores most."),
+    rounded=([0.7, 0.2, 0.1], "These are no shares of the difference 7: divide the changes 4, 2 and 1 by it."),
+    upside_down=([7 / 4, 7 / 2, 7], "Your shares are upside down: the change is divided by the whole difference, 7."),
+    difference_at_the_beginning=(
+        [-4 / 3, -2 / 3, -1 / 3],
+        "You divided by the difference of the last tokens at the beginning, 0 − 3. The question is about the "
+        "end, 10 − 3.",
+    ),
+    percent=([400 / 7, 200 / 7, 100 / 7], "These are percent. Shares sum to 1, not to 100."),
+    thirds=(
+        [1 / 3, 1 / 3, 1 / 3],
+        "You gave each token the same share. It is what its patch changes, divided by the difference 7.",
+    ),
     what_is_missing=([3 / 7, 5 / 7, 6 / 7], "This is the share that is still missing after the patch."),
     first_difference=(
         [4 / 3, 2 / 3, 1 / 3],
@@ -129,13 +163,13 @@ def check_by_hand(ends, restored) -> None:
     """Check the three ends and the three shares of task 9.1."""
     given = three_numbers(ends, "ends", each="patch").tolist()
     shares = three_numbers(restored, "restored", each="patch").tolist()
-    by_hand.check(lambda: given)
+    by_hand.examine(lambda: given)
     by_hand_shares.check(lambda: shares)
 
 
 def two_fields(generator):
     """Two fields (5, 3), tokens to patch, at, steps, β, Δt."""
-    return draw(generator, 5, 3), draw(generator, 5, 3), [1, 3], 2, 6, 0.8, 0.25
+    return draw(generator, 5, 3), draw(generator, 5, 3), [1, 3], 2, 6, 0.8, uniform(generator, 0.3, 0.4)
 
 
 patch = Exercise(
@@ -220,7 +254,8 @@ def no_steps_after(u, v, tokens, at, steps, beta, dt):
 
 @patch.wrong
 def the_other_way(u, v, tokens, at, steps, beta, dt):
-    """You put tokens of u into v. It is u that goes on, with tokens of v in it."""
+    """Yours is the other way round: v with tokens of u in it. It is u that goes on, and the tokens of the list, not the
+    other tokens, come from v."""
     return march(swap_tokens(*flow_both(v, u, at, beta, dt), tokens), steps - at, beta, dt)
 
 
@@ -258,12 +293,108 @@ def features(u, v, tokens, at, steps, beta, dt):
     return march(swap_tokens(*(z.mT for z in flow_both(u, v, at, beta, dt)), [1]).mT, steps - at, beta, dt)
 
 
+def chosen(way):
+    """A wrong choice of tokens: way(tokens, number of tokens in the field)."""
+
+    def patched(u, v, tokens, at, steps, beta, dt):
+        return march(swap_tokens(*flow_both(u, v, at, beta, dt), way(tokens, len(u))), steps - at, beta, dt)
+
+    return patched
+
+
+def mixed(part):
+    """The tokens of the list mixed: part of v's, the rest of u's."""
+
+    def patched(u, v, tokens, at, steps, beta, dt):
+        u, v = flow_both(u, v, at, beta, dt)
+        return march(swap_tokens(u, part * v + (1 - part) * u, tokens), steps - at, beta, dt)
+
+    return patched
+
+
+def mean_of_runs(u, v, tokens, at, steps, beta, dt):
+    """A run for each token, and their mean."""
+    u, v = flow_both(u, v, at, beta, dt)
+    return torch.stack([march(swap_tokens(u, v, [t]), steps - at, beta, dt) for t in tokens]).mean(0)
+
+
+patch.wrong_ways(
+    counted_from_1=(
+        chosen(lambda tokens, n: [t - 1 for t in tokens]),
+        "You replace the tokens before those of the list, as if they were counted from 1. They are counted from 0.",
+    ),
+    first_of_the_list=(
+        chosen(lambda tokens, n: tokens[:1]),
+        "Only the first token of the list is replaced. All of them are.",
+    ),
+    last_of_the_list=(
+        chosen(lambda tokens, n: tokens[-1:]),
+        "Only the last token of the list is replaced. All of them are, in one run.",
+    ),
+    first_tokens=(
+        chosen(lambda tokens, n: list(range(len(tokens)))),
+        "You replace the first tokens of the field, as many as the list has. The list says which tokens.",
+    ),
+    all_of_v=(
+        lambda u, v, tokens, at, steps, beta, dt: march(v, steps, beta, dt),
+        "This is v(T): all tokens come from v. Only those of the list are replaced, in u.",
+    ),
+    half_way=(mixed(0.5), "You put in the mean of both fields. A patch replaces: the token is that of v, whole."),
+    usual_dt=(
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(*flow_both(u, v, at, beta, 0.25), tokens), steps - at, beta, 0.25
+        ),
+        "Your steps have Δt = 0.25 whatever dt is. Hand the argument on: step(u, beta, dt).",
+    ),
+    no_dt=(
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(*flow_both(u, v, at, beta, 1.0), tokens), steps - at, beta, 1.0
+        ),
+        "Your steps have Δt = 1. The length is an argument, dt.",
+    ),
+    mean_of_runs=(
+        mean_of_runs,
+        "You make one run for each token of the list, and take their mean. All tokens of the list are replaced "
+        "together, in one run.",
+    ),
+    two_steps_late=(
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(*flow_both(u, v, at, beta, dt), tokens), steps - at + 1, beta, dt
+        ),
+        "The field has taken one step more than `steps` in all. After the patch there are steps − at.",
+    ),
+    v_made_of_u=(
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(march(u, at, beta, dt), march(u, at + 1, beta, dt), tokens), steps - at, beta, dt
+        ),
+        "Your v is made of u: each of the two fields takes steps of its own, v = step(v, …).",
+    ),
+    not_flowing_before=(
+        lambda u, v, tokens, at, steps, beta, dt: march(
+            swap_tokens(u, march(v, at, beta, dt), tokens), steps - at, beta, dt
+        ),
+        "u does not flow before the patch in yours: both fields take `at` steps.",
+    ),
+    unmoved_before=(
+        lambda u, v, tokens, at, steps, beta, dt: march(swap_tokens(u, v, tokens), steps - at, beta, dt),
+        "No field flows before the patch in yours: both take `at` steps.",
+    ),
+)
+
+
 def ask_patched(answer, *inputs):
     """A whole field, (token, feature)."""
     mine = as_tensor(answer(*inputs), "patched")
     if mine.shape != inputs[0].shape:
         raise CheckFailed(f"patched must return a whole field, {tuple(inputs[0].shape)}, got {tuple(mine.shape)}")
     return mine
+
+
+@patch.law
+def never_at_the_end(answer, generator):
+    """With at = steps the patch is made after the last step. Yours never makes it: is it in a loop that ends before?"""
+    u, v, tokens, _, n, beta, dt = two_fields(generator)
+    return bool((ask_patched(answer, u, v, tokens, n, n, beta, dt) - march(u, n, beta, dt)).abs().max() > 1e-6)
 
 
 @patch.law
@@ -399,13 +530,87 @@ def what_is_left(changed, start, goal):
     return share_along(goal - changed, goal - start, (goal - start).square().sum(-1))
 
 
+def ratio(made, way):
+    """⟨made, way⟩/|way|² of each token."""
+    return share_along(made, way, way.square().sum(-1))
+
+
+def below_0(z):
+    """z, where an entry is below 0; there is nothing to see otherwise."""
+    return z if z.min() < -0.01 else None
+
+
+shares.wrong_ways(
+    sign=(
+        lambda changed, start, goal: ratio(start - changed, goal - start),
+        "The sign is turned: it is changed − start, what the patch made.",
+    ),
+    percent=(
+        lambda changed, start, goal: 100 * ratio(changed - start, goal - start),
+        "These are percent. A full patch has the share 1, not 100.",
+    ),
+    column=(
+        lambda changed, start, goal: ratio(changed - start, goal - start)[:, None],
+        "Your result has a second axis: the shape is (token,), so no keepdim and no [:, None] in the end.",
+    ),
+    cut_off=(
+        lambda changed, start, goal: below_0(ratio(changed - start, goal - start)).clamp(0, 1),
+        "You cut the shares off at 0 and 1. A patch can move a token away from the goal or beyond it: shares "
+        "may be negative "
+        "or above 1.",
+    ),
+    not_negative=(
+        lambda changed, start, goal: below_0(ratio(changed - start, goal - start)).clamp(min=0),
+        "You cut the shares off at 0. A patch can move a token away from the goal: shares may be negative.",
+    ),
+    absolute=(
+        lambda changed, start, goal: below_0(ratio(changed - start, goal - start)).abs(),
+        "You took the absolute value. A patch can move a token away from the goal: shares may be negative.",
+    ),
+    quotients=(
+        lambda changed, start, goal: ((changed - start) / (goal - start)).mean(-1),
+        "You divided feature by feature and took the mean. Take the scalar product with the way, and divide "
+        "once by its square.",
+    ),
+    sum_of_quotients=(
+        lambda changed, start, goal: ((changed - start) / (goal - start)).sum(-1),
+        "You divided feature by feature. Take the scalar product with the way, and divide once by its square.",
+    ),
+    way_from_changed=(
+        lambda changed, start, goal: ratio(changed - start, goal - changed),
+        "Your way goes from changed to goal. The way that the token had to go is from start to goal.",
+    ),
+    square_of_the_goal=(
+        lambda changed, start, goal: share_along(changed - start, goal - start, goal.square().sum(-1)),
+        "You divide by |goal|². The way is a difference: |goal − start|².",
+    ),
+    along_the_goal=(
+        lambda changed, start, goal: share_along(changed - start, goal, (goal - start).square().sum(-1)),
+        "You multiply by goal. The way is a difference: goal − start.",
+    ),
+    product_alone=(
+        lambda changed, start, goal: ((changed - start) * (goal - start)).sum(-1),
+        "This is the product alone: divide by the square of the way.",
+    ),
+    mean_over_features=(
+        lambda changed, start, goal: ((changed - start) * (goal - start)).mean(-1) / (goal - start).square().sum(-1),
+        "You took the mean over the features above the line, and the sum below it. Both are sums.",
+    ),
+)
+
+
 @shares.law
 def parts_of_the_way(answer, generator):
     """Go a part of the way, another one for each token, and the shares must be these parts."""
     _, start, goal = three_fields(generator)
     parts = torch.tensor([0.0, 1.0, -0.5, 0.25], dtype=torch.float64)
     mine = as_tensor(answer(start + parts[:, None] * (goal - start), start, goal), "restored_shares")
-    return mine.shape == (4,) and bool((mine - parts).abs().max() < 1e-6)
+    off = (mine - parts).abs().max() if mine.shape == (4,) else torch.tensor(torch.inf)
+    if 1e-6 < off < 0.01:
+        return f"Yours miss by {off:.1g}: is there an ε in the divisor? Choose by `where` instead, it must be exact."
+    if off == 0.5 and mine[2] == 0:
+        return "A patch that leads away from the goal has a negative share: yours are cut off at 0."
+    return bool(off < 1e-6) or f"They are {parts.tolist()}, and yours are {mine.tolist()}."
 
 
 @shares.law
@@ -418,14 +623,112 @@ def no_way(answer, generator):
     return bool(mine.isfinite().all()) and abs(mine[1].item()) < 1e-6
 
 
+def mismatch_inputs(generator):
+    """u, w (3, 2), ε, at, steps, β: all that matters is large."""
+    return draw(generator, 3, 2), draw(generator, 3, 2), 0.7, 2, 5, 0.8
+
+
+def runs(u, w, eps, at, steps, beta, v=None):
+    """u(T), v(T) and the ends of all single patches."""
+    v = u + eps * w if v is None else v
+    there = flow_both(u, v, at, beta, 0.25)
+    single = [march(swap_tokens(*there, [j]), steps - at, beta, 0.25) for j in range(len(u))]
+    return march(u, steps, beta, 0.25), march(v, steps, beta, 0.25), single
+
+
+def missed(measure=lambda D: D.abs().max(), taken=1.0, whole=1.0, v=None, begin=False):
+    """|D| with something else in it: how often u(T) is taken off, how much of the whole is."""
+
+    def way(u, w, eps, at, steps, beta):
+        start, goal, single = runs(u, w, eps, 0 if begin else at, steps, beta, None if v is None else v(u, w, eps))
+        return measure(sum(z - taken * start for z in single) - whole * (goal - start))
+
+    return way
+
+
+def parts_of_it(combine):
+    """A number from u(T), v(T) and the single ends."""
+    return lambda u, w, eps, at, steps, beta: combine(*runs(u, w, eps, at, steps, beta)).abs().max()
+
+
 parts = Exercise(
     "9.4",
     cell="mismatch",
-    inputs=lambda generator: (),
+    inputs=mismatch_inputs,
     hints=(
         "All you need is `patched`: with no token, with each single token, with all tokens.",
         "u(T) = patched(u, v, [], …), and v(T) = patched(u, v, all tokens, …).",
         "Add patched(u, v, [j], …) − u(T) over all j, subtract v(T) − u(T), then abs().max().",
+    ),
+)
+
+
+parts.wrong_ways(
+    start_not_taken_off=(
+        missed(taken=0.0),
+        "u(T) is not subtracted from each p(T): the effect of a patch is p(T) − u(T).",
+    ),
+    start_taken_off_once=(
+        parts_of_it(lambda start, goal, single: sum(single) - start - (goal - start)),
+        "u(T) is subtracted once from the sum. It belongs to each of the patches: p(T) − u(T), then the sum.",
+    ),
+    whole_not_subtracted=(missed(whole=0.0), "The whole is not subtracted: v(T) − u(T), what all patches together do."),
+    whole_added=(missed(whole=-1.0), "The sign of the whole is wrong: minus (v(T) − u(T))."),
+    start_not_in_the_whole=(
+        parts_of_it(lambda start, goal, single: sum(z - start for z in single) - goal),
+        "u(T) is not taken off the whole: it is v(T) − u(T).",
+    ),
+    start_added_to_the_whole=(
+        parts_of_it(lambda start, goal, single: sum(z - start for z in single) - (goal + start)),
+        "The sign of u(T) in the whole is wrong: it is v(T) − u(T).",
+    ),
+    no_eps=(missed(v=lambda u, w, eps: u + w), "ε is not used: v = u + ε w."),
+    v_without_u=(missed(v=lambda u, w, eps: eps * w), "Your v is ε w. It is u + ε w: the u is missing."),
+    v_is_w=(missed(v=lambda u, w, eps: w), "Your v is w itself. It is u + ε w."),
+    minus_eps=(missed(v=lambda u, w, eps: u - eps * w), "Your v is u − ε w: the sign is plus."),
+    square_of_eps=(missed(v=lambda u, w, eps: u + eps**2 * w), "Your v is u + ε² w: ε stands there once."),
+    patched_at_the_beginning=(missed(begin=True), "You patched at the beginning: `at` is not used."),
+    sum_of_all=(missed(lambda D: D.abs().sum()), "This is the sum of all |D|. The largest is asked for."),
+    mean_of_all=(missed(lambda D: D.abs().mean()), "This is the mean of all |D|. The largest is asked for."),
+    length=(missed(lambda D: D.norm()), "This is the length of D, its norm. The largest |D| is asked for."),
+    square=(missed(lambda D: D.square().max()), "This is the square of the largest |D|."),
+    largest_with_its_sign=(
+        missed(lambda D: D.max() if D.max() < D.abs().max() else None),
+        "You took max(D) without the absolute value: take abs first, for D may be negative.",
+    ),
+    smallest_with_its_sign=(
+        missed(lambda D: D.min()),
+        "You took min(D). The largest absolute value is asked for.",
+    ),
+    divided_by_eps=(
+        lambda *given: missed()(*given) / given[2],
+        "You divided by ε. D is asked for as it is.",
+    ),
+    divided_by_the_square=(
+        lambda *given: missed()(*given) / given[2] ** 2,
+        "You divided by ε². D is asked for as it is.",
+    ),
+    relative=(
+        lambda *given: missed()(*given) / parts_of_it(lambda start, goal, single: goal - start)(*given),
+        "You divided by the whole effect. D is asked for as it is.",
+    ),
+    mean_over_the_patches=(
+        parts_of_it(lambda start, goal, single: sum(z - start for z in single) / len(single) - (goal - start)),
+        "You took the mean over the patches. Their effects are added: the sum.",
+    ),
+    largest_patch=(
+        parts_of_it(
+            lambda start, goal, single: max((z - start for z in single), key=lambda z: z.abs().max()) - (goal - start)
+        ),
+        "Only one of the patches counts in yours. The effects of all single patches are added: the sum.",
+    ),
+    first_left_out=(
+        parts_of_it(lambda start, goal, single: sum(z - start for z in single[1:]) - (goal - start)),
+        "The first token is left out: all tokens are patched, from 0 on.",
+    ),
+    last_left_out=(
+        parts_of_it(lambda start, goal, single: sum(z - start for z in single[:-1]) - (goal - start)),
+        "The last token is left out: all tokens are patched, up to len(u) − 1.",
     ),
 )
 

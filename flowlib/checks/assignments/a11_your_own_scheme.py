@@ -42,6 +42,30 @@ after_step.wrong_numbers(
         "first like this, it also subtracts the start.",
     ),
     first_stage=((1.0, 1.0, 4.0), "This is the first stage (or the second one without − u⁰)."),
+    factor_lost=(
+        (1.5, 1.5, 3.0),
+        "In the second stage the velocity does not count twice in yours, or these are Euler steps of length "
+        "h/s²: it is 2u¹ − u⁰ + (2h/s²) f(u¹).",
+    ),
+    distances_alone=(
+        (1.0, 1.0, -2.0),
+        "These are the distances to the mean. The places are asked for: add the mean 2.",
+    ),
+    wrong_side=((-1.0, -1.0, 8.0), "Your tokens move away from the mean: the sign of the velocity is 4 (mean − u)."),
+    start_added=(
+        (5.0, 5.0, -4.0),
+        "The start is taken off once more, or added, with another sign: the second stage is 2u¹ − u⁰ + …",
+    ),
+    no_square=((9.0, 9.0, -12.0), "h is not divided by s² = 4: the stages go h/s² and 2h/s²."),
+    nothing_happens=(
+        (0.0, 0.0, 6.0),
+        "Nothing has moved in the end: the second stage takes the velocity at the first stage, f(u¹), times 2h/s².",
+    ),
+    backwards=(
+        (3.0, 0.0, 3.0),
+        "The order is another one: the first two tokens start alike, and the third one is alone.",
+    ),
+    reversed_order=((0.0, 3.0, 3.0), "The order is reversed: the third token is the one that started at 6."),
     no_factor_2=((2.5, 2.5, 1.0), "In the second stage the velocity counts twice: 2h/s², not h/s²."),
     river=(
         tuple(2 + cmath.exp(-2).real * z for z in (-2, -2, 4)),
@@ -58,7 +82,8 @@ def mean(answer, generator):
 
 @after_step.law
 def distances(answer, generator):
-    """Not yet. With R(z) = 1 + z + z²/8, what the step makes of a distance is R(−2)."""
+    """The two stages make R(−2) of a distance, with R(z) = 1 + z + z²/8. Yours make something else: write the first
+    stage, u¹, then 2u¹ − u⁰ + (2h/s²) f(u¹), for each token in its order."""
     return all(abs((z - 2) - (1 - 2 + 4 / 8) * start) < 0.02 for z, start in zip(answer(), (-2, -2, 4)))
 
 
@@ -78,6 +103,34 @@ critical.wrong_numbers(
     fastest=(
         (0.25, 0.5, 1.0),
         "At these steps the factors are 0: a distance dies at once. They break where a factor is 1 or −1.",
+    ),
+    all_alike=(
+        (0.5, 0.5, 0.5),
+        "You gave Euler's critical step three times. Two evaluations reach farther, and two stages farther still: s².",
+    ),
+    shorter=(
+        (0.5, 0.25, 0.125),
+        "Yours get shorter with more evaluations. It is the other way round: two of them reach farther.",
+    ),
+    each_half=(
+        (0.5, 0.5, 2.0),
+        "For two Euler steps of h/2 you gave the length of one, h/2. The whole step h is twice as long.",
+    ),
+    backwards=((2.0, 1.0, 0.5), "The order is reversed: first one Euler step, then two, then the two stages."),
+    negative=((-0.5, -1.0, -2.0), "These are negative, z/4: a step is positive, h = |z|/4 as the rate is −4."),
+    rate_2=((1.0, 2.0, 4.0), "These are twice as long as they may be: the rate of a distance is −4."),
+    too_far=(
+        (0.5, 1.0, 4.0),
+        "The third is twice as long as it may be: the factor 1 + z + z²/8 leaves [−1, 1] at z = −8, so where "
+        "two stages end.",
+    ),
+    taylor=(
+        (0.5, 1.0, 0.5),
+        "For the two stages you took the factor 1 + z + z²/2, as a second order scheme has. Theirs is 1 + z + z²/8.",
+    ),
+    root=(
+        (0.5, 1.0, 2**0.5),
+        "The third grows like s² with the number of stages, not like a root: solve 1 + z + z²/8 = 1.",
     ),
     halves_halved=(
         (0.5, 0.25, 2.0),
@@ -120,7 +173,7 @@ def check_by_hand(after, steps) -> None:
     """Check the numbers of task 11.1: three tokens, three critical steps."""
     tokens = three_numbers(after, "after", each="of the three tokens").tolist()
     schemes = three_numbers(steps, "steps", each="of the three schemes").tolist()
-    after_step.check(lambda: tokens)
+    after_step.examine(lambda: tokens)
     critical.check(lambda: schemes)
 
 
@@ -242,14 +295,117 @@ def one_too_many(f, u, h, s):
 
 @step.wrong
 def one_too_few(f, u, h, s):
-    """You took s − 1 stages: the loop goes from 2 to s, and includes s."""
+    """You took s − 1 stages, one too few: the loop goes from 2 to s, and the last stage is returned, not the
+    one before."""
     return run_stages(f, u, h, s, count=s - 1)
+
+
+def hard_coded(f, u, h, s):
+    """s² = 4, whatever s is."""
+    return run_stages(f, u, h, s, share=1 / 4)
+
+
+def recurrence(combine):
+    """Stages u^j = combine(last, before, way) with the way (2h/s²) f(last)."""
+
+    def scheme(f, u, h, s):
+        before, last = u, u + h / s**2 * f(u)
+        for _ in range(s - 1):
+            before, last = last, combine(last, before, 2 * h / s**2 * f(last))
+        return last
+
+    return scheme
+
+
+step.wrong_ways(
+    two_stages_hard_coded=(hard_coded, "You divide by 4 whatever s is, as for two stages. It is s², with s = stages."),
+    divided_by_s_later=(
+        lambda f, u, h, s: run_stages(f, u, h, s, later=2.0 * s),
+        "In the later stages you divide by s. It is 2h/s² there, as in the first stage h/s².",
+    ),
+    divided_by_s_first=(
+        lambda f, u, h, s: run_stages(f, u, h, s, first=float(s)),
+        "In the first stage you divide by s. It is h/s².",
+    ),
+    no_h_later=(
+        lambda f, u, h, s: run_stages(f, u, h, s, later=2.0 / h),
+        "In the later stages h is missing: 2h/s².",
+    ),
+    rounded_down=(
+        lambda f, u, h, s: run_stages(f, u, h, s, later=(2 * h // s**2) / (h / s**2)),
+        "You divide with //, which rounds down to a whole number: write /.",
+    ),
+    midpoint=(
+        lambda f, u, h, s: u + h * f(u + h / 2 * f(u)),
+        "This is a midpoint step, whatever the number of stages is.",
+    ),
+    doubled_not=(
+        recurrence(lambda last, before, way: last - before + way),
+        "You took u^(j−1) − u^(j−2): the factor 2 before the last stage is missing.",
+    ),
+    added=(
+        recurrence(lambda last, before, way: 2 * last + before + way),
+        "You add u^(j−2). Its sign is minus: 2u^(j−1) − u^(j−2) + …",
+    ),
+    doubled_alone=(
+        recurrence(lambda last, before, way: 2 * last + way),
+        "u^(j−2) is not subtracted: 2u^(j−1) − u^(j−2) + …",
+    ),
+    against=(
+        lambda f, u, h, s: run_stages(f, u, -h, s),
+        "The sign of the velocity is wrong: your stages go against it, minus in place of plus.",
+    ),
+    against_later=(
+        lambda f, u, h, s: run_stages(f, u, h, s, later=-2.0),
+        "In the later stages the sign of the velocity is wrong: plus (2h/s²) f.",
+    ),
+    change_alone=(
+        lambda f, u, h, s: run_stages(f, u, h, s) - u,
+        "You return the change, without u: the field where the step ends is asked for.",
+    ),
+    place_for_velocity=(
+        lambda f, u, h, s: place_for_velocity(f, u, h, s),
+        "In the first stage you took u in place of the velocity f(u).",
+    ),
+    later_place_for_velocity=(
+        lambda f, u, h, s: later_place(f, u, h, s),
+        "In the later stages you took the field in place of its velocity f.",
+    ),
+    mean_of_the_tokens=(
+        lambda f, u, h, s: run_stages(f, u, h, s).mean(-2),
+        "You return a mean over the tokens: the field keeps its shape, (…, token, feature).",
+    ),
+)
+
+
+def first_stage_missing(f, u, h, s):
+    """The later rule from the first stage on."""
+    before = last = u
+    for _ in range(s):
+        before, last = last, 2 * last - before + 2 * h / s**2 * f(last)
+    return last
+
+
+def place_for_velocity(f, u, h, s):
+    before, last = u, u + h / s**2 * u
+    for _ in range(s - 1):
+        before, last = last, 2 * last - before + 2 * h / s**2 * f(last)
+    return last
+
+
+def later_place(f, u, h, s):
+    before, last = u, u + h / s**2 * f(u)
+    for _ in range(s - 1):
+        before, last = last, 2 * last - before + 2 * h / s**2 * last
+    return last
 
 
 def ask_step(answer, f, u, h, stages) -> Tensor:
     """The field after one step of the answer."""
     end = as_tensor(answer(f, u, h, stages), "chebyshev_step(…)")
     if end.shape != u.shape:
+        if end.ndim == u.ndim + 1:
+            raise CheckFailed("11.2: return the last stage alone, a field of the shape of u, and not all of them")
         raise CheckFailed(f"11.2: the field must keep its shape {tuple(u.shape)}, got {tuple(end.shape)}")
     return end
 
@@ -366,9 +522,56 @@ def sign(m, s):
     return -2 * s**2 / largest_rate(m)
 
 
+predicted.wrong_ways(
+    trace=(
+        lambda m, s: 2 * s**2 / abs(m.trace().item()),
+        "You divided by the trace, the sum of all rates. One decides, the fastest dying one: an eigenvalue.",
+    ),
+    mean_rate=(
+        lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).abs().mean().item(),
+        "You took the mean of the rates. The fastest dying one, the largest |λ|, decides.",
+    ),
+    upside_down=(
+        lambda m, s: largest_rate(m) / (2 * s**2),
+        "Your result is upside down: a fast rate makes the critical step short.",
+    ),
+    fourth_power=(
+        lambda m, s: 2 * s**4 / largest_rate(m),
+        "You took s⁴. The critical step grows with the square of the stages, s².",
+    ),
+    slowest_with_its_sign=(
+        lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).max().item(),
+        "You took the largest λ with its sign, and rates are negative: that is the slowest direction, and a "
+        "step below 0. Take "
+        "the largest |λ|.",
+    ),
+    four_times=(lambda m, s: 4 * s**2 / largest_rate(m), "This is twice the critical step: a factor 2 too many."),
+    each_direction=(
+        lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).abs(),
+        "You return one step for each direction. One number is asked for, that of the direction that breaks first.",
+    ),
+)
+
+
+def spiral(generator) -> Tensor:
+    """A direction that turns while it dies: the rates −a ± bi, with b > a."""
+    a = uniform(generator, 0.8, 1.2)
+    b = a * uniform(generator, 1.2, 2.2)
+    return torch.tensor([[-a, b], [-b, -a]], dtype=torch.float64)
+
+
+def turned(generator):
+    """A matrix that is not symmetric, whose rates are no real numbers and no singular values."""
+    m = spiral(generator)
+    return m + torch.tensor([[0.0, 0.7], [0.0, 0.0]], dtype=torch.float64), integer(generator, 3, 5)
+
+
 def ask_number(answer, *given, name: str) -> float:
     """One finite number."""
-    value = as_tensor(answer(*given), name)
+    came = answer(*given)
+    if isinstance(came, bool):
+        raise CheckFailed(f"11.3: {name} must return a number, the step at which it breaks, got {came}")
+    value = as_tensor(came, name)
     if value.ndim or not value.isfinite():
         raise CheckFailed(f"11.3: {name} must return one number, got {value.tolist()}")
     return value.item()
@@ -396,10 +599,30 @@ def edge_predicted(answer, generator):
     return check_edge(answer, *decay(generator), 1e-4, "predicted(matrix, stages)")
 
 
+@predicted.law
+def any_matrix(answer, generator):
+    """The matrix need not be symmetric, and its rates not real: |λ| is the size of an eigenvalue,
+    torch.linalg.eigvals."""
+    m, s = turned(generator)
+    h = ask_number(answer, m, s, name="predicted(matrix, stages)")
+    known = {
+        "Yours takes the real part alone.": torch.linalg.eigvals(m).real.abs().max(),
+        "Yours treats it as symmetric, eigvalsh: take eigvals.": torch.linalg.eigvalsh(m).abs().max(),
+        "Yours treats it as symmetric, eigvalsh: take eigvals. ": torch.linalg.eigvalsh(m, UPLO="U").abs().max(),
+        "Yours takes the largest singular value, the norm of the matrix.": torch.linalg.matrix_norm(m, 2),
+        "Yours takes the imaginary part alone.": torch.linalg.eigvals(m).imag.abs().max(),
+    }
+    must = 2 * s**2 / torch.linalg.eigvals(m).abs().max().item()
+    if abs(h / must - 1) < 1e-4:
+        return True
+    return next((said for said, rate in known.items() if abs(h * rate.item() / (2 * s**2) - 1) < 1e-6), True)
+
+
 measured = Exercise(
     "11.3",
     cell="measured",
-    inputs=lambda generator: (),
+    inputs=decay,
+    tol=5e-3,
     hints=(
         "The velocity is lambda u: u @ matrix.mT. Start from random numbers, take a few hundred steps of length h, and "
         "look whether the field is smaller than at the start.",
@@ -411,17 +634,45 @@ measured = Exercise(
 )
 
 
-def spiral(generator) -> Tensor:
-    """A direction that turns while it dies: the rates −a ± bi, with b > a."""
-    a = uniform(generator, 0.8, 1.2)
-    b = a * uniform(generator, 1.2, 2.2)
-    return torch.tensor([[-a, b], [-b, -a]], dtype=torch.float64)
+measured.wrong_ways(
+    eulers=(
+        lambda m, s: 2 / largest_rate(m),
+        "This is where Euler's step breaks, one stage: hand `stages` on to your chebyshev_step.",
+    ),
+    s_times_eulers=(
+        lambda m, s: 2 * s / largest_rate(m),
+        "This is s times Euler's critical step. Run your chebyshev_step with its stages.",
+    ),
+    s_times_too_long=(
+        lambda m, s: 2 * s**3 / largest_rate(m),
+        "This is s times too long: was the step h divided by s once more? chebyshev_step wants the length h of "
+        "the whole step.",
+    ),
+    slowest=(
+        lambda m, s: 2 * s**2 / torch.linalg.eigvalsh(m).abs().min().item(),
+        "This is where the slowest direction breaks. All must rest: start with a part in every direction.",
+    ),
+    search_ends=(
+        lambda m, s: 0.1,
+        "Yours is 0.1 whatever the matrix is: does the range of your search end there?",
+    ),
+)
+
+
+def explain_measured(answer, m, s) -> bool | str:
+    """check_edge with what may be the cause."""
+    held = check_edge(answer, m, s, 0.02, "measured(matrix, stages)")
+    if held is True:
+        return True
+    if growth(m, s, 0.98 * ask_number(answer, m, s, name="measured(matrix, stages)")) < 1:
+        return f"{held} Is your search fine enough (bisection, not a coarse list of steps)?"
+    return f"{held} Do you take enough steps, a hundred or more?"
 
 
 @measured.law
 def real_rates(answer, generator):
     """For a symmetric matrix your step is not where the scheme breaks (2 % are allowed)."""
-    return check_edge(answer, *decay(generator), 0.02, "measured(matrix, stages)")
+    return explain_measured(answer, *decay(generator))
 
 
 @measured.law
