@@ -1,4 +1,4 @@
-"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
+"""The command `flowlib`: train, sample, look, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
 ship, release, grade, feedback, otter.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import flowlib
-from flowlib.cli import classroom, course, doctor, models, studies
+from flowlib.cli import classroom, course, doctor, look, models, studies
 from flowlib.cli.parsing import MISTAKES, install, run
 
 PREPARED = {models.train, studies.bench, studies.compare}
@@ -20,6 +20,7 @@ COMMANDS = {
     for command in (
         models.train,
         models.sample,
+        look.look,
         models.tokenize,
         course.claims,
         studies.bench,
@@ -39,6 +40,7 @@ ABOUT = (
     "A Transformer as a continuous flow: train it, look inside, teach it. Flags of a command: flowlib COMMAND --help"
 )
 EXTRAS = {  # what brings the packages that the course's commands need
+    "look": "notebook",
     "claims": "lab,test",
     "notebooks": "lab",
     "contents": "lab",

@@ -79,4 +79,5 @@ class Subject:
 def check_length(count: int, most: int, what: str = "tokens") -> None:
     """Raises: ValueError for more tokens than a look takes, or none."""
     if not 1 <= count <= most:
-        raise ValueError(f"a look at this model takes 1 to {most} {what}, got {count}; cut the text")
+        hint = "cut the text" if count else "give a text, such as 'the value of the argum'"
+        raise ValueError(f"a look at this model takes 1 to {most} {what}, got {count}; {hint}")

@@ -130,14 +130,13 @@ def count_steps(flow: Flow) -> int:
 
 
 def read_on_the_way(subject: Subject, fields: Tensor) -> Said:
-    """What the model would say if it stopped: every field through the last norm and the head (nostalgebraist's lens)."""
+    """What the model would say if it stopped: every field through the last norm and the head (the logit lens)."""
     assert (readout := subject.readout) is not None
     n, depths = fields.shape[-2], pick(len(fields), DEPTHS)
     tokens = [0] if subject.at == 0 else list(range(n))[-TOKENS:]
-    seen = norm_of(subject.flow, fields if subject.at is not None else fields)
-    whole = [chances(readout, seen[k][tokens] if subject.at is not None or readout.kind == "nearest"
-                     else subject.place(seen[k])[None]) for k in depths]  # fmt: skip
-    tokens = tokens if whole[0].shape[0] == len(tokens) else [-1]
+    seen, of_all = norm_of(subject.flow, fields), subject.at is None and readout.kind == "head"
+    tokens = [-1] if of_all else tokens
+    whole = [chances(readout, subject.place(seen[k])[None] if of_all else seen[k][tokens]) for k in depths]
     best = [scores.max(-1) for scores in whole]
     words = [[readout.word(int(i)) for i in row.indices] for row in best]
     race = chances(readout, subject.place(seen))  # (depth, word)
@@ -149,9 +148,8 @@ def read_on_the_way(subject: Subject, fields: Tensor) -> Said:
 
 def pick(count: int, most: int) -> list[int]:
     """At most so many of the numbers 0 … count − 1, evenly, with both ends."""
-    return (
-        sorted({round(k * (count - 1) / (min(count, most) - 1)) for k in range(min(count, most))}) if count > 1 else [0]
-    )
+    shown = min(count, most)
+    return [round(k * (count - 1) / max(shown - 1, 1)) for k in range(shown)]
 
 
 def norm_of(flow: Flow, fields: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -47,7 +48,8 @@ def race(times: Sequence[float], lines: Mapping[str, Sequence[float]], unit: str
 def heard(counts: np.ndarray, steps: Sequence[int]) -> Figure:
     """How many tokens each head hears, (substep, head): rows are steps, columns heads."""
     fig, ax = figure(height=max(2.4, min(6.0, 0.9 + 0.22 * len(counts))), width=WIDTH)
-    heat(ax, counts, cmap=palette.ramp(palette.ATTENTION), label="tokens heard  $e^H$")
+    norm = Normalize(1, max(counts.max(), 1.01))
+    heat(ax, counts, cmap=palette.ramp(palette.ATTENTION), norm=norm, label="tokens heard  $e^H$")
     name_ticks(ax.yaxis, [str(s + 1) for s in steps], len(counts))
     name_ticks(ax.xaxis, [str(h + 1) for h in range(counts.shape[1])], counts.shape[1])
     ax.set(xlabel="head", ylabel="step")

@@ -37,8 +37,8 @@ def make_page(look: Look, ledger: str = "") -> str:
         f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n<h1>{escape(title)}</h1>\n"
         f'<p class="lead">{escape(s.kind)}. Looked at with {len(s.tokens)} tokens:</p>\n'
         f"<blockquote>{escape(mark_spaces(shorten(text)))}</blockquote>\n"
-        "<p>A Transformer is a flow: its layers are steps of one field u. Every number below was measured on this model "
-        "and this input, and names the claim of the course that says what such a number means.</p>\n"
+        "<p>A Transformer is a flow: its layers are steps of one field u. Every number below was measured on this "
+        "model and this input, and names the claim of the course that says what such a number means.</p>\n"
         f"{body}\n{claims_html(used, ledger)}\n</main></body></html>\n"
     )
 
