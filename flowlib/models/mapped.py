@@ -83,9 +83,10 @@ class Mapping(TorchFunctionMode):
 
 
 # What looks at a tensor and not at its numbers.
-GLANCES = {Tensor.data_ptr, Tensor.detach, Tensor.is_contiguous, Tensor.size, Tensor.stride, Tensor.T.__get__}  # type: ignore[attr-defined]
-GLANCES |= {Tensor.shape.__get__, Tensor.dtype.__get__, Tensor.device.__get__, Tensor.grad.__get__}  # type: ignore[attr-defined]
-GLANCES |= {Tensor.unflatten, Tensor.flatten, Tensor.split, Tensor.chunk, Tensor.transpose, Tensor.is_floating_point}
+_SEEN: Any = Tensor
+GLANCES = {getattr(_SEEN, name).__get__ for name in ("T", "mT", "shape", "dtype", "device", "grad", "requires_grad")}
+GLANCES |= {getattr(_SEEN, name) for name in ("data_ptr", "detach", "is_contiguous", "size", "stride", "unflatten")}
+GLANCES |= {getattr(_SEEN, name) for name in ("flatten", "split", "chunk", "transpose", "is_floating_point")}
 
 
 def _view(mapped: mmap.mmap, start: int, row: dict[str, Any]) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from flowlib.models.hub import HUB_NAME, fetch
 from flowlib.models.inputs import check_text
 from flowlib.models.language import SHIPPED, FlowLM
 from flowlib.models.outside import find_picture, from_outside, open_folder
@@ -17,8 +18,8 @@ from flowlib.models.subject import ReadOut, Subject, check_length
 from flowlib.models.vision import FlowVision
 
 MOST = 128  # tokens of one look: more have no room in its pictures
-HUB_NAME = r"[\w.-]+(/[\w.-]+)?"
 PRETRAINED = "minilm"
+PLAIN: AbstractContextManager = nullcontext()  # a model in memory needs nothing around it
 
 
 class Opened(NamedTuple):
@@ -39,7 +40,7 @@ def open_subject(model: Any, text: Any, tokenizer: Any = None) -> Opened:
     """
     if isinstance(model, tuple) and len(model) == 2:  # (tokenizer, model), as minilm() gives it
         tokenizer, model = model
-    name, inside = type(model).__name__, nullcontext()
+    name, inside = type(model).__name__, PLAIN
     if isinstance(model, str | Path):
         name = Path(model).name if Path(model).exists() else str(model)
         model, tokenizer, inside = find_model(str(model))
@@ -64,13 +65,13 @@ def find_model(name: str) -> tuple[nn.Module, Any, AbstractContextManager]:
         folder = shipped
     if folder.is_dir():
         if _is_ours(folder):
-            return load_ours(folder), None, nullcontext()
+            return load_ours(folder), None, PLAIN
         return open_folder(folder)
     if name == PRETRAINED:
         from flowlib.models.zoo import minilm
 
         tokenizer, model = minilm()
-        return model, tokenizer, nullcontext()
+        return model, tokenizer, PLAIN
     return open_folder(_fetch(name))
 
 
@@ -88,22 +89,20 @@ def load_ours(folder: Path) -> FlowModel:
 
 def _is_ours(folder: Path) -> bool:
     file = folder / "config.json"
-    return not file.is_file() or '"model_type"' not in file.read_text("utf-8", errors="replace")
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    return '"model_type"' not in text or '"model_type": "flowlib"' in text
 
 
 def _fetch(name: str) -> Path:
     """A folder with the files of that name on the hub, or its copy on this machine. Raises: ValueError."""
     known = ", ".join(sorted(file.parent.name for file in SHIPPED.glob("*/model.safetensors")))
-    said = f"there is no model {name!r}: it is none of those that come with flowlib ({known}), no folder"
+    said = f"there is no model {name!r:.200}: none of those that come with flowlib ({known}), no folder"
     if not re.fullmatch(HUB_NAME, name):
         raise ValueError(f"{said}, and no name on Hugging Face's hub, as OWNER/NAME is one")
-    from huggingface_hub import snapshot_download
-
     try:
-        wanted = ["*.json", "*.safetensors", "*.txt", "*.model"]
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except Exception as error:  # of the network, or of the hub: it has many kinds, and they differ with its version
-        raise ValueError(f"{said}, and could not be had from Hugging Face's hub ({type(error).__name__})") from error
+        return fetch(name, ["*.json", "*.safetensors", "*.txt", "*.model"])
+    except FileNotFoundError as error:
+        raise ValueError(f"{said}; {str(error).partition(', and ')[2]}") from error
 
 
 def of_language(model: FlowLM, text: Any, name: str) -> Subject:

@@ -49,7 +49,7 @@ def open_folder(folder: Path) -> tuple[nn.Module, Any, AbstractContextManager]:
 
 def _map_model(folder: Path, config: Any) -> tuple[nn.Module, AbstractContextManager]:
     """The model with its tensors left in the files, or loaded as transformers does where they do not fit."""
-    from accelerate import init_empty_weights
+    from accelerate import init_empty_weights  # type: ignore[import-untyped]
 
     auto = _choose_class(config)
     files = sorted(folder.glob("*.safetensors"))
@@ -93,9 +93,9 @@ def from_outside(model: Any, tokenizer: Any, text: Any, name: str, most: int) ->
     pictures = hasattr(model.config, "image_size") and not hasattr(model.config, "vocab_size")
     tokens, words = (None, ()) if pictures else _encode(tokenizer, text, _longest(model.config, most))
     pixels = _picture(model.config, tokenizer, text) if pictures else None
-    read = from_huggingface(getattr(model, "base_model", model))
+    read: Any = from_huggingface(getattr(model, "base_model", model))
     flow = widen_flow(read.flow)
-    inputs = pixels.to(read.embed.map.weight) if tokens is None else tokens
+    inputs = tokens if pixels is None else pixels.to(read.embed.map.weight)
     start = read.embed(inputs)[0].detach().float()
     causal = any(term.causal for term in flow.terms)
     if pictures:
