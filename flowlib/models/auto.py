@@ -5,7 +5,7 @@
     register()                                           AutoModelForCausalLM.from_pretrained(folder of a FlowLM)
     model, tokenizer = wrap(FlowLM.load("runs/tiny"))    pipeline("text-generation", model, tokenizer=tokenizer)
 
-It needs `transformers`. Texts may be padded on the left or on the right: positions count the tokens that are no padding.
+It needs `transformers`. Texts may be padded on the left or on the right: positions count the tokens, and no padding.
 """
 
 from pathlib import Path

@@ -47,7 +47,7 @@ class Mapping(TorchFunctionMode):
             rows = {name: row for name, row in header.items() if name != "__metadata__"}
             tensors = {name: _view(mapped, start, row) for name, row in rows.items()}
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{file} is not a whole safetensors file of floats ({error:.200})") from None
+            raise ValueError(f"{file} is not a whole safetensors file of floats ({str(error):.200})") from None
         self.maps.append(mapped)
         base = torch.frombuffer(mapped, dtype=torch.uint8).data_ptr()
         self.spans.append((base, base + len(mapped)))

@@ -1,4 +1,4 @@
-"""from_pretrained, save_pretrained, push_to_hub: what is written, what is refused, and that the hub is asked for late."""
+"""from_pretrained, save_pretrained, push_to_hub: what is written, what is refused; the hub is loaded when asked."""
 
 import json
 import shutil
