@@ -1,6 +1,5 @@
-"""The command `flowlib`: train, sample, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
-ship, release, collect, grade, similar, moderate, feedback,
-points, otter, check, slides.
+"""The command `flowlib`: train, sample, look, tokenize, claims, bench, compare, doctor, notebooks, contents, links,
+slides, ship, release, collect, grade, similar, moderate, feedback, points, otter, check.
 
 Flags and help are built by tyro from the dataclasses and functions that use them, so none is declared twice. What a
 command needs is imported when it runs. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked, 130 Ctrl-C,
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import flowlib
-from flowlib.cli import classroom, course, doctor, models, school, studies
+from flowlib.cli import classroom, course, doctor, look, models, school, studies
 from flowlib.cli.parsing import MISTAKES, install, run
 
 PREPARED = {models.train, studies.bench, studies.compare}
@@ -21,6 +20,7 @@ COMMANDS = {
     for command in (
         models.train,
         models.sample,
+        look.look,
         models.tokenize,
         course.claims,
         studies.bench,
@@ -47,6 +47,7 @@ ABOUT = (
 )
 CLASSROOM = ("release", "collect", "grade", "similar", "moderate", "feedback", "points", "otter", "check")
 EXTRAS = {  # what brings the packages that the course's commands need
+    "look": "notebook",
     "claims": "lab,test",
     "notebooks": "lab",
     "contents": "lab",

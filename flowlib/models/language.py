@@ -1,8 +1,8 @@
 """The flow transformer as a language model: embed → flow → read out."""
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flowlib.arguments import check_tensor
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
+from flowlib.models.generation import Drawing, draw_tokens, is_count, read_prompts, read_stops, stream_text, write_rows
 from flowlib.models.inputs import check_targets, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape, Steps
 from flowlib.models.vocabulary import Vocabulary
@@ -62,15 +63,24 @@ class FlowLM(FlowModel):
     def forward(self, tokens: Tensor, steps: Steps = None) -> Tensor:
         return self.read_out(self.flow_to_end(self.initial_field(tokens), steps))
 
-    def initial_field(self, tokens: Tensor, start: int = 0) -> Tensor:
-        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position."""
+    def initial_field(self, tokens: Tensor, start: int = 0, positions: Tensor | None = None) -> Tensor:
+        """u(·, ·, 0) = P(E[tokens] + position), (…, token, width); `start` is the first token's position.
+
+        positions: that of each token, where they do not follow each other (a text that is padded on the left).
+        """
         check_tokens(tokens, self.embed.num_embeddings, look=self.flow.checks)
+        if positions is not None:
+            check_tokens(positions, self.config.context, "positions", look=self.flow.checks)
+            return self._begin(self.embed(tokens) + self.position(positions))
         n = start + tokens.shape[-1]
         if n > self.config.context:
             raise ValueError(
                 f"1 to {self.config.context} tokens fit this model, got {n}; cut the text, or train with more context"
             )
-        u = F.dropout(self.embed(tokens) + self.position.weight[start:n], self.config.dropout, self.training)
+        return self._begin(self.embed(tokens) + self.position.weight[start:n])
+
+    def _begin(self, u: Tensor) -> Tensor:
+        u = F.dropout(u, self.config.dropout, self.training)
         return u if self.config.norm == "pre" else self.constraint.project(u)
 
     def read_out(self, u: Tensor) -> Tensor:
@@ -86,44 +96,90 @@ class FlowLM(FlowModel):
         check_targets(targets, logits, look=self.flow.checks)
         return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
 
-    @torch.no_grad()
     def generate(
+        self,
+        prompt: str | Sequence[str] | Tensor,
+        tokens: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop: int | str | Sequence[int | str] | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+        keep_past: bool = True,
+    ) -> Any:
+        """The prompt and `tokens` more, each drawn from softmax(logits / temperature) among the top_k likeliest.
+
+        prompt: a text → a text; several → a list of them; numbers (token,) or (batch, token) → the same with more.
+        top_p: draw among the fewest likeliest tokens that have this probability together.
+        stop: a token (its number or its text), or several, after which a text ends; numbers of a batch are filled up
+        with it. temperature 0 takes the likeliest. The same seed gives the same text (on the same machine), whatever
+        stands beside it: text number k of a batch is drawn with seed + k.
+        keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
+        than the context, the window slides, every token gets another position, and the whole window flows each time
+        but for the last step, in which it is heard and its last token alone goes on.
+        Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0, a
+                top_p or a stop that is none; TypeError for a prompt that is no text.
+        """
+        how, stops = Drawing(temperature, top_k, top_p, seed), read_stops(stop, self.config.vocabulary)
+        rows = self._read_prompts(prompt, tokens)
+        write = partial(write_rows, self, tokens=tokens, stop=stops, steps=steps, keep_past=keep_past)
+        if len({len(row) for row in rows}) == 1:
+            written = write(torch.stack(rows), how=how)
+        else:  # rows of one length flow together; of others, alone, so that nothing has to be padded
+            first = torch.seed() if seed is None else int(seed)
+            written = [write(row[None], how=replace(how, seed=first + k))[0] for k, row in enumerate(rows)]
+        if isinstance(prompt, Tensor):
+            most = max(len(row) for row in written)
+            filled = torch.stack([torch.cat([row, row[-1:].expand(most - len(row))]) for row in written])
+            return filled[0] if prompt.ndim == 1 else filled
+        texts = [self.config.vocabulary.decode(row) for row in written]
+        return texts[0] if isinstance(prompt, str) else texts
+
+    def stream(
         self,
         prompt: str,
         tokens: int = 200,
         *,
         temperature: float = 1.0,
         top_k: int | None = None,
+        top_p: float | None = None,
+        stop: int | str | Sequence[int | str] | None = None,
         seed: int | None = None,
         steps: int | None = None,
         keep_past: bool = True,
-    ) -> str:
-        """The prompt and `tokens` more, each drawn from softmax(logits / temperature) among the top_k likeliest.
+    ) -> Iterator[str]:
+        """What `generate` writes after the prompt, piece by piece, as it is drawn.
 
-        temperature 0 takes the likeliest. The same seed gives the same text (on the same machine).
-        keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
-        than the context, the window slides, every token gets another position, and the whole window flows each time
-        but for the last step, in which it is heard and its last token alone goes on.
-        Raises: ValueError for an empty prompt, one with unknown characters, temperature < 0, top_k < 1, tokens < 0;
-                TypeError for a prompt that is no text.
+            for piece in model.stream("the "):
+                print(piece, end="", flush=True)
+
+        Raises: as `generate` does, at once.
         """
-        _check_drawing(prompt, tokens, temperature, top_k, seed)
-        device = self.embed.weight.device
-        generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
-        text = self.config.vocabulary.encode(prompt).to(device)
-        past, last = (Past(), 1) if keep_past else (None, None)
-        for _ in range(tokens):
-            logits = self._next(text, steps, past if len(text) <= self.config.context else None, last)
-            text = torch.cat([text, _draw(logits, temperature, top_k, generator).to(device)])
-        return self.config.vocabulary.decode(text)
+        check_text(prompt, "prompt")
+        how, stops = Drawing(temperature, top_k, top_p, seed), read_stops(stop, self.config.vocabulary)
+        rows = torch.stack(self._read_prompts(prompt, tokens))
+        return stream_text(draw_tokens(self, rows, tokens, how, steps, keep_past), stops, self.config.vocabulary)
 
-    def _next(self, text: Tensor, steps: int | None, past: Past | None, last: int | None) -> Tensor:
-        """Logits (vocabulary,) of the token after `text`; what `past` has of the text does not flow again."""
+    def _read_prompts(self, prompt: Any, tokens: Any) -> list[Tensor]:
+        rows = read_prompts(prompt, self.config.vocabulary)
+        if not is_count(tokens, 0):
+            raise ValueError(f"generation takes tokens ≥ 0, a whole number, got {tokens!r:.80}")
+        return [row.to(self.device) for row in rows]
+
+    @torch.no_grad()
+    def next_logits(
+        self, rows: Tensor, steps: int | None = None, past: Past | None = None, last: int | None = None
+    ) -> Tensor:
+        """Logits (batch, vocabulary) of the token after `rows` (batch, token); what `past` has does not flow again.
+
+        last: 1, so that in the last step the window is heard and its last token alone goes on.
+        """
         known = 0 if past is None else past.tokens
-        window = text[-self.config.context :]
-        u0 = self.initial_field(window[None, known:], known)
-        u = self.flow(u0, steps, save="final", past=past, last=last).final
-        return self.read_out(u[0, -1]).float().cpu()
+        window = rows[:, -self.config.context :]
+        u = self.flow(self.initial_field(window[:, known:], known), steps, save="final", past=past, last=last).final
+        return self.read_out(u[:, -1])
 
     @torch.no_grad()
     def trajectory(self, text: str, steps: int | None = None) -> Trajectory:
@@ -162,33 +218,3 @@ def shipped(name: str = "tiny") -> Path:
         known = ", ".join(sorted(f.parent.name for f in SHIPPED.glob("*/model.safetensors"))) or "none"
         raise ValueError(f"no trained model {name!r} comes with flowlib; known: {known}; make one with: flowlib train")
     return folder
-
-
-def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> Tensor:
-    """One token (1,) from softmax(logits / temperature) over the top_k likeliest."""
-    if temperature == 0:
-        return logits.argmax(keepdim=True)
-    if top_k is not None:
-        least = logits.topk(min(top_k, len(logits))).values[-1]
-        logits = logits.masked_fill(logits < least, -math.inf)
-    scaled = logits / temperature
-    if scaled.isposinf().any() or scaled.isnan().any():  # a temperature so small that only the likeliest are left
-        scaled = (logits - logits.max()).double() / temperature
-    return torch.multinomial(scaled.softmax(-1), 1, generator=generator)
-
-
-def _check_drawing(prompt: Any, tokens: Any, temperature: Any, top_k: Any, seed: Any) -> None:
-    """Raises: as `FlowLM.generate` does."""
-    check_text(prompt, "prompt")
-    if not prompt:
-        raise ValueError("generation needs a prompt of at least one token; try '\\n'")
-    if not _is_count(tokens, 0) or not (top_k is None or _is_count(top_k, 1)):
-        raise ValueError(f"top_k must be ≥ 1 and tokens ≥ 0, whole numbers, got top_k {top_k!r} and tokens {tokens!r}")
-    if not isinstance(temperature, (int, float)) or not 0 <= temperature < math.inf:
-        raise ValueError(f"the temperature must be ≥ 0 and finite, got {temperature!r:.80}")
-    if seed is not None and not (_is_count(seed, -(2**63)) and seed < 2**64):
-        raise ValueError(f"the seed must be a whole number of at most 64 bits, got {seed!r:.80}")
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least

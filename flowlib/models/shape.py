@@ -16,6 +16,7 @@ from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
 from flowlib.models.disk import TENSORS, check_folder, fill, find_device, read_config, save_model
+from flowlib.models.hub import MORE, check_class, find_pretrained, push, read_card, save_for_hub
 from flowlib.operators import ACTIVATIONS, Attention, Constraint, Local, Moments, Normalise, PreNorm, Sphere, Term
 
 Steps = int | Sequence[int] | None  # of a flow: one number, several to split a batch over, or the model's own
@@ -159,6 +160,8 @@ class FlowModel(nn.Module):
     Config: ClassVar[type[FlowShape]]
     config: Any
     flow: Flow
+    card: str = ""
+    """What is known of how it was trained: it goes on its card."""
 
     def __init__(self, config: FlowShape):
         super().__init__()
@@ -174,6 +177,16 @@ class FlowModel(nn.Module):
                 f"{cls.__name__}.load(folder) for a saved model"
             )
         return config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the parameters."""
+        return next(self.parameters()).dtype
 
     def extra_repr(self) -> str:
         """The settings; where they are long, as an alphabet is, how they begin."""
@@ -208,8 +221,41 @@ class FlowModel(nn.Module):
         return model.to(device).eval()
 
     @classmethod
+    def from_pretrained(cls, name: str | Path, *, device: str | torch.device | None = None, **hub: Any) -> Self:
+        """The saved model in a folder, one that comes with flowlib ("tiny"), or one of Hugging Face's hub (OWNER/NAME).
+
+        hub: revision, token, cache_dir, local_files_only, as huggingface_hub has them.
+        Raises: as `load` does; ValueError where the folder holds a model of another class.
+        """
+        folder = find_pretrained(name, **hub)
+        check_class(folder, cls.__name__)
+        model = cls.load(folder, device)
+        model.card = read_card(folder)
+        return model
+
+    def save_pretrained(self, folder: str | Path, *, push_to_hub: bool = False, **hub: Any) -> Path:
+        """`save`, and beside it a card; config.json names the class and flowlib's version as well.
+
+        push_to_hub: upload it, too, as the folder's name or as repo_id=; hub: of `push_to_hub`.
+        """
+        made = save_for_hub(self, folder)
+        if push_to_hub:
+            self.push_to_hub(hub.pop("repo_id", made.name), **hub)
+        return made
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, token: str | None = None, commit_message: str = "A flow"
+    ) -> str:
+        """Upload the model to Hugging Face's hub as OWNER/NAME; the address of the commit. It needs the network.
+
+        Raises: ValueError for what is no name.
+        """
+        return push(self, repo_id, private=private, token=token, message=commit_message)
+
+    @classmethod
     def _read_config(cls, values: Any) -> FlowShape:
         """A configuration from JSON. Raises: ValueError; where it is another model's, it says whose."""
+        values = {k: v for k, v in values.items() if k not in MORE} if isinstance(values, dict) else values
         try:
             return cls.Config.from_dict(values)
         except ValueError as error:

@@ -9,6 +9,7 @@ progress, forget                          what is open here, how far the whole c
 self_test                                 six questions about what the course takes for granted
 close, fails, misconception               is my result near the reference? does this break? why was I wrong?
 explorer, sweep; slider, switch, choice   a figure with controls
+look                                      inside a model, on one text: paths, pushes, kernels, other orders
 
 IPython and ipywidgets wait until something is displayed. Four functions (setup, show, predict, progress) have the
 name of the module that they come from: what is imported from here is the function.
@@ -20,6 +21,7 @@ from flowlib.notebook import figures
 from flowlib.notebook.controls import choice, slider, switch
 from flowlib.notebook.explore import explorer, sweep
 from flowlib.notebook.figures import palette
+from flowlib.notebook.inside import look
 from flowlib.notebook.predict import predict, predict_number, predict_order, progress
 from flowlib.notebook.prerequisites import self_test
 from flowlib.notebook.progress import forget
@@ -33,6 +35,7 @@ __all__ = [
     "fails",
     "figures",
     "forget",
+    "look",
     "misconception",
     "palette",
     "predict",

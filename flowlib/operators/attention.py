@@ -27,7 +27,7 @@ from flowlib.arguments import (
     check_whole,
 )
 from flowlib.fields import Grid
-from flowlib.operators.integral import integrate, integrate_far, lower_triangle, relative_log
+from flowlib.operators.integral import as_relative_log, integrate, integrate_far, lower_triangle, relative_log
 from flowlib.operators.past import Past, Slot
 from flowlib.operators.term import Causal, Term, check_fit
 
@@ -87,7 +87,8 @@ class Attention(Term):
     """Term I as a vector field:  A(u)(x) = W^O · concat_heads ∫ γ(x, x̃) V(x̃) dx̃,   (Q, K, V)(x) = W^{QKV} u(x).
 
     u (…, token, feature) → (…, token, feature). `heads` kernels act on dim/heads features each; W^O mixes them.
-    weights: quadrature weights of the token grid, as their relative logarithm (see `relative_log`).
+    weights: quadrature weights of the token grid, or the Grid, as `attend` has them; what `relative_log` made of them
+    is taken as it is (a flow does that once for all its steps).
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
     past: a slot with keys and values of earlier tokens; u then holds only the tokens after them (under causal=True).
     dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
@@ -139,25 +140,28 @@ class Attention(Term):
     def forward(
         self,
         u: Tensor,
-        weights: Tensor | None = None,
+        weights: Tensor | Grid | None = None,
         mask: Tensor | None = None,
         past: Slot | None = None,
         points: Tensor | None = None,
     ) -> Tensor:
         check_fit(u, self.dim, self.qkv.weight, "Attention", 2)
+        weights = as_relative_log(weights, u.shape[-2], self.causal)
         dropout = self.dropout if self.training else 0.0
         heard = self._integrate(u, None, weights, mask, past, dropout, points)  # (…, head, token, feature/head)
         return F.dropout(self.out(heard.transpose(-3, -2).flatten(-2)), dropout)  # W^O · concat_heads
 
     def kernel(
-        self, u: Tensor, weights: Tensor | None = None, mask: Tensor | None = None, points: Tensor | None = None
+        self, u: Tensor, weights: Tensor | Grid | None = None, mask: Tensor | None = None, points: Tensor | None = None
     ) -> Tensor:
         """γ(x_i, x_j) w_j: what token i takes from token j, (…, head, query, key); each row sums to 1."""
+        weights = as_relative_log(weights, u.shape[-2], self.causal)
         unit = torch.eye(u.shape[-2], dtype=u.dtype, device=u.device)  # ∫ γ δ_j dx̃: attend to unit vectors
         return self._integrate(u, unit, weights, mask, points=points)
 
-    def values(self, u: Tensor, weights: Tensor | None = None, points: Tensor | None = None) -> Tensor:
+    def values(self, u: Tensor, weights: Tensor | Grid | None = None, points: Tensor | None = None) -> Tensor:
         """V of every head, (…, head, key, feature/head): what the kernel integrates."""
+        weights = as_relative_log(weights, u.shape[-2], self.causal)
         return self._split(self._qkv(u, points, weights)[2])
 
     def _integrate(

@@ -17,6 +17,8 @@ from flowlib.arguments import can_read, check_reals
 from flowlib.fields import Grid
 from flowlib.operators.term import Causal
 
+MARK = "_is_relative_log"
+
 
 def integrate(
     q: Tensor,
@@ -123,7 +125,27 @@ def relative_log(weights: Tensor | Grid | None, n: int, causal: Causal = False) 
         if causal != "volterra" and not _has_gradient(weights) and (weights == weights[..., :1]).all():
             return None
     log = weights.log()
-    return log - log.mean(-1, keepdim=True)
+    return _mark(log - log.mean(-1, keepdim=True))
+
+
+def as_relative_log(weights: Tensor | Grid | None, n: int, causal: Causal = False) -> Tensor | None:
+    """`relative_log` of weights or a Grid; what is a relative logarithm already stays.
+
+    A flow takes the logarithm once for all its steps, and marks it. Of a tensor without that mark the values tell:
+    weights are positive, and a centred logarithm never is throughout. Where they may not be read it is a logarithm.
+    Raises: as `relative_log`.
+    """
+    if weights is None or isinstance(weights, Grid):
+        return relative_log(weights, n, causal)
+    if torch.compiler.is_compiling() or getattr(weights, MARK, False) or not can_read(weights):
+        return weights
+    return relative_log(weights, n, causal) if bool((weights > 0).all()) else weights
+
+
+def _mark(log: Tensor) -> Tensor:
+    if not torch.compiler.is_compiling():
+        setattr(log, MARK, True)
+    return log
 
 
 def _has_gradient(weights: Tensor) -> bool:

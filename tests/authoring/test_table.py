@@ -60,7 +60,9 @@ def test_the_command_writes_and_checks(tmp_path, monkeypatch, capsys):
     assert row == {"number": 0, "title": "A start", "minutes": 90, "questions": ["Q0.1"]}
     assert list_chapters(tmp_path) == [row]
     assert "architectures" not in Path("README.md").read_text()
-    (marks := Path("README.md")).write_text(marks.read_text() + "<!-- architectures -->\nold\n<!-- /architectures -->\n")
+    (marks := Path("README.md")).write_text(
+        marks.read_text() + "<!-- architectures -->\nold\n<!-- /architectures -->\n"
+    )
     assert main(["contents", "--check"]) == 1 and main(["contents"]) == 0 and main(["contents", "--check"]) == 0
     assert f"<!-- architectures -->\n{list_architectures()}\n<!-- /architectures -->\n" in marks.read_text()
     Path("README.md").write_text("# T\n")

@@ -263,3 +263,19 @@ def test_a_model_of_pictures_writes_no_text(capsys):
     for name in ("digits", "shapes"):
         code, _, err = run(capsys, "sample", str(shipped(name)))
         assert code == 2 and "sample needs a model of text" in err
+
+
+def test_look_writes_a_page_and_only_over_its_own(capsys, folder):
+    code, out, err = run(capsys, "look", "tiny", "the value of")
+    page = Path("look-tiny.html")
+    assert (code, out) == (0, "look-tiny.html\n"), err
+    assert page.read_text("utf-8").endswith("</html>\n") and list(folder.glob("*.html")) == [page.absolute()]
+    assert run(capsys, "look", "tiny", "the value", "--out", str(page))[0] == 0
+    page.write_text("mine", "utf-8")
+    assert "is there already" in run(capsys, "look", "tiny", "the value")[2] and page.read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize("model, text, message", [("no model", "x", "there is no model"), ("tiny", "", "give a text")])
+def test_look_says_what_is_wrong(capsys, folder, model, text, message):
+    code, _, err = run(capsys, "look", model, text)
+    assert code == 2 and err.startswith("flowlib look: ") and message in err and not list(folder.glob("*.html"))

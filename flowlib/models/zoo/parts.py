@@ -1,5 +1,6 @@
 """Terms made of given parameters: what every reader of an architecture needs."""
 
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -121,9 +122,9 @@ def assemble(
 
     depth: a law with as many copies as there are layers; steps: so many steps of length 1, where not the depth's own.
     """
-    with torch.random.fork_rng(devices=[]):  # the flow first makes terms of its own, at random
-        depth = PerStep(len(layers)) if depth is None else depth
-        flow = Flow(layers[0], constraints, scheme, depth, readout=readout, horizon=steps, steps=steps)
+    depth = PerStep(len(layers)) if depth is None else depth
+    pattern = [copy.deepcopy(term).to(UNFILLED) for term in layers[0]]  # whose copies have no numbers, and no cost
+    flow = Flow(pattern, constraints, scheme, depth, readout=readout, horizon=steps, steps=steps)
     flow.depth.layers = nn.ModuleList(nn.ModuleList(layer) for layer in layers)
     like = next(flow.depth.parameters())
     return flow.to(device=like.device, dtype=like.dtype)
