@@ -7,20 +7,31 @@ talks to the hub is loaded when it is called; huggingface_hub comes with acceler
 import json
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+from torch import nn
 
 import flowlib
 from flowlib.files import as_path, replace_file, write_text
-from flowlib.models.disk import CONFIG, TENSORS
-
-if TYPE_CHECKING:
-    from flowlib.models.shape import FlowModel
+from flowlib.models.disk import CONFIG, SHIPPED, TENSORS
 
 CARD, KIND = "README.md", "flowlib"
-SIGN = f"library_name: {KIND}"
+MARK = f"library_name: {KIND}"
 MORE = ("architectures", "model_type", "flowlib_version")  # what config.json says on the hub, and no setting
 HUB_NAME = r"[\w.-]+(/[\w.-]+)?"
+
+
+class Saved(Protocol):
+    """What is asked of a model here: `FlowModel` has it, and imports this module."""
+
+    config: Any
+    card: str
+
+    def save(self, folder: str | Path) -> Path: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 def find_pretrained(name: str | Path, **hub: Any) -> Path:
@@ -29,8 +40,6 @@ def find_pretrained(name: str | Path, **hub: Any) -> Path:
     hub: revision, token, cache_dir, local_files_only, as huggingface_hub has them.
     Raises: FileNotFoundError where there is none, and where the hub has none or cannot be reached.
     """
-    from flowlib.models.language import SHIPPED
-
     path = as_path(name, "name")
     if path.exists():
         return path
@@ -66,7 +75,7 @@ def check_class(folder: Path, wanted: str) -> None:
         raise ValueError(f"{folder} holds a {said[0]}, not a {wanted}: load it with {said[0]}.from_pretrained")
 
 
-def save_for_hub(model: "FlowModel", folder: str | Path) -> Path:
+def save_for_hub(model: Saved, folder: str | Path) -> Path:
     """Write the model, its class and flowlib's version into config.json, and a card (README.md).
 
     A card that somebody else wrote stays. Raises: FileExistsError as `FlowModel.save` does.
@@ -76,12 +85,12 @@ def save_for_hub(model: "FlowModel", folder: str | Path) -> Path:
     text = json.dumps(said | model.config.to_dict(), indent=1, ensure_ascii=False) + "\n"
     replace_file(folder / CONFIG, lambda new: write_text(text, new))
     card = folder / CARD
-    if not card.exists() or SIGN in card.read_text("utf-8", errors="replace")[:400]:
+    if not card.exists() or MARK in card.read_text("utf-8", errors="replace")[:400]:
         replace_file(card, lambda new: write_text(write_card(model), new))
     return folder
 
 
-def write_card(model: "FlowModel") -> str:
+def write_card(model: Saved) -> str:
     """What the model is, its parameters counted, how it is loaded; and after it, what came with it (`model.card`)."""
     kind, c = type(model).__name__, model.config
     count = sum(z.numel() for z in model.parameters())
@@ -91,7 +100,7 @@ def write_card(model: "FlowModel") -> str:
         f"parameters; scheme {c.scheme}, norm {c.norm}, parameters in depth {c.depth}. "
         f"Saved by flowlib {flowlib.__version__}."
     )
-    front = f"---\n{SIGN}\ntags:\n- flow-transformer\n---\n\n"
+    front = f"---\n{MARK}\ntags:\n- flow-transformer\n---\n\n"
     return f"{front}# {kind}\n\n{about}\n\n```python\n{use}\n```\n" + (
         f"\n{model.card.strip()}\n" if model.card else ""
     )
@@ -103,7 +112,7 @@ def read_card(folder: Path) -> str:
     return file.read_text("utf-8") if file.is_file() else ""
 
 
-def push(model: "FlowModel", name: str, *, private: bool | None, token: str | None, message: str) -> str:
+def push(model: Saved, name: str, *, private: bool | None, token: str | None, message: str) -> str:
     """Save the model, and upload it to the hub as OWNER/NAME; the address of the commit.
 
     Raises: ValueError for what is no name; what the hub says otherwise comes as it is.

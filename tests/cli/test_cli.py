@@ -122,7 +122,7 @@ def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["swim"], "unknown command 'swim'; known are train, sample, tokenize, claims, bench, compare"),
+        (["swim"], "unknown command 'swim'; known are train, sample, look, tokenize, claims, bench, compare"),
         (["train", "huge"], "unknown preset 'huge'; known are digits, digits-conv, gpt2-124m, mnist, shak"),
         (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
         (["train", "--steps", "many"], "invalid literal"),
