@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from flowlib.files import Write, as_path, load_metadata, unfinished, write_into, write_tensors, write_text
 
 TENSORS, CONFIG = "model.safetensors", "config.json"
+SHIPPED = Path(__file__).parent / "shipped"  # trained models that come with flowlib
 KEY = "flowlib"  # of the configuration, in what the tensors say of themselves
 ALWAYS = {"width", "heads", "layers", "hidden", "norm", "scheme", "depth", "activation", "bias"}  # in every config.json
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import flowlib
 from flowlib.files import as_path, replace_file, write_text
-from flowlib.models.disk import CONFIG, TENSORS
+from flowlib.models.disk import CONFIG, SHIPPED, TENSORS
 
 if TYPE_CHECKING:
     from flowlib.models.shape import FlowModel
@@ -29,8 +29,6 @@ def find_pretrained(name: str | Path, **hub: Any) -> Path:
     hub: revision, token, cache_dir, local_files_only, as huggingface_hub has them.
     Raises: FileNotFoundError where there is none, and where the hub has none or cannot be reached.
     """
-    from flowlib.models.language import SHIPPED
-
     path = as_path(name, "name")
     if path.exists():
         return path

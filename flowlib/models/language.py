@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flowlib.arguments import check_tensor
 from flowlib.flow.depth import double_knots
 from flowlib.flow.equation import Trajectory
+from flowlib.models.disk import SHIPPED
 from flowlib.models.generation import Drawing, draw_tokens, is_count, read_prompts, read_stops, stream_text, write_rows
 from flowlib.models.inputs import check_targets, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape
@@ -195,9 +196,6 @@ class FlowLM(FlowModel):
         finer = FlowLM(replace(self.config, knots=2 * self.flow.depth.copies - 1)).to(self.embed.weight)
         finer.load_state_dict(tensors)
         return finer.train(self.training)
-
-
-SHIPPED = Path(__file__).parent / "shipped"
 
 
 def shipped(name: str = "tiny") -> Path:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from flowlib.models.disk import SHIPPED
 from flowlib.models.hub import HUB_NAME, fetch
 from flowlib.models.inputs import check_text
-from flowlib.models.language import SHIPPED, FlowLM
+from flowlib.models.language import FlowLM
 from flowlib.models.outside import find_picture, from_outside, open_folder
 from flowlib.models.points import FlowPoints
 from flowlib.models.shape import FlowModel

@@ -31,7 +31,7 @@ from flowlib.measure.readings import (
     rank_correlation,
 )
 from flowlib.measure.spectra import ov, qk
-from flowlib.models.language import SHIPPED
+from flowlib.models.disk import SHIPPED
 
 STORED = SHIPPED / "minilm.json"
 COMMAND = "python -m flowlib.studies.encoder"
