@@ -1,5 +1,6 @@
 """`look`: open a model, measure, and show what was found in the notebook."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from flowlib.notebook.inside.page import part_html
 from flowlib.notebook.inside.parts import PARTS
 from flowlib.notebook.show import bundle, check_alt, css_size, png
 from flowlib.studies.look import Look, count_steps, measure
+
+TINTS = "<style>.flowlib-look .lens td { background: rgba(0, 114, 178, calc(0.45 * var(--share))); }</style>"
 
 
 def take_look(model: Any, text: Any, tokenizer: Any = None, *, progress: bool = True) -> Look:
@@ -46,7 +49,8 @@ def show_part(part) -> None:
     from IPython.display import HTML, display
 
     pictures, part.pictures = part.pictures, []
-    display(HTML(part_html(part).replace('href="#', 'data-claim="')))
+    plain = re.sub(r'<a href="#(C[\d.]+)">\1</a>', r"\1", part_html(part))  # there is no list of claims to lead to
+    display(HTML(f'<div class="flowlib-look">{TINTS}{plain}</div>'))
     for fig, caption in pictures:
         words = check_alt(caption)
         data, metadata = bundle(png(fig), words, *css_size(fig))

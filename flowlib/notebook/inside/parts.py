@@ -15,7 +15,7 @@ from flowlib.notebook.figures.canvas import mark_spaces
 from flowlib.notebook.inside import drawings
 from flowlib.studies.look import Look, choose_finest, list_refined
 
-MOST_KERNELS = 4
+MOST_KERNELS = 2  # side by side, also on a phone
 Table = tuple[str, str]  # HTML, and its caption in HTML
 
 
@@ -40,8 +40,8 @@ def paths(look: Look) -> Part:
     fig = figures.trajectory2d(look.fields, s.tokens, plane=plane)
     caption = (
         f"The {len(s.tokens)} tokens on their way through {s.flow.steps} steps, in the plane in which they spread "
-        f"most: {plane.shares[:2].sum():.0%} of the variance lies in it. A ring is the start, a disc the end; dark "
-        "paths come first."
+        f"most: {plane.shares[:2].sum():.0%} of the variance lies in it. A ring is the start, a disc the end; "
+        "colours follow the order of the text."
     )
     words = ["There is one token, so there is nothing that it could gather with."]
     if len(s.tokens) > 1:
@@ -138,7 +138,9 @@ def kernels(look: Look) -> Part:
         f"A token hears {few:.1f} to {many:.1f} of the {len(s.tokens)} tokens, by head and step, in the mean over "
         "listeners."
     ]
-    caption = "How many tokens each head hears: e to the entropy of its rows, in the mean over listeners. White: one."
+    caption = (
+        "How many tokens each head hears: e to the entropy of its rows, in the mean over listeners. No colour: one."
+    )
     first = (drawings.heard(counts.numpy(), look.kernel_steps), caption)
     by = "that pushed the prediction most" if any(one.heads for one in look.pushes) else "that hear fewest"
     caption = f"The kernels of the heads {by}: each row is a token that listens, each column one that is heard."
