@@ -7,7 +7,8 @@ a GPU wait, so they are read only where `can_read` says so.
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import numpy as np
 import torch
@@ -129,3 +130,18 @@ def check_broadcast(value: Tensor, name: str, shape: Sequence[int], what: str) -
     ones = all(n == 1 for n in size[: len(size) - len(tail)])
     if not ones or any(n not in (1, m) for n, m in zip(tail[::-1], fits[::-1])):
         raise ValueError(f"{name} must broadcast to {what} = {fits}, got {size}")
+
+
+def is_a(kind: Any, value: Any) -> bool:
+    """Whether a setting is of its kind: a whole number is a number, and a truth value is no number."""
+    if get_origin(kind) is UnionType:
+        return any(is_a(one, value) for one in get_args(kind))
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
+
+
+def say_kind(kind: Any) -> str:
+    """What a setting must be, in words."""
+    words = {int: "a whole number", float: "a number", bool: "True or False", str: "a word", type(None): "None"}
+    return " or ".join(words.get(one, getattr(one, "__name__", str(one))) for one in get_args(kind) or (kind,))

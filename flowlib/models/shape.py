@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
+from flowlib.arguments import is_a, say_kind
 from flowlib.fields import Grid
 from flowlib.files import load_tensors
 from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
@@ -63,8 +63,8 @@ class FlowShape:
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
-            if get_origin(kind) is not ClassVar and not _is_a(kind, value := getattr(self, name)):
-                raise ValueError(f"{name} must be {_say(kind)}, got {value!r:.80}")
+            if get_origin(kind) is not ClassVar and not is_a(kind, value := getattr(self, name)):
+                raise ValueError(f"{name} must be {say_kind(kind)}, got {value!r:.80}")
         for name in self.COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number ≥ 1, got {getattr(self, name)!r}")
@@ -298,17 +298,3 @@ def _find_kinds(model: type[FlowModel]) -> list[type[FlowModel]]:
     """The models that have a configuration of their own."""
     found = [kind for other in model.__subclasses__() for kind in _find_kinds(other)]
     return [model, *found] if "Config" in vars(model) else found
-
-
-def _is_a(kind: Any, value: Any) -> bool:
-    """Whether a setting is of its kind: a whole number is a number, and a truth value is no number."""
-    if get_origin(kind) is UnionType:
-        return any(_is_a(one, value) for one in get_args(kind))
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
-
-
-def _say(kind: Any) -> str:
-    words = {int: "a whole number", float: "a number", bool: "True or False", str: "a word", type(None): "None"}
-    return " or ".join(words.get(one, getattr(one, "__name__", str(one))) for one in get_args(kind) or (kind,))
