@@ -67,6 +67,8 @@ def test_is_the_model(measured, name, dtype, padding):
         model, inputs = network(name, seed, dtype, **settings), inputs_of(seed)
         read = from_huggingface(model)
         measured.at_most(f"{name}, {kind}", gap(model, read, **inputs), bound)
+        if name == "T5" and transformers.__version__ < "5" and dtype == torch.float64:
+            continue  # its softmax is in float32, where the mask of an older one is −∞: NaN where a token hears nothing
         for heard, own in zip(padding(3, 9).values(), padding(3, 6).values()):
             for masks in (dict(heard=heard), dict(own=own), dict(heard=heard, own=own)):
                 measured.at_most(f"{name} with padding, {kind}", gap(model, read, **masks, **inputs), bound)
