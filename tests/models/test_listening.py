@@ -11,10 +11,18 @@ from flowlib.operators import Past, attend
 transformers = pytest.importorskip("transformers", reason='transformers is not installed; pip install -e ".[test]"')
 
 ROWS = {row.name: row for row in ARCHITECTURES}
-KINDS = {"BART": "Bart", "mBART": "MBart", "Pegasus": "Pegasus", "Marian": "Marian"}
+KINDS = {"BART": "Bart", "mBART": "MBart", "Pegasus": "Pegasus", "Marian": "Marian", "T5": "T5"}
 TOKENS = dict(vocab_size=40, max_position_embeddings=24, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 SIZE = dict(d_model=24, encoder_layers=2, decoder_layers=3, encoder_attention_heads=3, decoder_attention_heads=2)
 SIZE |= dict(encoder_ffn_dim=20, decoder_ffn_dim=16, decoder_start_token_id=2)
+T5 = dict(vocab_size=40, pad_token_id=0, eos_token_id=2, decoder_start_token_id=0, d_model=24, d_kv=6, d_ff=20)
+T5 |= dict(num_layers=2, num_decoder_layers=3, num_heads=3, relative_attention_num_buckets=8)
+T5 |= dict(relative_attention_max_distance=6)
+T5S = [
+    dict(),
+    dict(feed_forward_proj="gated-gelu", d_kv=8, num_heads=1, layer_norm_epsilon=0.1),
+    dict(relative_attention_num_buckets=32, relative_attention_max_distance=128, num_decoder_layers=1),
+]
 SETTINGS = [
     dict(),
     dict(scale_embedding=True, activation_function="relu"),
@@ -25,11 +33,14 @@ SETTINGS = [
 def network(name, seed=0, dtype=torch.float64, head="Model", **settings):
     kind = KINDS[name]
     torch.manual_seed(seed)
-    given = getattr(transformers, f"{kind}Config")(**TOKENS | SIZE | settings)
+    given = getattr(transformers, f"{kind}Config")(**(T5 if name == "T5" else TOKENS | SIZE) | settings)
     model = getattr(transformers, kind + head)(given).to(dtype).eval()
     with torch.no_grad():
         for parameter_name, p in model.named_parameters():
-            p.copy_((p.ndim == 1 and parameter_name.endswith("weight")) + 0.3 * torch.randn_like(p))
+            spread = (
+                0.15 if name == "T5" else 0.3
+            )  # its scores are not divided by √d, and sharp ones make much of round-off
+            p.copy_((p.ndim == 1 and parameter_name.endswith("weight")) + spread * torch.randn_like(p))
     return model
 
 
@@ -52,10 +63,12 @@ def gap(model, read, heard=None, own=None, **inputs):
 @pytest.mark.parametrize("name", KINDS)
 def test_is_the_model(measured, name, dtype, padding):
     kind, bound = str(dtype).removeprefix("torch."), float(ROWS[name].exact) if dtype == torch.float64 else 1e-5
-    for seed, settings in enumerate(SETTINGS):
+    for seed, settings in enumerate(T5S if name == "T5" else SETTINGS):
         model, inputs = network(name, seed, dtype, **settings), inputs_of(seed)
         read = from_huggingface(model)
         measured.at_most(f"{name}, {kind}", gap(model, read, **inputs), bound)
+        if name == "T5" and transformers.__version__ < "5" and dtype == torch.float64:
+            continue  # its softmax is in float32, where the mask of an older one is −∞: NaN where a token hears nothing
         for heard, own in zip(padding(3, 9).values(), padding(3, 6).values()):
             for masks in (dict(heard=heard), dict(own=own), dict(heard=heard, own=own)):
                 measured.at_most(f"{name} with padding, {kind}", gap(model, read, **masks, **inputs), bound)
@@ -112,12 +125,25 @@ def test_the_table_says_what_it_is(name):
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("part", ["encoder.layers.1.fc2", "decoder.layers.2.encoder_attn.k_proj"])
-def test_a_changed_model_is_refused(name, part):
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_a_changed_model_is_refused(name, side):
+    bart = dict(encoder="encoder.layers.1.fc2", decoder="decoder.layers.2.encoder_attn.k_proj")
+    t5 = dict(encoder="encoder.block.0.layer.1.DenseReluDense", decoder="decoder.block.2.layer.1.EncDecAttention.k")
+    part = (t5 if name == "T5" else bart)[side]
     model = network(name)
     model.get_submodule(part).register_forward_hook(lambda module, inputs, output: output**2)
-    with pytest.raises(ValueError, match=f"{part.split('.')[0]}.* has a hook"):
+    with pytest.raises(ValueError, match=f"{side}.* has a hook"):
         from_huggingface(model)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["T5", "BART"])
+def test_new_tokens_flow_alone(name):
+    """Positions go on where they stopped, of a table or of distances."""
+    read, inputs = from_huggingface(network(name)), inputs_of()
+    flow, u0, past = read.listen(inputs["input_ids"]), read.embed(inputs["decoder_input_ids"]), Past()
+    parts = [flow(u0[:, a:b], past=past).final for a, b in ((0, 2), (2, 3), (3, 6))]
+    torch.testing.assert_close(torch.cat(parts, 1), flow(u0).final, rtol=0, atol=1e-12)
 
 
 ids = torch.full((2, 5), 7)

@@ -21,6 +21,7 @@ from flowlib.models.zoo import (
     mixtral,
     modernbert,
     opt,
+    t5,
 )
 from flowlib.models.zoo.embedded import EmbeddedFlow, EmbeddedPair
 from flowlib.models.zoo.heads import Head, tied
@@ -62,6 +63,7 @@ READERS: dict[str, Reader] = {
     "modernbert": modernbert.modernbert,
     "clip_text_model": clip.clip_text,
     "clip_vision_model": clip.clip_vision,
+    "t5": t5.t5,
     "bart": barts.bart,
     "mbart": barts.mbart,
     "pegasus": barts.pegasus,

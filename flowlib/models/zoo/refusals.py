@@ -18,7 +18,8 @@ CHOOSES = "a local term that each token chooses (a mixture of experts)"
 RELATIVE = "a kernel whose weights depend on x − x̃ by a learned table"
 
 NEEDED = {
-    "t5": f"{LISTENS}, and {RELATIVE}",
+    "mt5": f"{LISTENS} from {RELATIVE}, as T5, which is read",
+    "umt5": f"{LISTENS} from {RELATIVE}, one for each depth",
     "whisper": f"{LISTENS}, and a start from sound",
     "qwen2_moe": CHOOSES,
     "qwen3_moe": CHOOSES,

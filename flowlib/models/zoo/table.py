@@ -66,6 +66,8 @@ Gemma 2 | lie | sphere around each term | per step | causal, rotary, window at s
 | 1e-5 | arXiv:2408.00118
 Gemma 3 | lie | sphere around each term | per step | causal, rotary, window at some depths, normed | gated gelu_tanh \
 | 1e-5 | arXiv:2503.19786
+T5 | lie | sphere inside each term | per step | causal, weights e^{b(x − x̃)}, and another field | relu | 1e-5 \
+| arXiv:1910.10683
 BART | lie | S1 after each term | per step | causal, and another field | gelu | 1e-10 | arXiv:1910.13461
 mBART | lie | S1 inside each term | per step | causal, and another field | gelu | 1e-10 | arXiv:2001.08210
 Pegasus | lie | S1 inside each term | per step | causal, and another field | gelu | 1e-10 | arXiv:1912.08777
