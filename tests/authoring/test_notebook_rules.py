@@ -229,7 +229,7 @@ def ask(n):
 def sound():
     """A notebook that keeps every rule."""
     text = "# 04 · A chapter\n\n**Objectives**\n\n- see (C4.1)\n- say so (C4.2, Q4.5)\n\n"
-    text += "**Prerequisites** none. Reading time 1 min. "
+    text += "**Prerequisites** none. Reading time 10 min. "
     cells = [nbformat.v4.new_markdown_cell(text + "<!-- measured -->Runs in 1 s, so<!-- /measured -->")]
     for i in range(10):
         cells += [nbformat.v4.new_markdown_cell(f"Prose {i}")]

@@ -106,7 +106,7 @@ def test_the_sieve_is_open_where_its_value_passes():
     assert [bar.get_height() for bar in top.patches] == [1, -2, 0, 3]
     assert [bar.get_height() for bar in bottom.patches] == [1, 0, 0, 3]
     open_ = [to_hex(hole.get_edgecolor()).upper() == palette.FEED_FORWARD for hole in mesh.patches]
-    assert open_ == [True, False, False, True] and "2 of 4 pass" in bottom.get_xlabel()
+    assert open_ == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
