@@ -654,18 +654,6 @@ def near_number(a, b):
 
 
 @error.law
-def euler_substep(answer, generator):
-    """With substep = "euler" each term is advanced by u + h A u. Yours is another one."""
-    return of_kind(answer, generator, "euler")
-
-
-@error.law
-def midpoint_substep(answer, generator):
-    """With substep = "midpoint" each term is advanced by u + h A (u + h/2 A u). Yours is another one."""
-    return of_kind(answer, generator, "midpoint")
-
-
-@error.law
 def nothing_moves(answer, generator):
     """Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix,
     torch.linalg.matrix_exp, that you take?"""
@@ -717,3 +705,15 @@ def order_euler(answer, generator):
 def order_midpoint(answer, generator):
     """With midpoint substeps the error must be divided by about 4 for twice as many steps."""
     return fall(answer, "midpoint", 2)
+
+
+@error.law
+def euler_substep(answer, generator):
+    """With substep = "euler" each term is advanced by u + h A u, and yours leads to another error."""
+    return of_kind(answer, generator, "euler")
+
+
+@error.law
+def midpoint_substep(answer, generator):
+    """With substep = "midpoint" each term is advanced by u + h A (u + h/2 A u), and yours leads to another error."""
+    return of_kind(answer, generator, "midpoint")
