@@ -95,7 +95,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
             ("step of 1", "ABBA", 1.0, "h = 1 in"),
             ("quarter", "ABBA", 0.25, "h = 1/4"),
             ("one B", "ABA", 0.5, "two of it in a row"),
-            ("sign", "ABBA", -0.5, "mirror image"),
+            ("sign", "ABBA", -0.5, "turns the other way"),
         )
     },
     "6.1 at once": ("arrive", "arrive = [[0.75, -1], [1, 0.75], [0.5, -2.75]]", "test-arrive", "additive"),
