@@ -19,7 +19,7 @@ spec.loader.exec_module(table)
 
 ASSIGNMENTS = sorted(path.name[:2] for path in table.SOURCE.iterdir() if path.is_dir())
 NAMED = 0.85  # the share of wrong answers whose message names what is wrong
-BESIDE = 0.02  # the share of those that only the grader may find
+BESIDE = 0.03  # the share of those that only the grader may find
 FEWEST = 60
 
 
@@ -57,7 +57,8 @@ def test_what_the_grader_finds_the_student_has_seen(number):
 
 @pytest.mark.parametrize("number", ASSIGNMENTS)
 def test_nothing_is_ticked_off_above_a_failure(number):
-    assert not [answer.misconception for answer, said in heard(number) if said.message and "✓" in said.above]
+    told = [(answer, said) for answer, said in heard(number) if said.message and not said.hidden]
+    assert not [answer.misconception for answer, said in told if "✓" in said.above]
 
 
 @pytest.mark.parametrize("number", ASSIGNMENTS)

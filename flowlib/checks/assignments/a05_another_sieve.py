@@ -644,7 +644,7 @@ turn.wrong_ways(
         "This is the square of the largest entry of J − Jᵀ. Its absolute value is asked for.",
     ),
     at_the_origin=(
-        lambda f, v: misses(torch.zeros_like(v))(f).abs().max(),
+        lambda f, v: seen_beside(misses(torch.zeros_like(v))(f).abs().max(), f, v),
         "You took the difference quotients at 0. They belong at the point v.",
     ),
     **{
@@ -652,7 +652,7 @@ turn.wrong_ways(
             lambda f, v, h=h: rough(f, v, h),
             "Your step h is too large: a difference quotient is a slope only for small h, such as 1e-5.",
         )
-        for h in (1.0, 0.5, 0.1)
+        for h in (1.0,)
     },
     all_features_at_once=(
         lambda f, v: moved_together(f, v),
@@ -670,10 +670,15 @@ turn.wrong_ways(
 )
 
 
+def seen_beside(wrong, f, v):
+    """A wrong number where it is another than the right one; there is nothing to see otherwise."""
+    return wrong if (wrong - misses(v)(f).abs().max()).abs() > 0.05 else None
+
+
 def rough(f, v, h):
     """One-sided differences with a large step."""
     J = torch.stack([(f(v + e) - f(v)) / h for e in h * torch.eye(len(v), dtype=torch.float64)], -1)
-    return (J - J.T).abs().max()
+    return seen_beside((J - J.T).abs().max(), f, v)
 
 
 def undivided(f, v, h=1e-5):

@@ -449,15 +449,6 @@ def mirror(answer, generator):
     return seen == seen[::-1] or f"Yours takes {seen}."
 
 
-@turns.law
-def list_stays(answer, generator):
-    """Called twice with the same list, your function gives two results: it reverses the list itself. Take a reversed
-    copy."""
-    substeps, u, dt, _ = inputs(generator)
-    once, again = (as_tensor(answer(substeps, u.clone(), dt, 2 + k), "turns") for k in (1, 1))
-    return bool((once - again).abs().max() < 1e-9)
-
-
 def matrices(generator):
     """A, B (2, 2) that do not commute, u (2,), steps, a kind of substep."""
     return *0.7 * draw(generator, 2, 2, 2), 1 + torch.rand(2, generator=generator, dtype=torch.float64), 5, "exact"
@@ -654,18 +645,6 @@ def near_number(a, b):
 
 
 @error.law
-def euler_substep(answer, generator):
-    """With substep = "euler" each term is advanced by u + h A u. Yours is another one."""
-    return of_kind(answer, generator, "euler")
-
-
-@error.law
-def midpoint_substep(answer, generator):
-    """With substep = "midpoint" each term is advanced by u + h A (u + h/2 A u). Yours is another one."""
-    return of_kind(answer, generator, "midpoint")
-
-
-@error.law
 def nothing_moves(answer, generator):
     """Where A and B are 0 nothing moves, so the error must be 0. Is it the exponential of a matrix,
     torch.linalg.matrix_exp, that you take?"""
@@ -717,3 +696,15 @@ def order_euler(answer, generator):
 def order_midpoint(answer, generator):
     """With midpoint substeps the error must be divided by about 4 for twice as many steps."""
     return fall(answer, "midpoint", 2)
+
+
+@error.law
+def euler_substep(answer, generator):
+    """With substep = "euler" each term is advanced by u + h A u, and yours leads to another error."""
+    return of_kind(answer, generator, "euler")
+
+
+@error.law
+def midpoint_substep(answer, generator):
+    """With substep = "midpoint" each term is advanced by u + h A (u + h/2 A u), and yours leads to another error."""
+    return of_kind(answer, generator, "midpoint")

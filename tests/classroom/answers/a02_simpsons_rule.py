@@ -74,8 +74,18 @@ _ERROR = (
 WRONG = {  # name: (cell, answer, test that must fail, a part of what it must say)
     "2.1 trapezoid": ("by-hand", "weights = [0.5, 1.5, 1]", "test-by-hand", "trapezoidal"),
     "2.1 equal gaps": ("by-hand", "weights = [0.5, 2, 0.5]", "test-by-hand", "for equal gaps"),
-    "2.1 all alike": ("by-hand", "weights = [1, 1, 1]", "test-by-hand", "count alike"),
-    "2.1 mirrored": ("by-hand", "weights = [0.75, 2.25, 0]", "test-by-hand", "wrong end"),
+    "2.1 all alike": (
+        "by-hand",
+        "weights = [1, 1, 1]",
+        "test-by-hand",
+        "All tokens have the same weight here. That is",
+    ),
+    "2.1 mirrored": (
+        "by-hand",
+        "weights = [0.75, 2.25, 0]",
+        "test-by-hand",
+        "These are the weights of tokens at 0, 2, 3:",
+    ),
     "2.1 mean": ("by-hand", "weights = [0, 0.75, 0.25]", "test-by-hand", "length of the river"),
     "2.1 ends": ("by-hand", "weights = [1.5, 0, 1.5]", "test-by-hand", "middle token"),
     "2.1 a slip": ("by-hand", "weights = [0.25, 2, 0.75]", "test-by-hand", "9/2"),
@@ -134,7 +144,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "simpson-weights",
         _panel(_F, _M, _L).replace("len(x) - 2, 2", "len(x) - 3, 2"),
         "test-rule",
-        "field 1",
+        "The last panel is left out: the last one begins",
     ),
     "even number accepted": ("simpson-weights", _panel(_F, _M, _L).replace(_ODD, ""), "test-rule", "returns weights"),
     "assert in place of ValueError": (
@@ -183,7 +193,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "rule-error",
         _ERROR + "return (simpson_weights(x) @ f(x)).item()",
         "test-error",
-        "distance from exact",
+        "This is the integral itself: exact is not",
     ),
     "signed": (
         "rule-error",
@@ -246,7 +256,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _ERROR.replace("g.integrate(f)", "f(g.x - 0.5 / n).mean()")
         + "return abs((simpson_weights(x) @ f(x)).item() - exact)",
         "test-error",
-        "four times smaller",
+        "The midpoint rule takes the middles of n cells",
     ),
     "an ε in the error": (
         "rule-error",

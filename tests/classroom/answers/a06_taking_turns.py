@@ -95,7 +95,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
             ("step of 1", "ABBA", 1.0, "h = 1 in"),
             ("quarter", "ABBA", 0.25, "h = 1/4"),
             ("one B", "ABA", 0.5, "two of it in a row"),
-            ("sign", "ABBA", -0.5, "mirror image"),
+            ("sign", "ABBA", -0.5, "turns the other way"),
         )
     },
     "6.1 at once": ("arrive", "arrive = [[0.75, -1], [1, 0.75], [0.5, -2.75]]", "test-arrive", "additive"),
@@ -142,7 +142,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "turns",
         _FOR + "order = substeps if k % 2 == 0 else substeps[::-1]\n        " + _EACH.replace("dt)", "dt / 2)"),
         "test-turns",
-        "Δt/2",
+        "The order is right, and each substep has half",
     ),
     "odd step lost": (
         "turns",
@@ -164,13 +164,13 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _FOR + "order = substeps\n        for s in list(order):\n            u = s(u, dt)\n"
         "        substeps.reverse()\n    return u",
         "test-turns",
-        "reverses the list itself",
+        "your function changes its argument substeps in",
     ),
     "swapped pair": (
         "turns",
         _FOR + "order = substeps if k % 2 == 0 else [*substeps[1::-1], *substeps[2:]]\n        " + _EACH,
         "test-turns",
-        "Where two steps meet",
+        "In every second step you swap the first two.",
     ),
     "nothing returned": (
         "turns",
@@ -217,14 +217,14 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _ERROR + "    end = turns([ways[substep](A), ways[substep](B)], u, 1, steps)\n"
         "    return (end - exp(A + B) @ u).norm()",
         "test-error",
-        "end at t = 1",
+        "Your steps have Δt = 1. N steps lead to t = 1",
     ),
     "error, mean": (
         "turns-error",
         _ERROR + "    end = turns([ways[substep](A), ways[substep](B)], u, 1 / steps, steps)\n"
         "    return (end - exp(A + B) @ u).square().mean().sqrt()",
         "test-error",
-        "One step is a Lie step",
+        "This is the root of the mean square. The",
     ),
     "error, always exact": (
         "turns-error",

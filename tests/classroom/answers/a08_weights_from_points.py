@@ -141,7 +141,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "cells",
         "def cells(x, a, b):\n    return torch.ones_like(x) * (b - a) / len(x)",
         "test-cells",
-        "the same weight",
+        "All tokens get an equal weight here. Whoever",
     ),
     "twins not shared": (
         "cells",
@@ -161,7 +161,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "from flowlib.fields import Grid\n\n\ndef cells(x, a, b):\n"
         "    return Grid.uniform(len(x), domain=(a, b)).weights",
         "test-cells",
-        "the same weight",
+        "All tokens get an equal weight here. Whoever",
     ),
     "counts itself": (
         "near-weights",
@@ -196,7 +196,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "near-weights",
         _NEAR + "r = d[:, k] ** 2\n    return r / r.sum()",
         "test-near",
-        "Three tokens of a line",
+        "The power is m, an argument: 1 on a curve, 2 on",
     ),
     "sum before power": (
         "near-weights",
@@ -205,7 +205,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "First the power",
     ),
     "never weighted": ("typical-error", _error(weights="torch.full_like(x, 1 / n)"), "test-rates", "order must be 2"),
-    "always weighted": ("typical-error", _error(weights="cells(x, 0.0, 1.0)"), "test-rates", "the error must stay"),
+    "always weighted": (
+        "typical-error",
+        _error(weights="cells(x, 0.0, 1.0)"),
+        "test-rates",
+        "The result is the median of 200 absolute",
+    ),
     "p forgotten": ("typical-error", _error(power="1"), "test-rates", "Is p used"),
     "not divided": (
         "typical-error",
@@ -253,7 +258,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "cells",
         _SORT + "w = torch.cat([A, m, B]).diff()\n    return w if len(x) == 2 else w.flip(0)",
         "test-cells",
-        "Permute the tokens",
+        "The lengths are right, and in sorted order",
     ),
     "a shortest cell": (
         "cells",
@@ -292,6 +297,6 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "typical-error",
         _error().replace("torch.rand(n, dtype=torch.float64)", "((torch.arange(n).double() + 0.5) / n)"),
         "test-rates",
-        "With equal weights and p = 1",
+        "The result is the median of 200 absolute",
     ),
 }
