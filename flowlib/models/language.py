@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.arguments import check_tensor
-from flowlib.flow.depth import double_knots
-from flowlib.flow.equation import Trajectory
+from flowlib.arguments import check_tensor, check_whole
+from flowlib.flow.depth import Ready, double_knots
+from flowlib.flow.equation import AT_ONCE, Flow, Trajectory
+from flowlib.flow.twin import twin
 from flowlib.models.inputs import check_targets, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape, Steps
 from flowlib.models.vocabulary import Vocabulary
@@ -112,17 +113,21 @@ class FlowLM(FlowModel):
         generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed)
         text = self.config.vocabulary.encode(prompt).to(device)
         past, last = (Past(), 1) if keep_past else (None, None)
+        flow, steps = twin(self.flow), self.flow.steps if steps is None else steps
+        check_whole(steps, "steps")
+        if steps <= AT_ONCE:
+            flow.depth = Ready(flow.depth, steps)
         for _ in range(tokens):
-            logits = self._next(text, steps, past if len(text) <= self.config.context else None, last)
+            logits = self._next(flow, steps, text, past if len(text) <= self.config.context else None, last)
             text = torch.cat([text, _draw(logits, temperature, top_k, generator).to(device)])
         return self.config.vocabulary.decode(text)
 
-    def _next(self, text: Tensor, steps: int | None, past: Past | None, last: int | None) -> Tensor:
+    def _next(self, flow: Flow, steps: int, text: Tensor, past: Past | None, last: int | None) -> Tensor:
         """Logits (vocabulary,) of the token after `text`; what `past` has of the text does not flow again."""
         known = 0 if past is None else past.tokens
         window = text[-self.config.context :]
         u0 = self.initial_field(window[None, known:], known)
-        u = self.flow(u0, steps, save="final", past=past, last=last).final
+        u = flow(u0, steps, save="final", past=past, last=last).final
         return self.read_out(u[0, -1]).float().cpu()
 
     @torch.no_grad()
