@@ -117,6 +117,30 @@ class PiecewiseLinear(Depth):
         return int(position), position % 1
 
 
+class Ready(Depth):
+    """The terms of another depth in the middles of so many steps, made once: for many calls without a gradient.
+
+    What happens to the parameters afterwards is not seen, but for those that stand on a knot.
+    """
+
+    def __init__(self, depth: Depth, steps: int):
+        super().__init__(depth.copies, _count(steps, "steps"))
+        self.layers = depth.layers
+        self.made = dict(zip(middles(steps), depth(middles(steps)), strict=True))
+
+    def check_steps(self, steps: int) -> None:
+        if steps != self.steps:
+            raise ValueError(f"these terms were made for {self.steps} steps, and not for {steps}; make them again")
+
+    def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
+        return [self.made[s] for s in depths]
+
+
+def middles(steps: int) -> list[float]:
+    """The depths s = t/T at which a flow of so many steps takes its parameters."""
+    return [(n + 0.5) / steps for n in range(steps)]
+
+
 def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
     """A module like both, with the parameters (1 − share) θ_first + share θ_second; gradients flow to both.
 

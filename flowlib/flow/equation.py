@@ -26,7 +26,7 @@ from flowlib.flow.context import (
     one_each,
     prepare_context,
 )
-from flowlib.flow.depth import Constant, Depth
+from flowlib.flow.depth import Constant, Depth, middles
 from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, euler, get_scheme
 from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch, carry
 from flowlib.flow.twin import twin
@@ -222,7 +222,7 @@ class Flow(nn.Module):
 
     def _layers(self, steps: int) -> Iterable[list[Term]]:
         """The terms in the middle of each step: all at once or, where they are very many, some at a time."""
-        depths = [(n + 0.5) / steps for n in range(steps)]
+        depths = middles(steps)
         if steps <= AT_ONCE:
             return self.depth(depths)
         return chain.from_iterable(self.depth(depths[k : k + AT_ONCE]) for k in range(0, steps, AT_ONCE))

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowlib.arguments import check_tensor
-from flowlib.flow.depth import double_knots
-from flowlib.flow.equation import Trajectory
+from flowlib.arguments import check_tensor, check_whole
+from flowlib.flow.depth import Ready, double_knots
+from flowlib.flow.equation import AT_ONCE, Trajectory
+from flowlib.flow.twin import twin
 from flowlib.models.disk import SHIPPED
 from flowlib.models.generation import Drawing, draw_tokens, is_count, read_prompts, read_stops, stream_text, write_rows
 from flowlib.models.inputs import check_targets, check_text, check_tokens
@@ -125,7 +126,9 @@ class FlowLM(FlowModel):
         """
         how, stops = Drawing(temperature, top_k, top_p, seed), read_stops(stop, self.config.vocabulary)
         rows = self._read_prompts(prompt, tokens)
-        write = partial(write_rows, self, tokens=tokens, stop=stops, steps=steps, keep_past=keep_past)
+        write = partial(
+            write_rows, self._with_ready_parameters(steps), tokens=tokens, stop=stops, steps=steps, keep_past=keep_past
+        )
         if len({len(row) for row in rows}) == 1:
             written = write(torch.stack(rows), how=how)
         else:  # rows of one length flow together; of others, alone, so that nothing has to be padded
@@ -161,7 +164,17 @@ class FlowLM(FlowModel):
         check_text(prompt, "prompt")
         how, stops = Drawing(temperature, top_k, top_p, seed), read_stops(stop, self.config.vocabulary)
         rows = torch.stack(self._read_prompts(prompt, tokens))
-        return stream_text(draw_tokens(self, rows, tokens, how, steps, keep_past), stops, self.config.vocabulary)
+        ready = self._with_ready_parameters(steps)
+        return stream_text(draw_tokens(ready, rows, tokens, how, steps, keep_past), stops, self.config.vocabulary)
+
+    def _with_ready_parameters(self, steps: int | None) -> "FlowLM":
+        """Itself, but that parameters between knots are made once for all the text that is written."""
+        ready, steps = twin(self), self.flow.steps if steps is None else steps
+        check_whole(steps, "steps")
+        ready.flow = twin(self.flow)
+        if steps <= AT_ONCE:
+            ready.flow.depth = Ready(self.flow.depth, steps)
+        return ready
 
     def _read_prompts(self, prompt: Any, tokens: Any) -> list[Tensor]:
         rows = read_prompts(prompt, self.config.vocabulary)

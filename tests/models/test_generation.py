@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowlib.flow import SCHEMES, Flow, PerStep
+from flowlib.flow import SCHEMES, Flow, PerStep, depth
 from flowlib.models import FlowConfig, FlowLM, Vocabulary
 from flowlib.operators import Attention, Local, Moments, Past
 
@@ -119,3 +119,18 @@ def test_in_the_last_step_the_others_are_heard_and_go_no_further(monkeypatch):
     for last, save, message in ((0, "final", "last must be a whole number ≥ 1"), (1, "all", 'give save="final"')):
         with pytest.raises(ValueError, match=message):
             lm.flow(torch.randn(1, 9, 16, dtype=torch.float64), 3, save=save, last=last)
+
+
+def test_parameters_between_knots_are_made_once_for_a_text(monkeypatch):
+    lm, made = model(depth="elastic", layers=4), []
+    between = depth.between
+    monkeypatch.setattr(depth, "between", lambda *which: made.append(which) or between(*which))
+    lm.generate("the river", 5, steps=8, seed=0)
+    first = len(made)
+    made.clear()
+    lm.generate("the river", 30, steps=8, seed=0)
+    assert len(made) == first > 0 and type(lm.flow.depth) is depth.PiecewiseLinear
+    with pytest.raises(ValueError, match="made for 8 steps, and not for 4"):
+        depth.Ready(lm.flow.depth, 8).check_steps(4)
+    with pytest.raises(ValueError, match="steps must be a whole number ≥ 1"):
+        lm.generate("the river", 5, steps=0)
