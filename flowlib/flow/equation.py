@@ -246,8 +246,8 @@ class Flow(nn.Module):
         if self.tangent:
             u = carry(sets[0], u, t, at, tell)
         u = self.scheme.step(substeps, u, dt)
-        if len(self.scheme.paths(len(substeps))) > 1 and (S := sets[-1]) is not None:
-            mean, u = u, S.project(u, at)  # a mean of points of S is not in S
+        if len(self.scheme.paths(len(substeps))) > 1 and (end := sets[-1]) is not None:
+            mean, u = u, end.project(u, at)  # a mean of points of S is not in S
             if tell is not None:
                 tell.of_constraint("projection", mean, u)
         return carry(sets[0], u, at, t + dt, tell) if self.tangent else u
