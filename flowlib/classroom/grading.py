@@ -14,6 +14,7 @@ from flowlib.classroom.handing import hand_over_all
 from flowlib.classroom.journal import Journal
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.results import Outcome, Result
+from flowlib.classroom.room.clock import SLOWEST
 from flowlib.classroom.room.sandbox import Limits, require
 from flowlib.classroom.safe import make_safe
 from flowlib.classroom.submissions import Submission, find_submissions
@@ -87,10 +88,13 @@ def grade_side_by_side(
 def grade_apart(course: Course, one: Submission, settings: Settings) -> Outcome:
     """Grade a submission in a process of its own. What goes wrong there costs the others nothing, and is noted."""
     limits = settings[0]
-    seconds = 2 * limits.seconds + OVERHEAD
     try:
         return run_apart(
-            grade_submission, (course, one, *settings), seconds=seconds, megabytes=limits.megabytes + GRADER_MEGABYTES
+            grade_submission,
+            (course, one, *settings),
+            seconds=SLOWEST * limits.seconds + OVERHEAD,
+            cpu_seconds=2 * limits.seconds + OVERHEAD,
+            megabytes=limits.megabytes + GRADER_MEGABYTES,
         )
     except (Ended, OSError) as error:  # no process, no pipe: the machine has run out of something
         return Result(one.student, one.assignment, notes=[f"NOT GRADED: {error}; look at the file by hand"]), ""
