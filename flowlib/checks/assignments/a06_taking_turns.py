@@ -449,15 +449,6 @@ def mirror(answer, generator):
     return seen == seen[::-1] or f"Yours takes {seen}."
 
 
-@turns.law
-def list_stays(answer, generator):
-    """Called twice with the same list, your function gives two results: it reverses the list itself. Take a reversed
-    copy."""
-    substeps, u, dt, _ = inputs(generator)
-    once, again = (as_tensor(answer(substeps, u.clone(), dt, 2 + k), "turns") for k in (1, 1))
-    return bool((once - again).abs().max() < 1e-9)
-
-
 def matrices(generator):
     """A, B (2, 2) that do not commute, u (2,), steps, a kind of substep."""
     return *0.7 * draw(generator, 2, 2, 2), 1 + torch.rand(2, generator=generator, dtype=torch.float64), 5, "exact"

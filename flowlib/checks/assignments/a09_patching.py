@@ -431,15 +431,6 @@ def before_the_patch(answer, generator):
     return bool((one - march(u, n, beta, dt))[:2].abs().max() < 1e-6)
 
 
-@patch.law
-def input_unchanged(answer, generator):
-    """The u that came in has changed: with at = 0 you wrote into it. Make a clone() before you replace."""
-    u, v, tokens, _, n, beta, dt = two_fields(generator)
-    before = u.clone()
-    ask_patched(answer, u, v, tokens, 0, n, beta, dt)
-    return torch.equal(u, before)
-
-
 def three_fields(generator):
     """changed, start, goal: three fields (4, 3)."""
     return draw(generator, 4, 3), draw(generator, 4, 3), draw(generator, 4, 3)

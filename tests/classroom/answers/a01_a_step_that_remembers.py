@@ -137,7 +137,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "two-step",
         _steps("1.5 * f - 0.5 * b").replace("enumerate(layers)", "enumerate(layers[:-1])"),
         "test-step",
-        "once",
+        "last layer is left out",
     ),
     "every other layer with a new memory": (
         "two-step",
@@ -199,20 +199,20 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "path-error",
         _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u for n in range(N)], 1 / N) - end).norm()",
         "test-error",
-        "W tanh(u)",
+        "tanh is missing",
     ),
     "Δt = 1": (
         "path-error",
         _PATH + "return (two_step(u0, [lambda u, m=path(n / N): m @ u.tanh() for n in range(N)], 1) - end).norm()",
         "test-error",
-        "N⁻²",
+        "Your steps have Δt = 1",
     ),
     "the sign of the pull": (
         "left-over",
         "def left_over(strength, N):\n    return two_step(torch.ones(()), [lambda u: strength * u] * N, "
         "1.0).abs().item()",
         "test-rest",
-        "pull towards 0",
+        "yours pushes away",
     ),
     "left by Euler": (
         "left-over",
@@ -231,7 +231,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "def left_over(strength, N):\n    return two_step(torch.ones(()).double(), "
         "[lambda u: -strength * u] * (N + 1), 1.0).abs().item()",
         "test-rest",
-        "After one layer",
+        "one too many",
     ),
     "left over, typed in": (
         "left-over",
@@ -242,7 +242,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     ),
     # for each wrong way and law that nothing above meets
     "1.1 second token": ("by-hand", "u1, u2 = [2, 0, 1], [-1.5, 1, 0]", "test-by-hand", "Look at the second token"),
-    "1.1 first token": ("by-hand", "u1, u2 = [2, 0, 1], [-1, 1.5, 0]", "test-by-hand", "For the first token"),
+    "1.1 first token": ("by-hand", "u1, u2 = [2, 0, 1], [-1, 1.5, 0]", "test-by-hand", "first token of u_2"),
     "half a step at first": ("two-step", _steps("1.5 * f - 0.5 * b", "0.5 * f"), "test-step", "yours goes 0.5 Δt"),
     "factors that do not sum to 1": ("two-step", _steps("1.4 * f - 0.5 * b"), "test-step", "as any method does"),
     "other factors": ("two-step", _steps("1.4 * f - 0.4 * b"), "test-step", "the way is 3/2 Δt"),
@@ -256,6 +256,6 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "left-over",
         "def left_over(strength, N):\n    return 1 - strength if N == 1 else 1 / 3",
         "test-rest",
-        "steps come to rest",
+        "first step is Euler's",
     ),
 }

@@ -38,7 +38,7 @@ def simpson_weights(x):
         w[i - 1] += (2 * left - right) * (left + right) / (6 * left)
         w[i] += (left + right) ** 3 / (6 * left * right)
         w[i + 1] += (2 * right - left) * (left + right) / (6 * right)
-    return w
+    return torch.tensor(w, dtype=torch.float64)
 """,
         "rule-error": """
 def rule_error(rule, n, f, exact):
@@ -74,8 +74,8 @@ _ERROR = (
 WRONG = {  # name: (cell, answer, test that must fail, a part of what it must say)
     "2.1 trapezoid": ("by-hand", "weights = [0.5, 1.5, 1]", "test-by-hand", "trapezoidal"),
     "2.1 equal gaps": ("by-hand", "weights = [0.5, 2, 0.5]", "test-by-hand", "for equal gaps"),
-    "2.1 all alike": ("by-hand", "weights = [1, 1, 1]", "test-by-hand", "count alike"),
-    "2.1 mirrored": ("by-hand", "weights = [0.75, 2.25, 0]", "test-by-hand", "wrong end"),
+    "2.1 all alike": ("by-hand", "weights = [1, 1, 1]", "test-by-hand", "same weight here"),
+    "2.1 mirrored": ("by-hand", "weights = [0.75, 2.25, 0]", "test-by-hand", "reverse order"),
     "2.1 mean": ("by-hand", "weights = [0, 0.75, 0.25]", "test-by-hand", "length of the river"),
     "2.1 ends": ("by-hand", "weights = [1.5, 0, 1.5]", "test-by-hand", "middle token"),
     "2.1 a slip": ("by-hand", "weights = [0.25, 2, 0.75]", "test-by-hand", "9/2"),
@@ -134,7 +134,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "simpson-weights",
         _panel(_F, _M, _L).replace("len(x) - 2, 2", "len(x) - 3, 2"),
         "test-rule",
-        "field 1",
+        "last panel is left out",
     ),
     "even number accepted": ("simpson-weights", _panel(_F, _M, _L).replace(_ODD, ""), "test-rule", "returns weights"),
     "assert in place of ValueError": (
@@ -183,7 +183,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "rule-error",
         _ERROR + "return (simpson_weights(x) @ f(x)).item()",
         "test-error",
-        "distance from exact",
+        "exact is not subtracted",
     ),
     "signed": (
         "rule-error",
@@ -246,7 +246,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _ERROR.replace("g.integrate(f)", "f(g.x - 0.5 / n).mean()")
         + "return abs((simpson_weights(x) @ f(x)).item() - exact)",
         "test-error",
-        "four times smaller",
+        "left ends of cells",
     ),
     "an ε in the error": (
         "rule-error",

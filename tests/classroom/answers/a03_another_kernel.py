@@ -133,13 +133,13 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "from flowlib.operators.attention import attend\n\n\ndef near_attend(q, k, v, weights, "
         "scale=1.0):\n    return attend(q, k, v, weights)",
         "test-attend",
-        "Two equal tokens",
+        "softmax of chapter 03",
     ),
     "error without weights": (
         "operator-error",
         _ERROR + "    return abs(h(x, torch.ones_like(x.x)) - h(f, f.weights)).item()",
         "test-error",
-        "n⁻²",
+        "no weights where they are asked for",
     ),
     "error always weighted": (
         "operator-error",
@@ -173,7 +173,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "near-attend",
         _HEAD + "g = weights**2 / (1 + (d / scale) ** 2)\n    return g / g.sum(-1, True) @ v",
         "test-attend",
-        "Split a token",
+        "multiplied in twice",
     ),
     "error as a matrix": (
         "operator-error",

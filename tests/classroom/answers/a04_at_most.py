@@ -105,7 +105,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     ),
     "4.1 variance": ("nearest", _HAND + "[0] = [1 + 5 / 6, 5 / 6, 5 / 6, 0.5]", "test-nearest", "variance, 9"),
     "4.1 cut off": ("nearest", _HAND + "[0] = [2.5, 0, 0, -0.5]", "test-nearest", "each feature by itself"),
-    "4.1 not shrunk": ("nearest", _HAND + "[0] = [6, 0, 0, -2]", "test-nearest", "Yours has 3.0"),
+    "4.1 not shrunk": ("nearest", _HAND + "[0] = [6, 0, 0, -2]", "test-nearest", "shrink it to the rim"),
     "4.1 two tokens": ("nearest", "nearest = [[3.5, .5, .5, -.5], [2, 0, 2, 0]]", "test-nearest", "three tokens"),
     "layer norm": ("at-most", _HEAD + "return mean + std * (v - m) / s", "test-project", "This is layer norm"),
     "layer norm from the library": (
@@ -188,7 +188,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "river",
         _RIVER + "return on_rim(slide(t - t0, math.atan2(b, a), c / std))",
         "test-river",
-        "must not jump",
+        "angle of the start",
     ),
     "rate c": ("river", _RIVER + "return on_rim(slide(t - t0, math.atan2(b, x), c))", "test-river", "not c"),
     "whole angle": (
@@ -201,13 +201,13 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "river",
         _RIVER + "return on_rim(slide(t - t0, math.acos(x / std), c / std))",
         "test-river",
-        "mirror image",
+        "sign of b is lost",
     ),
     "projected at the end": (
         "steps-error",
         _STEPS + "    u = at_most(u + c * E, 0.0, std)\n    return (u - v).square().mean().sqrt()",
         "test-error",
-        "inside the loop",
+        "inside of the loop",
     ),
     "steps of layer norm": (
         "steps-error",
@@ -220,7 +220,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "steps-error",
         _STEPS + "    for _ in range(n):\n        u = at_most(u + c * E / n, 0.0, std)\n    return (u - v).norm()",
         "test-error",
-        "√3 times too large: it is the length of the difference, not the root of its mean square.",
+        "√3 times too large",
     ),
     "error typed in": (
         "steps-error",
@@ -267,12 +267,18 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "river",
         _RIVER + "angle = slide(t - t0, math.atan2(b, x), c / std)\n    return math.cos(angle), math.sin(angle)",
         "test-river",
-        "must be on the rim",
+        "circle of radius 1",
     ),
     "half the rate": (
         "river",
         _RIVER + "return on_rim(slide(t - t0, math.atan2(b, x), c / std / 2))",
         "test-river",
         "must obey",
+    ),
+    "angle at σ2": (
+        "river",
+        _RIVER + "return on_rim(slide(t - t0, math.atan2(b, std), c / std))",
+        "test-river",
+        "must not jump",
     ),
 }

@@ -66,7 +66,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "5.1 past 0": ("by-hand", "places, costs = [2, 0.5, -1], [2.5, 0.125, 1.5]", "test-by-hand", "went past it"),
     "5.1 hard": ("by-hand", "places, costs = [3, 0, -2], [2.5, 0.125, 1.5]", "test-by-hand", "still pays"),
     "5.1 halved": ("by-hand", "places, costs = [1.5, -0.25, -1], [2.5, 0.125, 1.5]", "test-by-hand", "Halving"),
-    "5.1 price only": ("by-hand", "places, costs = [2, 0, -1], [2, 0, 1]", "test-by-hand", "distance and price"),
+    "5.1 price only": (
+        "by-hand",
+        "places, costs = [2, 0, -1], [2, 0, 1]",
+        "test-by-hand",
+        "distance ½(u − v)² is missing",
+    ),
     "5.1 texts": (
         "by-hand",
         "places, costs = ['a', 'b', 'c'], [2.5, 0.125, 1.5]",
@@ -150,7 +155,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     ),
     "largest slope": ("asymmetry", _J + "J.abs().max()", "test-turn", "of J itself"),
     "sum": ("asymmetry", _J + "(J + J.T).abs().max()", "test-turn", "Subtract it"),
-    "h forgotten": ("asymmetry", _J.replace(" / 2e-5", "") + "(J - J.T).abs().max()", "test-turn", "not divided"),
+    "h forgotten": (
+        "asymmetry",
+        _J.replace(" / 2e-5", "") + "(J - J.T).abs().max()",
+        "test-turn",
+        "divided by the step",
+    ),
     "central by h": ("asymmetry", _J.replace("2e-5", "1e-5") + "(J - J.T).abs().max()", "test-turn", "Twice"),
     "one-sided by 2h": ("asymmetry", _J.replace("f(v - e)", "f(v)") + "(J - J.T).abs().max()", "test-turn", "Half"),
     "norm": ("asymmetry", _J + "(J - J.T).norm()", "test-turn", "sum of squares"),
@@ -174,7 +184,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "sieve",
         _SIEVE + "(soft if v[0, 0] > v[0, -1] else -soft).clamp(low, high)",
         "test-sieve",
-        "firmly non-expansive",
+        "a better bargain",
     ),
     "price over N": (
         "settle",
@@ -186,7 +196,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "settle",
         _SETTLE + "v = sieve(v, price * dt, -inf, inf)\n        v = v + dt * (wind - v)\n    return v",
         "test-settle",
-        "must come to rest",
+        "comes before the Euler step",
     ),
     "Strang": (
         "settle",
@@ -195,6 +205,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-settle",
         "must fall like N⁻¹",
     ),
-    "mean": ("asymmetry", _J + "(J - J.T).abs().mean()", "test-turn", "turns by a right angle"),
+    "mean": ("asymmetry", _J + "(J - J.T).abs().mean()", "test-turn", "largest entry is asked"),
     "one half turned round": ("asymmetry", _J + "(J - J.T.tril()).abs().max()", "test-turn", "has a symmetric J"),
+    "single precision": (
+        "asymmetry",
+        _J.replace("E = 1e-5", "v = v.float()\n    E = 1e-5").replace("float64", "float32") + "(J - J.T).abs().max()",
+        "test-turn",
+        "single precision",
+    ),
 }

@@ -95,7 +95,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
             ("step of 1", "ABBA", 1.0, "h = 1 in"),
             ("quarter", "ABBA", 0.25, "h = 1/4"),
             ("one B", "ABA", 0.5, "two of it in a row"),
-            ("sign", "ABBA", -0.5, "mirror image"),
+            ("sign", "ABBA", -0.5, "turns the other way"),
         )
     },
     "6.1 at once": ("arrive", "arrive = [[0.75, -1], [1, 0.75], [0.5, -2.75]]", "test-arrive", "additive"),
@@ -142,7 +142,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "turns",
         _FOR + "order = substeps if k % 2 == 0 else substeps[::-1]\n        " + _EACH.replace("dt)", "dt / 2)"),
         "test-turns",
-        "Δt/2",
+        "half of Δt",
     ),
     "odd step lost": (
         "turns",
@@ -164,13 +164,13 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _FOR + "order = substeps\n        for s in list(order):\n            u = s(u, dt)\n"
         "        substeps.reverse()\n    return u",
         "test-turns",
-        "reverses the list itself",
+        "changes its argument substeps in place",
     ),
     "swapped pair": (
         "turns",
         _FOR + "order = substeps if k % 2 == 0 else [*substeps[1::-1], *substeps[2:]]\n        " + _EACH,
         "test-turns",
-        "Where two steps meet",
+        "whole list must be reversed",
     ),
     "nothing returned": (
         "turns",
@@ -210,34 +210,34 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         _ERROR.replace("torch.linalg.matrix_exp", "torch.exp") + "    end = turns([ways[substep](A), "
         "ways[substep](B)], u, 1 / steps, steps)\n    return (end - exp(A + B) @ u).norm()",
         "test-error",
-        "exponential of a matrix",
+        'substep = "euler"',
     ),
     "error, steps of 1": (
         "turns-error",
         _ERROR + "    end = turns([ways[substep](A), ways[substep](B)], u, 1, steps)\n"
         "    return (end - exp(A + B) @ u).norm()",
         "test-error",
-        "end at t = 1",
+        "Your steps have Δt = 1",
     ),
     "error, mean": (
         "turns-error",
         _ERROR + "    end = turns([ways[substep](A), ways[substep](B)], u, 1 / steps, steps)\n"
         "    return (end - exp(A + B) @ u).square().mean().sqrt()",
         "test-error",
-        "One step is a Lie step",
+        "root of the mean square",
     ),
     "error, always exact": (
         "turns-error",
         _ERROR + "    end = turns([ways['exact'](A), ways['exact'](B)], u, 1 / steps, steps)\n"
         "    return (end - exp(A + B) @ u).norm()",
         "test-error",
-        "substep = 'euler'",
+        "Yours is the exact one",
     ),
     "error typed in": (
         "turns-error",
         "def turns_error(A, B, u, steps, substep='exact'):\n    return 0.3 / steps ** (1 if substep == 'euler' else 2)",
         "test-error",
-        "nothing moves",
+        'substep = "euler"',
     ),
     # for each wrong way and law that nothing above meets
     "a shorter step": (
@@ -267,7 +267,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "        for way in maps[::-1] if k == 1 else maps:\n            end = way(end, 1 / steps)\n"
         "    return (end - exp(A + B) @ u).norm()",
         "test-error",
-        "With exact substeps",
+        'substep = "euler"',
     ),
     "error, midpoint by Euler": (
         "turns-error",
@@ -275,6 +275,14 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "    end = turns([ways[substep](A), ways[substep](B)], u, 1 / steps, steps)\n"
         "    return (end - exp(A + B) @ u).norm()",
         "test-error",
-        "With midpoint substeps",
+        "Yours is Euler's",
+    ),
+    "counter outside": (
+        "turns",
+        "done = 0\n\n\ndef turns(substeps, u, dt, steps):\n    global done\n    for _ in range(steps):\n"
+        "        for one in substeps if done % 2 == 0 else substeps[::-1]:\n            u = one(u, dt)\n"
+        "        done += 1\n    return u",
+        "test-turns",
+        "first step takes",
     ),
 }

@@ -198,7 +198,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "by-need",
         _NEED + "return np.diff(np.interp(wanted, shares, edges))",
         "test-by-need",
-        "got the shape",
+        "lengths of the steps",
     ),
     "from the end": (
         "by-need",
@@ -217,14 +217,14 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "gain",
         _GAIN + "return miss(even) / miss(by_need(g ** 2, n, horizon))",
         "test-gain",
-        "come near",
+        "stand by g²",
     ),
     "gain, against each other": (
         "gain",
         _GAIN + "return float((march(u, weights, loud, even) - march(u, weights, loud, "
         "by_need(g, n, horizon))).abs().max())",
         "test-gain",
-        "gain is 1",
+        "difference of the two errors",
     ),
     "gain typed in": (
         "gain",

@@ -141,7 +141,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "cells",
         "def cells(x, a, b):\n    return torch.ones_like(x) * (b - a) / len(x)",
         "test-cells",
-        "the same weight",
+        "equal weight here",
     ),
     "twins not shared": (
         "cells",
@@ -161,7 +161,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "from flowlib.fields import Grid\n\n\ndef cells(x, a, b):\n"
         "    return Grid.uniform(len(x), domain=(a, b)).weights",
         "test-cells",
-        "the same weight",
+        "equal weight here",
     ),
     "counts itself": (
         "near-weights",
@@ -196,7 +196,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "near-weights",
         _NEAR + "r = d[:, k] ** 2\n    return r / r.sum()",
         "test-near",
-        "Three tokens of a line",
+        "power is m, an argument",
     ),
     "sum before power": (
         "near-weights",
@@ -205,7 +205,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "First the power",
     ),
     "never weighted": ("typical-error", _error(weights="torch.full_like(x, 1 / n)"), "test-rates", "order must be 2"),
-    "always weighted": ("typical-error", _error(weights="cells(x, 0.0, 1.0)"), "test-rates", "the error must stay"),
+    "always weighted": (
+        "typical-error",
+        _error(weights="cells(x, 0.0, 1.0)"),
+        "test-rates",
+        "as small with weighted=False",
+    ),
     "p forgotten": ("typical-error", _error(power="1"), "test-rates", "Is p used"),
     "not divided": (
         "typical-error",
@@ -253,7 +258,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "cells",
         _SORT + "w = torch.cat([A, m, B]).diff()\n    return w if len(x) == 2 else w.flip(0)",
         "test-cells",
-        "Permute the tokens",
+        "in sorted order backwards",
     ),
     "a shortest cell": (
         "cells",
@@ -292,6 +297,21 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "typical-error",
         _error().replace("torch.rand(n, dtype=torch.float64)", "((torch.arange(n).double() + 0.5) / n)"),
         "test-rates",
-        "With equal weights and p = 1",
+        "same each time",
     ),
+    "points of a grid": (
+        "cells",
+        "def cells(x, a, b):\n    z = a + (b - a) * (torch.arange(4000).double() + 0.5) / 4000\n"
+        "    near = (z[:, None] - x).abs().argmin(1)\n"
+        "    return torch.bincount(near, minlength=len(x)).double() * (b - a) / 4000",
+        "test-cells",
+        "an approximation",
+    ),
+    "a draw in each of n parts": (
+        "typical-error",
+        _error().replace("torch.rand(n, dtype=torch.float64)", "((torch.arange(n) + torch.rand(n).double()) / n)"),
+        "test-rates",
+        "as small with weighted=False",
+    ),
+    "p is 3": ("typical-error", _error(power="3"), "test-rates", "With equal weights and p = 1"),
 }

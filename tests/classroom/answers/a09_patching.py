@@ -83,7 +83,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "9.1 second step missing": ("by-hand", _hand([3, 3, 6]), "test-by-hand", "second step is missing"),
     "9.1 not subtracted": ("by-hand", _hand([7, 5, 4], [0.7, 0.5, 0.4]), "test-by-hand", "of a *difference*"),
     "9.1 what is missing": ("by-hand", _hand([7, 5, 4], [0.43, 0.71, 0.86]), "test-by-hand", "still missing"),
-    "9.1 equal shares": ("by-hand", _hand([7, 5, 4], [0.333, 0.333, 0.333]), "test-by-hand", "twice as much"),
+    "9.1 equal shares": ("by-hand", _hand([7, 5, 4], [0.333, 0.333, 0.333]), "test-by-hand", "same share"),
     "as it began": (
         "patched",
         _patch("a[tokens] = v[tokens]\n    return flow(a, steps - at)"),
@@ -131,7 +131,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "patched",
         _patch("b[tokens] = a[tokens]\n    return flow(b, steps - at)"),
         "test-patched",
-        "tokens of u into v",
+        "other way round",
     ),
     "features": (
         "patched",
@@ -183,26 +183,26 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "mismatch",
         _MISS + "    return (sum(patched(u, v, [j], at, steps, beta) for j in range(n)) - goal).abs().max()",
         "test-mismatch",
-        "from every p(T)",
+        "subtracted once",
     ),
     "relative": (
         "mismatch",
         _MISS + f"    return ({_ONE} - goal + start).abs().max() / (goal - start).abs().max().clamp(1e-30)",
         "test-mismatch",
-        "has order 1",
+        "divided by the whole effect",
     ),
     "at forgotten": (
         "mismatch",
         _MISS.replace("[], at", "[], 0").replace("(n)), at", "(n)), 0")
         + f"    return ({_ONE.replace('at,', '0,')} - goal + start).abs().max()",
         "test-mismatch",
-        "Is `at` used",
+        "`at` is not used",
     ),
     "one token short": (
         "mismatch",
         _MISS + f"    return ({_ONE.replace('range(n)', 'range(n - 1)')} - goal + start).abs().max()",
         "test-mismatch",
-        "every token patched once",
+        "last token is left out",
     ),
     "order typed in": (
         "mismatch",
@@ -266,7 +266,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "patched",
         _patch("a[tokens] = b[tokens]\n    return flow(a, steps - at)").replace(".clone()", ""),
         "test-patched",
-        "you wrote into it",
+        "changes its argument u in place",
     ),
     "from the origin": (
         "restored",

@@ -151,7 +151,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "descend",
         _step(_RIGHT_STEP).replace("return last", "return torch.stack([before, last])"),
         "test-descend",
-        "theta's shape",
+        "last place alone",
     ),
     "no memory of its own kind": ("predicted", _PREDICTED + "2 / curvatures.max()", "test-predicted", "without memory"),
     "predicted, against": (
@@ -189,7 +189,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "predicted",
         _PREDICTED + "2 * (1 + memory) / curvatures",
         "test-predicted",
-        "must return one number",
+        "one rate for each direction",
     ),
     "predicted, a little too long": (
         "predicted",
@@ -201,7 +201,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "measured",
         _MEASURED + "return 2 / torch.linalg.eigvalsh(matrix).max()",
         "test-measured",
-        "not where the descent breaks",
+        "without memory",
     ),
     "measured, always the same memory": (
         "measured",

@@ -78,12 +78,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "11.1 no factor 2": ("by-hand", _hand("[2.5, 2.5, 1]"), "test-by-hand", "counts twice"),
     "11.1 the river": ("by-hand", _hand("[1.73, 1.73, 2.54]"), "test-by-hand", "river itself"),
     "11.1 another mean": ("by-hand", _hand("[3, 3, 3]"), "test-by-hand", "mean"),
-    "11.1 another factor": ("by-hand", _hand("[2.2, 2.2, 1.6]"), "test-by-hand", "Not yet"),
+    "11.1 another factor": ("by-hand", _hand("[2.2, 2.2, 1.6]"), "test-by-hand", "R(−2) of a distance"),
     "11.1 fastest": ("by-hand", _hand(steps="[0.25, 0.5, 1]"), "test-by-hand", "dies at once"),
     "11.1 halved": ("by-hand", _hand(steps="[0.5, 0.25, 2]"), "test-by-hand", "halved Euler"),
     "11.1 in proportion": ("by-hand", _hand(steps="[0.5, 1, 1]"), "test-by-hand", "Two evaluations, twice"),
     "11.1 z for h": ("by-hand", _hand(steps="[2, 4, 8]"), "test-by-hand", "values of |z|"),
-    "11.1 other steps": ("by-hand", _hand(steps="[0.5, 1, 4]"), "test-by-hand", "two stages your step gives"),
+    "11.1 other steps": ("by-hand", _hand(steps="[0.5, 1, 4]"), "test-by-hand", "twice as long as it may be"),
     "11.1 past the lowest factor": (
         "by-hand",
         _hand(steps="[0.5, 1, 1.1]"),
@@ -177,7 +177,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
     "diagonal": ("predicted", _LINES + "2 * stages**2 / matrix.diagonal().abs().max()", "test-predicted", "diagonal"),
     "norm": ("predicted", _LINES + "2 * stages**2 / matrix.norm()", "test-predicted", "Frobenius"),
     "sign": ("predicted", _LINES + "2 * stages**2 / rates.min()", "test-predicted", "take |λ|"),
-    "too far": ("predicted", _LINES + "4 * stages**2 / rates.abs().max()", "test-predicted", "grows already"),
+    "too far": ("predicted", _LINES + "4 * stages**2 / rates.abs().max()", "test-predicted", "a factor 2 too many"),
     "measured by formula": (
         "measured",
         _MEASURED + "return 2 * stages**2 / torch.linalg.eigvals(matrix).abs().max().item()",
@@ -188,7 +188,7 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "measured",
         _MEASURED + "return stability.critical_step(torch.linalg.eigvals(matrix))",
         "test-measured",
-        "not where the scheme breaks",
+        "where Euler's step breaks",
     ),
     "measured too soon": (
         "measured",
