@@ -12,12 +12,16 @@ class Ended(RuntimeError):
     """The process ended before its work did; the message says how."""
 
 
-def run_apart(work: Callable, args: tuple, *, seconds: float, megabytes: int) -> Any:
-    """What work(*args) returns. Raises: Ended, also where the work raised."""
+def run_apart(work: Callable, args: tuple, *, seconds: float, megabytes: int, cpu_seconds: float | None = None) -> Any:
+    """What work(*args) returns, in so many seconds, and of a core's own as many, or fewer.
+
+    Raises: Ended, also where the work raised.
+    """
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(send, work, args, int(seconds), megabytes), daemon=False)
+    given = send, work, args, int(cpu_seconds or seconds), megabytes
+    process = context.Process(target=_work, args=given, daemon=False)
     process.start()
     send.close()
     try:

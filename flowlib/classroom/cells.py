@@ -2,6 +2,8 @@
 
 from typing import Any
 
+REFUSED = "flowlib_refused"  # in a graded notebook's metadata: for its student, what was not looked at
+
 
 def mark(cell) -> dict[str, Any]:
     """nbgrader's metadata of a cell, {} where it has none."""

@@ -10,8 +10,15 @@ from jinja2 import pass_context
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from traitlets.config import Config
 
-from flowlib.classroom.cells import mark, worth
-from flowlib.pages.page import TEMPLATES, MathRenderer, PageExporter, list_pictures, without_scripts
+from flowlib.classroom.cells import REFUSED, mark, worth
+from flowlib.pages.page import (
+    TEMPLATES,
+    MathRenderer,
+    PageExporter,
+    list_pictures,
+    list_template_folders,
+    without_scripts,
+)
 
 PICTURES = ["image/png", "image/jpeg", "image/svg+xml", "text/plain"]  # no HTML of a student's program
 
@@ -42,7 +49,7 @@ class FeedbackExporter(PageExporter):
             {
                 "FeedbackExporter": {
                     "template_name": "graded",
-                    "extra_template_basedirs": [str(TEMPLATES)],
+                    "extra_template_basedirs": list_template_folders(),
                     "extra_template_paths": [str(TEMPLATES)],
                 }
             }
@@ -82,6 +89,7 @@ def collect_grades(nb, resources) -> dict:
             heading = re.sub(r" *\([\d.]+ points?\)", "", headings[-1]) if headings else heading
     return {
         "student": known.get("student", ""),
+        "refused": [str(one) for one in nb.metadata.get(REFUSED, ())],
         "tasks": tasks,
         "penalty": known.get("late_penalty") or "",
         "score": f"{known.get('score', 0):g}",

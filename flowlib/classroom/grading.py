@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flowlib.classroom.apart import Ended, run_apart
-from flowlib.classroom.cells import is_test, worth
+from flowlib.classroom.cells import REFUSED, is_test, worth
 from flowlib.classroom.course import Course, hush_log
 from flowlib.classroom.earlier import read_earlier
 from flowlib.classroom.grader import grade
@@ -14,9 +14,11 @@ from flowlib.classroom.handing import hand_over_all
 from flowlib.classroom.journal import Journal
 from flowlib.classroom.repair import Unreadable, read, repair
 from flowlib.classroom.results import Outcome, Result
+from flowlib.classroom.room.clock import SLOWEST
 from flowlib.classroom.room.sandbox import Limits, require
-from flowlib.classroom.safe import make_safe
-from flowlib.classroom.submissions import Submission, find_submissions
+from flowlib.classroom.safe import make_safe, presentable
+from flowlib.classroom.submissions import Submission, find_submissions, find_unopened
+from flowlib.classroom.tables import plain
 from flowlib.cores import count_cores
 
 OVERHEAD = 300.0  # seconds for Python to start anew, for reading and repair, on a busy machine
@@ -87,10 +89,13 @@ def grade_side_by_side(
 def grade_apart(course: Course, one: Submission, settings: Settings) -> Outcome:
     """Grade a submission in a process of its own. What goes wrong there costs the others nothing, and is noted."""
     limits = settings[0]
-    seconds = 2 * limits.seconds + OVERHEAD
     try:
         return run_apart(
-            grade_submission, (course, one, *settings), seconds=seconds, megabytes=limits.megabytes + GRADER_MEGABYTES
+            grade_submission,
+            (course, one, *settings),
+            seconds=SLOWEST * limits.seconds + OVERHEAD,
+            cpu_seconds=2 * limits.seconds + OVERHEAD,
+            megabytes=limits.megabytes + GRADER_MEGABYTES,
         )
     except (Ended, OSError) as error:  # no process, no pipe: the machine has run out of something
         return Result(one.student, one.assignment, notes=[f"NOT GRADED: {error}; look at the file by hand"]), ""
@@ -104,9 +109,10 @@ def grade_submission(
 
     source = nbformat.read(course.notebook("source", one.assignment), as_version=4)
     release = nbformat.read(course.notebook("release", one.assignment), as_version=4)
-    book, notes = repair_submission(one, source, release, read_earlier(course, one.assignment))
+    book, notes, refused = repair_submission(one, source, release, read_earlier(course, one.assignment))
     graded = grade(book, limits, one.files, isolate=isolate, seed=make_seed(seed, one.student) if own_seeds else seed)
     make_safe(graded.notebook, source.cells)
+    graded.notebook.metadata[REFUSED] = [plain(presentable(sentence)) for sentence in refused]
     by_hand = sum(worth(cell) for cell in source.cells if not is_test(cell))
     result = Result(one.student, one.assignment, graded.points, graded.most, by_hand, notes + graded.notes)
     return result, nbformat.writes(graded.notebook)
@@ -118,17 +124,22 @@ def make_seed(seed: int, student: str) -> int:
 
 
 def repair_submission(one: Submission, source, release, earlier=()):
-    """The notebook to grade, a blank one where there is none that can be read; and a sentence on all that was odd."""
-    notes = []
+    """The notebook to grade, a blank one where there is none that can be read; a sentence on all that was odd.
+
+    And a sentence for the student on each file that was not looked at.
+    """
+    notes, refused = [], find_unopened(one)
     if one.others:
         notes.append(
             f"of several notebooks {one.notebook.name} was graded, and not {', '.join(one.others)}: "
             f"none is named {one.assignment}.ipynb"
         )
+        refused += notes
     try:
         if one.notebook is None:
             raise Unreadable("there is no notebook in the folder")
         book, mended = repair(read(one.notebook), source, release, earlier)
     except Unreadable as error:
         book, mended = repair(release, source, release)[0], [f"graded as blank: {error}"]
-    return book, notes + mended
+        refused.append(f"{one.notebook.name if one.notebook else one.assignment}: {error}")
+    return book, notes + mended, refused

@@ -14,6 +14,7 @@ from codecs import BOM_UTF8, BOM_UTF16_LE
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowlib.classroom.roster import Person
 from flowlib.classroom.tables import no_formula
 
 KEYS = {  # platform: columns of which one says who it is; the column that tells the platform
@@ -76,12 +77,20 @@ def name_of(column: str) -> str:
     return re.sub(r" (\(\d+\)|\[Total Pts.*\])( ?\|\d+)?$", "", column.strip())
 
 
-def fill(table: Table, column: int, points: dict[str, float]) -> tuple[list[str], list[str]]:
-    """Put the points into the table, in place; the students who are in it, and those who are not."""
+def fill(
+    table: Table, column: int, points: dict[str, float], roster: dict[str, Person] | None = None
+) -> tuple[list[str], list[str]]:
+    """Put the points into the table, in place; the students who are in it, and those who are not.
+
+    roster: what nbgrader knows of them; a student's own name goes before it.
+    """
     keys = [i for i, name in enumerate(table.head) if name in KEYS[table.platform][0]]
     people = {}
     for student in points:
         for name in name_keys(student):
+            people.setdefault(name, student)
+    for student in points:
+        for name in (roster or {}).get(student, Person()).keys:
             people.setdefault(name, student)
     filled = []
     for row in table.rows[1:]:
@@ -121,6 +130,8 @@ def read_points(course, assignment: str) -> tuple[dict[str, float], list[str]]:
     return points, sorted(waiting)
 
 
-def show_names(names: list[str]) -> str:
-    """A few of them, on one line."""
-    return ", ".join(map(no_formula, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def show_names(names: list[str], roster: dict[str, Person] | None = None) -> str:
+    """A few of them, on one line; with the roster's names, where it has some."""
+    known = {one: person.name for one, person in (roster or {}).items() if person.name and person.name != one}
+    shown = [f"{one} ({known[one]})" if one in known else one for one in names[:10]]
+    return ", ".join(map(no_formula, shown)) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -37,10 +37,15 @@ class Submission:
         check_name(self.student)
 
     @property
+    def own(self) -> bool:
+        """Whether all that lies in the folder is this student's; not where notebooks lie among those of others."""
+        known = self.folder.name == self.assignment and self.folder.parent.name == self.student
+        return known or MOODLE.fullmatch(self.folder.name) is not None
+
+    @property
     def files(self) -> Path | None:
-        """The student's own folder, all of it theirs; None where a notebook lies among those of others."""
-        own = self.folder.name == self.assignment or MOODLE.fullmatch(self.folder.name)
-        return self.folder if own and self.notebook is not None else None
+        """The student's own folder, where there is a notebook in it."""
+        return self.folder if self.own and self.notebook is not None else None
 
 
 def check_name(name: str) -> None:
@@ -158,6 +163,16 @@ def find_mistake(name: str) -> str:
     if ".ipynb" in end and not NOTEBOOK.search(name):
         return "must end in .ipynb to be taken for a notebook; rename it"
     return ""
+
+
+def find_unopened(one: Submission) -> list[str]:
+    """A sentence for the student on each file of theirs at which nobody looks, and what to hand in instead."""
+    files = sorted(one.folder.iterdir()) if one.own else []
+    return [
+        f"{file.name} was not opened; hand in the notebook itself, {one.assignment}.ipynb"
+        for file in files
+        if file.is_file() and find_mistake(file.name)
+    ]
 
 
 def choose_notebook(place: Path) -> Submission:

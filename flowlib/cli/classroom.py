@@ -67,8 +67,8 @@ def grade(
         out: The table of grades, CSV; details of every test go beside it, as JSON.
         course: The folder of the course.
         assignment: Grade this one only.
-        seconds: Wall-clock time for a whole notebook.
-        call_seconds: Wall-clock time for a cell, or a call of a student's function.
+        seconds: Time for a whole notebook; on Linux, waiting for a core does not count.
+        call_seconds: The same for a cell, or a call of a student's function.
         megabytes: Memory for all processes of one student.
         seed: Draws the numbers in the tests; another one for another class.
         workers: Students graded at a time; 0: as many as there are cores.

@@ -59,6 +59,7 @@ def points(
         unfinished: Also those who still wait for a person to grade.
     """
     from flowlib.classroom import platforms
+    from flowlib.classroom.roster import read_roster
 
     book = open_course(course)
     name = book.find("source", assignment).stem
@@ -70,13 +71,14 @@ def points(
     if not found:
         raise ValueError(f"nobody has points for {name}; first: flowlib grade SUBMISSIONS --out grades.csv")
     given = {one: value for one, value in found.items() if unfinished or one not in waiting}
-    filled, missing = platforms.fill(read, place, given)
+    roster = read_roster(book)
+    filled, missing = platforms.fill(read, place, given, roster)
     out.write_bytes(platforms.write_table(read))
     print(f"{out}: {len(filled)} rows of {read.platform}'s table, in {platforms.name_of(read.head[place])}")
     if waiting and not unfinished:
-        print(f"  left out, to be graded by hand first (or --unfinished): {platforms.show_names(waiting)}")
+        print(f"  left out, to be graded by hand first (or --unfinished): {platforms.show_names(waiting, roster)}")
     if missing:
-        print(f"  NOT IN THE TABLE: {platforms.show_names(missing)}")
+        print(f"  NOT IN THE TABLE: {platforms.show_names(missing, roster)}")
     return int(bool(missing))
 
 
@@ -126,25 +128,28 @@ def moderate(
     """
     from flowlib.classroom import moderation
     from flowlib.classroom.platforms import read_points
+    from flowlib.classroom.roster import Person, read_roster
 
     check_target(out, "--out", "moderation.csv", "student")
     if not 0 < share <= 1:
         raise ValueError(f"--share must be above 0, and 1 at most; got {share}")
     book = open_course(course)
     name = book.find("source", assignment).stem
+    roster = read_roster(book)
+    name_of = lambda student: roster.get(student, Person()).name
     if second is None:
         points, _ = read_points(book, name)
         with book.api().gradebook as grades:
             most = float(grades.find_assignment(name).max_score) if points else 0.0
         chosen = moderation.draw_sample(points, most, share)
-        write_rows(out, ["student", "points"], [[one, f"{points[one]:g}"] for one in chosen])
+        write_rows(out, ["student", "name", "points"], [[one, name_of(one), f"{points[one]:g}"] for one in chosen])
         print(f"{out}: {len(chosen)} of {len(points)} students to be marked by a second person")
         return
     marks = (moderation.read_marks(one, name) for one in (book, open_course(second)))
     found = moderation.find_differences(*marks)
     show = lambda value: "" if value is None else f"{value:g}"
-    rows = [[one.student, one.task, show(one.first), show(one.second)] for one in found]
-    write_rows(out, ["student", "task", "first", "second"], rows)
+    rows = [[one.student, name_of(one.student), one.task, show(one.first), show(one.second)] for one in found]
+    write_rows(out, ["student", "name", "task", "first", "second"], rows)
     print(f"{out}: {len(found)} tasks on which the two differ")
 
 

@@ -12,6 +12,7 @@ from base64 import b64encode
 from copy import deepcopy
 from pathlib import Path
 
+import nbconvert
 from jinja2 import pass_context
 from mistune import HTMLRenderer
 from nbconvert.exporters import HTMLExporter
@@ -55,6 +56,13 @@ def list_pictures(cell) -> dict[str, dict[str, str]]:
     return {name: made for name, made in kinds.items() if made}
 
 
+def list_template_folders() -> list[str]:
+    """Ours, and that of nbconvert, which Jupyter misses where packages are found by PYTHONPATH or pip's --target."""
+    site = Path(nbconvert.__file__).parents[1]
+    places = (folder / "share" / "jupyter" / "nbconvert" / "templates" for folder in (site, *site.parents[:3]))
+    return [str(TEMPLATES), *(str(place) for place in places if (place / "base").is_dir())]
+
+
 def markdown(text: str, **options) -> str:
     """Markdown as a notebook has it, as HTML. `options` go to nbconvert's renderer."""
     return MarkdownWithMath(renderer=MathRenderer(escape=False, **options)).render(text)
@@ -93,7 +101,7 @@ class PageExporter(HTMLExporter):
 
     @default("extra_template_basedirs")
     def _extra_template_basedirs_default(self):
-        return [str(TEMPLATES)]
+        return list_template_folders()
 
     @property
     def default_config(self):

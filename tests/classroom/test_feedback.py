@@ -5,13 +5,17 @@ import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
 from flowlib.classroom.course import Course
-from flowlib.classroom.grading import grade_all
+from flowlib.classroom.feedback import FeedbackExporter
+from flowlib.classroom.grading import grade_all, repair_submission
+from flowlib.classroom.submissions import find_submissions
 from flowlib.cli import main
+from flowlib.pages.page import PageExporter
 
 ROOT = Path(__file__).parents[2]
 NAME = "03_another_kernel"
@@ -39,6 +43,7 @@ def course(tmp_path_factory):
     place = root / "submitted" / "ben" / NAME
     place.mkdir(parents=True)
     (place / f"{NAME}.ipynb").write_text(json.dumps(book), "utf-8")
+    (place / "the <b>rest.zip").write_bytes(b"")
     (result,) = grade_all(made, root / "submitted", names=[NAME], isolate=False, workers=1)
     assert result.score == 3 and not result.notes
     return made
@@ -87,6 +92,29 @@ def test_what_a_person_graded_comes_onto_the_page(course, capsys):
     html = page(course)
     assert re.search(r"ben: 5 of 20\s+points</strong>", html)
     assert "2 of 4 points. The bound needs γ ≥ 0." in html and "a person grades this" not in html
+
+
+def test_the_page_names_what_nobody_opened(course):
+    html = page(course)
+    assert f"</strong> the &lt;b&gt;rest.zip was not opened; hand in the notebook itself, {NAME}.ipynb</p>" in html
+    assert html.count("Not graded:") == 1
+
+
+@pytest.mark.parametrize(("file", "said"), [("x.ipynb", "x.ipynb: the file is no"), ("x.zip", "no notebook in the")])
+def test_a_student_is_told_why_nothing_was_graded(course, tmp_path, file, said):
+    place = tmp_path / "eve" / NAME
+    place.mkdir(parents=True)
+    (place / file).write_text("{")
+    (one,) = find_submissions(tmp_path, [NAME])
+    given = [nbformat.read(course.notebook(kind, NAME), 4) for kind in ("source", "release")]
+    _, notes, refused = repair_submission(one, *given)
+    assert said in refused[-1] and notes[-1].startswith("graded as blank: ")
+    assert len(refused) == 1 + (file == "x.zip")
+
+
+def test_nbconverts_templates_are_found_where_jupyter_does_not_look(monkeypatch):
+    monkeypatch.setattr("nbconvert.exporters.templateexporter.jupyter_path", lambda *parts: [])
+    assert FeedbackExporter().template.name == PageExporter().template.name == "index.html.j2"
 
 
 def test_feedback_before_grading_says_so(course, capsys):

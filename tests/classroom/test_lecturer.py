@@ -70,6 +70,7 @@ def test_a_course_from_the_due_date_to_the_platforms_table(tmp_path, capsys):
     course = make_course(tmp_path)
     course.register(NAME)
     with course.api().gradebook as book:
+        book.add_student("Ada_7", first_name="Ada", last_name="Lovelace")
         book.update_or_create_assignment(NAME, duedate=datetime(2100, 1, 1, 12, tzinfo=UTC))
     text = course.notebook("source", NAME).read_text("utf-8")
     assert hand_in(course, text).notes == ["handed in 25.0 h late: 4 points less in the gradebook"]
@@ -81,7 +82,10 @@ def test_a_course_from_the_due_date_to_the_platforms_table(tmp_path, capsys):
     asked = ["points", str(tmp_path / "moodle.csv"), "--assignment", NAME, "--course", str(course.root)]
     assert main([*asked, "--out", str(tmp_path / "filled.csv")]) == 0
     assert (tmp_path / "filled.csv").read_bytes() == MOODLE.replace("Ada,\r", "Ada,14\r").encode()
+    asked_too = ["moderate", NAME, "--course", str(course.root), "--out", str(tmp_path / "sample.csv")]
+    assert main(asked_too) == 0
+    assert (tmp_path / "sample.csv").read_text("utf-8").splitlines()[1:] == ["Ada_7,Ada Lovelace,14"]
     hand_in(course, text.replace("The step is $u_{n+1}=", "One step: $u_{n+1}="))
     assert look(course, read)[2] == ["derive"]
     assert main([*asked, "--out", str(tmp_path / "again.csv")]) == 0
-    assert "left out, to be graded by hand first (or --unfinished): Ada_7" in capsys.readouterr().out
+    assert "left out, to be graded by hand first (or --unfinished): Ada_7 (Ada Lovelace)" in capsys.readouterr().out

@@ -7,8 +7,10 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
+from flowlib.classroom.course import Course
 from flowlib.classroom.moderation import draw_sample, find_differences
-from flowlib.classroom.platforms import fill, find_column, name_of, read_table, write_table
+from flowlib.classroom.platforms import fill, find_column, name_of, read_table, show_names, write_table
+from flowlib.classroom.roster import Person, read_roster
 from flowlib.cli import COMMANDS, main
 
 MOODLE = (
@@ -49,6 +51,36 @@ def test_one_cell_changes_and_the_rest_is_as_it_came(tmp_path, platform):
 def test_a_student_is_found_by_whatever_says_who_it_is(tmp_path, student):
     (tmp_path / "table.csv").write_text(MOODLE, "utf-8", newline="")
     assert fill(read_table(tmp_path / "table.csv"), 4, {student: 1.0}) == ([student], [])
+
+
+def test_the_roster_says_who_it_is_where_the_folder_does_not(tmp_path):
+    people = {
+        "al": ("Ada", "Lovelace", " ADA@example.org "),
+        "jo": ("Jo", None, "jo@example.org"),
+        "jo2": ("Jo", "Other", "jo@example.org"),
+        "zoe": (None, None, None),
+    }
+    (tmp_path / "source").mkdir()
+    course = Course(tmp_path)
+    with course.api().gradebook as book:
+        for student, (first, last, email) in people.items():
+            book.add_student(student, first_name=first, last_name=last, email=email)
+    roster = read_roster(course)
+    assert [roster[one].name for one in people] == ["Ada Lovelace", "Jo", "Jo Other", ""]
+    (tmp_path / "table.csv").write_text(MOODLE, "utf-8", newline="")
+    table = read_table(tmp_path / "table.csv")
+    filled, missing = fill(table, 4, {"al": 1.0, "jo": 2.0, "jo2": 3.0, "zoe": 4.0}, roster)
+    assert (filled, missing) == (["al"], ["jo", "jo2", "zoe"])  # one address of two people is nobody's
+    assert table.rows[1][4] == "1" and table.rows[2][4] == ""
+    assert show_names(missing, roster) == "jo (Jo), jo2 (Jo Other), zoe"
+
+
+def test_a_students_own_name_goes_before_what_the_roster_says_of_another(tmp_path):
+    (tmp_path / "table.csv").write_text(MOODLE, "utf-8", newline="")
+    roster = {"bob": Person("Bob", ("ada@example.org",))}
+    assert fill(read_table(tmp_path / "table.csv"), 4, {"bob": 1.0, "ada@example.org": 2.0}, roster)[0] == [
+        "ada@example.org"
+    ]
 
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(tmp_path):

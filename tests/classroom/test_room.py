@@ -98,9 +98,10 @@ def test_a_new_start_is_given_no_time_but_what_is_left(monkeypatch):
     box = SimpleNamespace(
         process=SimpleNamespace(stdout=SimpleNamespace(fileno=int), stdin=SimpleNamespace(fileno=int)),
         watch=None,
+        find_program=os.getpid,
         close=lambda: None,
     )
-    monkeypatch.setattr(room.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(room, "Sandbox", lambda *a, **k: box)
     monkeypatch.setattr(room, "Line", lambda *a, **k: Line())
     one = Room(Limits(seconds=25, call_seconds=10))

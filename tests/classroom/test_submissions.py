@@ -16,7 +16,7 @@ from flowlib.classroom.repair import Unreadable, read
 from flowlib.classroom.results import Result
 from flowlib.classroom.room import bubblewrap, sandbox
 from flowlib.classroom.room.sandbox import Limits
-from flowlib.classroom.submissions import Submission, find_refused, find_strays, find_submissions
+from flowlib.classroom.submissions import Submission, find_refused, find_strays, find_submissions, find_unopened
 from flowlib.cli import main
 
 COURSE = Course(Path(__file__).parents[2] / "exercises")
@@ -272,6 +272,15 @@ def test_a_folder_of_moodles_is_a_student_with_a_number(tmp_path):
     assert not find_refused(tmp_path, [NAME]) and not find_strays(tmp_path, [NAME])
     with pytest.raises(FileNotFoundError, match="give --assignment NAME"):
         find_submissions(tmp_path, COURSE.assignments())
+
+
+def test_in_a_flat_folder_nobody_is_given_the_others_files_whatever_it_is_called(tmp_path):
+    handed_in(tmp_path / NAME, "ada.ipynb", "bob.ipynb")
+    (tmp_path / NAME / "bob.zip").write_bytes(b"")
+    found = find_submissions(tmp_path / NAME, [NAME])
+    assert [(one.student, one.files, find_unopened(one)) for one in found] == [("ada", None, []), ("bob", None, [])]
+    handed_in(tmp_path, f"eve/{NAME}/x.ipynb")
+    assert find_submissions(tmp_path, [NAME])[0].files == tmp_path / "eve" / NAME
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ much is ended; when it is needed again it is started anew and runs its cells up 
 which it died.
 """
 
-import time
 from pathlib import Path
 
+from flowlib.classroom.room.clock import Clock
 from flowlib.classroom.room.sandbox import Limits, Sandbox, TookTooMuch
 from flowlib.classroom.room.wire import Line, LineClosed, Raised, Remote, TookTooLong
 
@@ -27,7 +27,8 @@ class Room:
 
     def __init__(self, limits: Limits, files: Path | None = None, *, isolate: bool | str = True):
         self.limits, self.files, self.isolate = limits, files, isolate
-        self.until = time.monotonic() + limits.seconds
+        self.clock = Clock()
+        self.until = self.clock.now() + limits.seconds
         self.notes: list[str] = []
         self.done: list[str] = []  # the cells to run again after a new start
         self.starts, self.box, self.line = 0, None, None
@@ -68,7 +69,7 @@ class Room:
         try:
             return work(line)
         except TookTooLong:
-            over = time.monotonic() >= self.until
+            over = self.clock.now() >= self.until
             limit = (
                 f"the {self.limits.seconds:g} s of the whole notebook were used up"
                 if over
@@ -82,20 +83,21 @@ class Room:
 
     def _allow(self) -> None:
         """Give the line the time of one call, or what is left for the notebook."""
-        self.line.seconds = max(0.0, min(self.limits.call_seconds, self.until - time.monotonic()))
+        self.line.seconds = max(0.0, min(self.limits.call_seconds, self.until - self.clock.now()))
 
     def _start(self, what: str) -> Line:
         if self.line is not None:
             return self.line
-        if self.starts >= MOST_STARTS or time.monotonic() >= self.until:
+        if self.starts >= MOST_STARTS or self.clock.now() >= self.until:
             raise Died(f"{what}: not run, because the program had used up its time or was ended too often")
         self.starts += 1
         self.box = Sandbox(self.limits, self.files, isolate=self.isolate)
         read, write = self.box.process.stdout.fileno(), self.box.process.stdin.fileno()
-        self.line = Line(read, write, _refuse, watch=self.box.watch, seconds=START_SECONDS)
-        began = time.monotonic()
+        self.line = Line(read, write, _refuse, watch=self.box.watch, now=self.clock.now, seconds=START_SECONDS)
+        began = self.clock.now()
         self.line.ask({"do": "has", "name": "ready"})
-        self.until += time.monotonic() - began
+        self.until += self.clock.now() - began
+        self.clock.follow(self.box.find_program())
         for source in self.done:  # within the time of the whole notebook: each new start runs them again
             self._allow()
             try:
