@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flowlib.checks.compare import CheckFailed
-from flowlib.checks.exercises import Exercise, draw, solution
+from flowlib.checks.exercises import DRAWS, Exercise, draw, solution
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
@@ -34,7 +34,7 @@ def test_a_seed_repeats_the_numbers_and_a_failure_names_it():
     for seed in (5, 5, None):
         with pytest.raises(CheckFailed, match=r"Twice too much\. \(seed \d+\)"):
             task.check(lambda x: seen.append(x) or 2 * x, seed)
-    assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[4])  # two draws in each check
+    assert torch.equal(seen[0], seen[DRAWS]) and not torch.equal(seen[0], seen[2 * DRAWS])
 
 
 def test_an_answer_that_writes_into_its_argument_is_told_so():
@@ -67,6 +67,21 @@ def test_an_error_in_the_answer_is_told_in_words_with_its_line():
 def law_of_the_shape(answer, generator):
     """The shape must stay."""
     return answer(torch.zeros(2)).shape == (2,)
+
+
+def test_a_right_answer_that_a_wrong_way_agrees_with_by_chance_passes():
+    """The first of two is the largest in half of all draws: in two of them in a row now and then."""
+    task = exercise()
+
+    @task.wrong
+    def first(x):
+        """You took the first, not the largest."""
+        return x[0]
+
+    for seed in range(40):
+        task.check(lambda x: x.max(), seed)
+        with pytest.raises(CheckFailed, match="not the largest"):
+            task.check(lambda x: x[0], seed)
 
 
 def test_something_else_than_a_function_is_refused():
@@ -149,10 +164,8 @@ def test_a_wrong_way_or_a_law_without_a_sentence_is_refused():
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rsplit(".", 1)[1])
 def test_every_wrong_way_and_law_is_a_function_of_its_own_name(module):
     for task in (each for each in vars(module).values() if isinstance(each, Exercise)):
-        ways = [
-            known.wrong for known in task.wrongs if "<" not in known.wrong.__qualname__
-        ]  # the others stand in tables
-        for function in (*ways, *(law.holds for law in task.laws)):
+        given = [*(known.wrong for known in task.wrongs), *(law.holds for law in task.laws)]
+        for function in (one for one in given if "<" not in one.__qualname__):  # the others are rows of a table
             assert vars(module).get(function.__name__) is function, f"{module.__name__}: {function.__qualname__}"
 
 

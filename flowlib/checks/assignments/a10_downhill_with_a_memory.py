@@ -420,6 +420,13 @@ def ask_place(answer, slope, theta: Tensor, rate: float, memory: float, steps: i
 
 
 @descend.law
+def no_step(answer, generator):
+    """With 0 steps nothing moves: the start must come back."""
+    slope, theta, rate, memory, _ = tasks(generator)
+    return bool((ask_place(answer, slope, theta, rate, memory, 0) - theta).abs().max() < 1e-12)
+
+
+@descend.law
 def one_step(answer, generator):
     """The first step has nothing to remember: it must be a plain one."""
     slope, theta, rate, memory, _ = tasks(generator)

@@ -254,4 +254,12 @@ WRONG = {  # name: (cell, answer, test that must fail, a part of what it must sa
         "test-descend",
         "On a parabola",
     ),
+    "first step before the loop": (
+        "descend",
+        "def descend(gradient, theta, rate, memory, steps):\n    before, last = theta, theta - rate * gradient(theta)\n"
+        "    for _ in range(steps - 1):\n"
+        "        before, last = last, last - rate * gradient(last) + memory * (last - before)\n    return last",
+        "test-descend",
+        "With 0 steps nothing moves",
+    ),
 }
