@@ -104,7 +104,7 @@ def compare_live(stored: dict, tol: float = 2e-3) -> None:
         return
     live, found = read_pretrained(quick=True), stored["found"]
     for term in ("attention", "feed-forward"):
-        close(*(torch.tensor(z["moved"][term]) for z in (live, found)), tol=tol, what=f"{term}, pushes")
+        close(*(torch.tensor(z["moved"][term]) for z in (live, found)), tol=tol, what=f"what {term} pushes,")
     for name in ("mean cosine", "entropy", "positive share of OV"):
         close(*(torch.tensor(z[name]) for z in (live, found)), tol=tol, what=name)
 

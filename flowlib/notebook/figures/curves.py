@@ -53,7 +53,8 @@ def mark_levels(ax: Axes, levels: Mapping[str, float], x: float = 0.99, side: st
     """Thin grey lines at these heights. The side of its name at which each stands; x: where names end."""
     for name, height in levels.items():
         ax.axhline(height, color=palette.QUIET, linewidth=1)
-        ax.text(x, height, name, transform=ax.get_yaxis_transform(), ha="right", va=side, size=10)
+        place = dict(xycoords=ax.get_yaxis_transform(), textcoords="offset points", ha="right", va=side)
+        ax.annotate(name, (x, height), xytext=(0, 2 if side == "bottom" else -4), size=10, **place)
 
 
 def convergence(
