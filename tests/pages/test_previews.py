@@ -42,5 +42,8 @@ def test_without_an_address_nothing_is_claimed(course):
     assert not (course / "book" / CARD).exists()
 
 
-def test_an_address_that_is_none_is_refused(capsys):
-    assert main(["--quick", "--site", "river"]) == 2 and "--site must be the address" in capsys.readouterr().err
+def test_an_address_that_is_none_is_refused(tmp_path, capsys):
+    assert (
+        main([str(tmp_path / "book"), "--quick", "--site", "river"]) == 2
+        and "--site must be the address" in capsys.readouterr().err
+    )
