@@ -165,13 +165,19 @@ def read_config(root: Path):
 
 
 def put_scripts_on_path() -> None:
-    """nbgrader asks the shell for alembic, which lies beside this Python, or where pip install --user puts it."""
-    beside, own = (
+    """nbgrader asks the shell for alembic: beside this Python, where pip install --user puts it, or by its package."""
+    import alembic
+
+    site = Path(alembic.__file__).parents[1]
+    around = [folder / name for folder in (site, *site.parents[:3]) for name in ("bin", "Scripts")]
+    places = [
         str(Path(sys.executable).parent),
         sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")),
-    )
+        *(str(folder) for folder in around if list(folder.glob("alembic*"))),
+    ]
     known = os.environ.get("PATH", "").split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*(one for one in (beside, own) if one not in known), *known])
+    new = [one for one in dict.fromkeys(places) if one not in known]
+    os.environ["PATH"] = os.pathsep.join([*new, *known])
 
 
 def find_reason(done: dict) -> str:
