@@ -12,7 +12,6 @@ from traitlets.config import Config
 
 from flowlib.classroom.cells import REFUSED, mark, worth
 from flowlib.pages.page import (
-    TEMPLATES,
     MathRenderer,
     PageExporter,
     list_pictures,
@@ -50,7 +49,7 @@ class FeedbackExporter(PageExporter):
                 "FeedbackExporter": {
                     "template_name": "graded",
                     "extra_template_basedirs": list_template_folders(),
-                    "extra_template_paths": [str(TEMPLATES)],
+                    "extra_template_paths": list_template_folders(),
                 }
             }
         )

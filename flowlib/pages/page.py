@@ -103,6 +103,10 @@ class PageExporter(HTMLExporter):
     def _extra_template_basedirs_default(self):
         return list_template_folders()
 
+    @default("extra_template_paths")
+    def _extra_template_paths_default(self):
+        return list_template_folders()  # for "base/…" in a template
+
     @property
     def default_config(self):
         config = super().default_config.copy()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_markdown_cell, new_notebook
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
@@ -114,7 +115,9 @@ def test_a_student_is_told_why_nothing_was_graded(course, tmp_path, file, said):
 
 def test_nbconverts_templates_are_found_where_jupyter_does_not_look(monkeypatch):
     monkeypatch.setattr("nbconvert.exporters.templateexporter.jupyter_path", lambda *parts: [])
-    assert FeedbackExporter().template.name == PageExporter().template.name == "index.html.j2"
+    assert "<h1" in PageExporter().from_notebook_node(new_notebook(cells=[new_markdown_cell("# Here")]))[0]
+    exporter = FeedbackExporter()
+    assert "base/display_priority.j2" in exporter.environment.list_templates() and exporter.template
 
 
 def test_feedback_before_grading_says_so(course, capsys):
