@@ -59,8 +59,8 @@ def grade(
     """Grade what students handed in, each in a sandbox.
 
     It writes a table of grades, and gives everything to nbgrader's gradebook. Interrupted, the same command goes on
-    where it was. Exit code 1 if a submission could not be
-    graded, or lies in a folder that is no assignment; it says which.
+    where it was. Exit code 1 if a submission could not be graded, or lies in a folder that is no assignment; it says
+    which.
 
     Args:
         submissions: STUDENT/ASSIGNMENT/*.ipynb as nbgrader collects them, or STUDENT.ipynb with --assignment.
@@ -88,9 +88,9 @@ def grade(
     if workers < 0:
         raise ValueError(f"--workers must be 0, for as many as there are cores, or more; got {workers}")
     limits = Limits(seconds, call_seconds, megabytes)
-    warn_root()
     check_tables(out)
     book = open_course(course)
+    warn_root()
     names = [book.find("source", assignment).stem] if assignment else book.assignments()
     kinds = {"bubblewrap": True, "docker": image, "none": False}
     settings = {"limits": limits, "seed": seed, "own_seeds": own_seeds, "isolate": kinds[sandbox]}

@@ -132,7 +132,7 @@ def read_prompts(prompt: Any, vocabulary: Vocabulary) -> list[Tensor]:
             )
         rows = list(torch.atleast_2d(prompt).long())
     else:
-        texts = prompt if isinstance(prompt, Sequence) and not isinstance(prompt, str) else [prompt]
+        texts = prompt if isinstance(prompt, Sequence) and not isinstance(prompt, str | bytes) else [prompt]
         for text in texts:
             check_text(text, "prompt")
         rows = [vocabulary.encode(text) for text in texts]

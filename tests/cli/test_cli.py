@@ -127,7 +127,7 @@ def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
         (["train", "--steps", "0"], "steps must be at least 1, but is 0"),
         (["train", "--steps", "many"], "invalid literal"),
         (["train", "--stepps", "5"], "Perhaps you meant: --steps INT"),
-        (["--foo"], "Available subcommands: train, sample, tokenize"),
+        (["--foo"], "Available subcommands: train, sample, look, tokenize"),
         (["train", "--steps", "1", "digits"], "the preset stands before the flags: flowlib train digits"),
         (["compare", "depth", "--seeds", "1", "tiny"], "the preset stands before the flags: flowlib compare depth ti"),
         (["train", "--model.scheme", "magic"], "unknown scheme 'magic'; known"),
