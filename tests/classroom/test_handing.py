@@ -18,7 +18,7 @@ NAME = "01_a"
 
 
 def hand_in(folder, stamp: str, written: str) -> Submission:
-    place = folder / "in" / NAME
+    place = folder / "in" / "ada" / NAME
     place.mkdir(parents=True)
     (place / "x.ipynb").touch()
     seconds = datetime.fromisoformat(written).replace(tzinfo=UTC).timestamp()

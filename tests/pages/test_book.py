@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from filelock import FileLock
 
 from flowlib.authoring.notebooks import answers, is_folded, read
 from flowlib.authoring.symbols import formulas
@@ -44,9 +45,11 @@ def digest_course() -> str:
 def book():
     """page, named from the folder -> its HTML; and the folder, kept for the next run: .ci/run has two that need it."""
     folder = BOOKS / digest_course()
-    if not folder.is_dir():
-        shutil.rmtree(BOOKS, ignore_errors=True)
-        build(ROOT, folder)
+    BOOKS.parent.mkdir(exist_ok=True)
+    with FileLock(BOOKS.with_suffix(".lock")):  # another process of the tests may be at it
+        if not folder.is_dir():
+            shutil.rmtree(BOOKS, ignore_errors=True)
+            build(ROOT, folder)
     pages = sorted(folder.rglob("*.html"))
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in pages}, folder
 

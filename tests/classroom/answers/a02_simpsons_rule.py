@@ -38,7 +38,7 @@ def simpson_weights(x):
         w[i - 1] += (2 * left - right) * (left + right) / (6 * left)
         w[i] += (left + right) ** 3 / (6 * left * right)
         w[i + 1] += (2 * right - left) * (left + right) / (6 * right)
-    return w
+    return torch.tensor(w, dtype=torch.float64)
 """,
         "rule-error": """
 def rule_error(rule, n, f, exact):
