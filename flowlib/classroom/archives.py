@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 MOST_FILES = 20_000
 MOST_CLASS = 8 << 30  # bytes of a class's zip, unpacked
 MOST_STUDENT = 200 << 20  # of one student's
+BROKEN = (ValueError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError)  # what unpacking may raise
 SUPERFLUOUS = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints")
 
 

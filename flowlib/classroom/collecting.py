@@ -11,11 +11,10 @@ The number in a name is the platform's own: by it `flowlib points` finds the row
 import re
 import shutil
 import tempfile
-import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from flowlib.classroom.archives import MOST_CLASS, Member, list_members, open_zip, unpack, write_member
+from flowlib.classroom.archives import BROKEN, MOST_CLASS, Member, list_members, open_zip, unpack, write_member
 from flowlib.classroom.submissions import NOTEBOOK, check_name
 
 MOODLE = re.compile(r"(?P<name>[^/]+)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?(?:[/_](?P<file>.+))?")
@@ -38,7 +37,7 @@ def collect(archive: Path, out: Path, assignment: str, *, replace: bool = False)
             try:
                 put(opened, files, out / student / assignment, replace=replace, said=said)
                 done.append(student)
-            except (ValueError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            except BROKEN as error:
                 said.append(f"NOT COLLECTED: {student}: {error}")
     return done, said
 
@@ -112,7 +111,7 @@ def unpack_own(archive: Path, made: Path, said: list[str], student: str) -> None
                 shutil.move(one, made / rename_notebook(one.name))
         archive.unlink()
         said.append(f"{student}: {archive.name} was unpacked")
-    except (ValueError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except BROKEN as error:
         said.append(f"{student}: {archive.name} was not unpacked: {error}")
 
 

@@ -20,6 +20,17 @@ KEY = "flowlib"  # of the configuration, in what the tensors say of themselves
 ALWAYS = {"width", "heads", "layers", "hidden", "norm", "scheme", "depth", "activation", "bias"}  # in every config.json
 
 
+def find_shipped(name: str) -> Path | None:
+    """The folder of a trained model that comes with flowlib; None where none has that name."""
+    folder = SHIPPED / name
+    return folder if (folder / TENSORS).is_file() else None
+
+
+def list_shipped() -> list[str]:
+    """The names of the trained models that come with flowlib."""
+    return sorted(file.parent.name for file in SHIPPED.glob(f"*/{TENSORS}"))
+
+
 def save_model(config: dict[str, Any], tensors: Mapping[str, Tensor], folder: str | Path) -> Path:
     """Write a model into a folder. Raises: FileExistsError where a file that is none of a model's is in the way."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"

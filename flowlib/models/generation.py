@@ -45,10 +45,14 @@ class Drawing:
         if self.seed is not None and not (is_count(self.seed, -(2**63)) and self.seed < 2**64):
             raise ValueError(f"the seed must be a whole number of at most 64 bits, got {self.seed!r:.80}")
 
-    def generators(self, rows: int) -> list[torch.Generator]:
+    def seeds(self, rows: int) -> list[int]:
         """One for each text, so that a text does not depend on those beside it: row k has the seed + k."""
         first = torch.seed() if self.seed is None else int(self.seed)
-        return [torch.Generator().manual_seed((first + k) % 2**63 if k else first) for k in range(rows)]
+        return [(first + k) % 2**63 if k else first for k in range(rows)]
+
+    def generators(self, rows: int) -> list[torch.Generator]:
+        """One for each text, from its seed."""
+        return [torch.Generator().manual_seed(seed) for seed in self.seeds(rows)]
 
     def draw(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         """One token (1,) from logits (vocabulary,)."""

@@ -15,7 +15,7 @@ from torch import nn
 
 import flowlib
 from flowlib.files import as_path, replace_file, write_text
-from flowlib.models.disk import CONFIG, SHIPPED, TENSORS
+from flowlib.models.disk import CONFIG, TENSORS, find_shipped
 
 CARD, KIND = "README.md", "flowlib"
 MARK = f"library_name: {KIND}"
@@ -43,7 +43,7 @@ def find_pretrained(name: str | Path, **hub: Any) -> Path:
     path = as_path(name, "name")
     if path.exists():
         return path
-    if (shipped := SHIPPED / str(name)).is_dir() and (shipped / TENSORS).is_file():
+    if shipped := find_shipped(str(name)):
         return shipped
     if not re.fullmatch(HUB_NAME, str(name)):
         raise FileNotFoundError(f"there is no folder {name}, and the hub has no such names; OWNER/NAME is one")

@@ -14,7 +14,7 @@ from flowlib.arguments import check_tensor, check_whole
 from flowlib.flow.depth import Ready, double_knots
 from flowlib.flow.equation import AT_ONCE, Trajectory
 from flowlib.flow.twin import twin
-from flowlib.models.disk import SHIPPED
+from flowlib.models.disk import find_shipped, list_shipped
 from flowlib.models.generation import Drawing, draw_tokens, is_count, read_prompts, read_stops, stream_text, write_rows
 from flowlib.models.inputs import check_targets, check_text, check_tokens
 from flowlib.models.shape import KNOTS, WITH_KNOTS, FlowModel, FlowShape, Steps
@@ -132,8 +132,8 @@ class FlowLM(FlowModel):
         if len({len(row) for row in rows}) == 1:
             written = write(torch.stack(rows), how=how)
         else:  # rows of one length flow together; of others, alone, so that nothing has to be padded
-            first = torch.seed() if seed is None else int(seed)
-            written = [write(row[None], how=replace(how, seed=first + k))[0] for k, row in enumerate(rows)]
+            seeds = how.seeds(len(rows))
+            written = [write(row[None], how=replace(how, seed=one))[0] for one, row in zip(seeds, rows)]
         if isinstance(prompt, Tensor):
             most = max(len(row) for row in written)
             filled = torch.stack([torch.cat([row, row[-1:].expand(most - len(row))]) for row in written])
@@ -224,8 +224,8 @@ def shipped(name: str = "tiny") -> Path:
     Raises: ValueError for a name that is not there, listing those that are; TypeError for what is no name.
     """
     check_text(name, "name")
-    folder = SHIPPED / name
-    if not (folder / "model.safetensors").is_file():
-        known = ", ".join(sorted(f.parent.name for f in SHIPPED.glob("*/model.safetensors"))) or "none"
+    folder = find_shipped(name)
+    if folder is None:
+        known = ", ".join(list_shipped()) or "none"
         raise ValueError(f"no trained model {name!r} comes with flowlib; known: {known}; make one with: flowlib train")
     return folder

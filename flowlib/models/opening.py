@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.disk import SHIPPED
+from flowlib.models.disk import find_shipped, list_shipped
 from flowlib.models.hub import HUB_NAME, fetch
 from flowlib.models.inputs import check_text
 from flowlib.models.language import FlowLM
@@ -61,9 +61,9 @@ def open_subject(model: Any, text: Any, tokenizer: Any = None) -> Opened:
 
 def find_model(name: str) -> tuple[nn.Module, Any, AbstractContextManager]:
     """The model, its tokenizer (if it is not ours), and what to enter while it is used. Raises: as `open_subject`."""
-    folder, shipped = Path(name), SHIPPED / name
-    if not folder.is_dir() and "/" not in name and (shipped / "model.safetensors").is_file():
-        folder = shipped
+    folder = Path(name)
+    if not folder.is_dir() and "/" not in name:
+        folder = find_shipped(name) or folder
     if folder.is_dir():
         if _is_ours(folder):
             return load_ours(folder), None, PLAIN
@@ -96,7 +96,7 @@ def _is_ours(folder: Path) -> bool:
 
 def _fetch(name: str) -> Path:
     """A folder with the files of that name on the hub, or its copy on this machine. Raises: ValueError."""
-    known = ", ".join(sorted(file.parent.name for file in SHIPPED.glob("*/model.safetensors")))
+    known = ", ".join(list_shipped())
     said = f"there is no model {name!r:.200}: none of those that come with flowlib ({known}), no folder"
     if not re.fullmatch(HUB_NAME, name):
         raise ValueError(f"{said}, and no name on Hugging Face's hub, as OWNER/NAME is one")

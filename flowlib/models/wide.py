@@ -19,7 +19,6 @@ def widen_flow(flow: Flow, dtype: torch.dtype = torch.float32) -> Flow:
     if all(p.dtype == dtype for p in flow.parameters()):
         return flow
     wide = twin(flow)
-    wide._modules = dict(flow._modules)
     wide.depth = Wide(flow.depth, dtype)
     if flow.readout is not None:
         wide.readout = widen(flow.readout, dtype)

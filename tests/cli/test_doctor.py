@@ -29,7 +29,7 @@ def states(out: str) -> dict[str, str]:
 
 
 def test_doctor_tells_what_works_and_what_does_not(capsys, folder, monkeypatch):
-    monkeypatch.setattr("flowlib.models.language.SHIPPED", folder / "shipped")
+    monkeypatch.setattr("flowlib.models.disk.SHIPPED", folder / "shipped")
     code, out, _ = run(capsys, "doctor")
     assert code == 1 and states(out)["shipped checkpoint"] == "FAILED"
     assert "no trained model 'tiny' comes with flowlib; known: none" in " ".join(out.split())
