@@ -101,7 +101,7 @@ def dial(base: TrainConfig) -> dict[str, Variant]:
     updates = int(base.steps * _measure_work(alone) / _measure_work(one))
     variants = {"one for all": Variant(replace(one, steps=updates), at=tuple(seen))}
     for alike, said in ((False, ""), (True, ", alike")):
-        for n in one.flow_steps:
+        for n in dict.fromkeys(one.flow_steps):
             model = replace(alone.model, steps=None if n == layers else n)
             variants[f"{n} steps alone{said}"] = Variant(replace(alone, model=model, alike=alike), at=(n,))
     return variants
