@@ -121,7 +121,7 @@ def self_test() -> None:
     verdict = widgets.HTML(write_advice(met))
     show_text(
         f"**Are you ready?** {len(PREREQUISITES)} short questions about what this course takes for granted. Choose a "
-        "letter below each; it answers at once. Nothing is kept of it."
+        "letter below each; it answers at once. Your answers are not kept."
     )
     for number, one in enumerate(PREREQUISITES, 1):
         show_text(one.text(number))

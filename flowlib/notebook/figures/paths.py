@@ -118,8 +118,8 @@ def trajectory2d(
         ax.plot(x[0], y[0], mfc="white", mec=look["color"], mew=1.8, **dot)
         ax.plot(x[-1], y[-1], color=look["color"], **dot)
     ax.set(xlim=found.limits[0], ylim=found.limits[1], title=title)
-    ax.set_xlabel(f"first component  ({found.shares[0]:.0%} of the variance)")
-    ax.set_ylabel(f"second component  ({found.shares[1]:.0%})")
+    ax.set_xlabel(f"widest direction  ({found.shares[0]:.0%} of the variance)")
+    ax.set_ylabel(f"second widest  ({found.shares[1]:.0%})")
     if names:
         label_points(ax, path, names, followed)
     return fig
@@ -169,7 +169,7 @@ def river(
     u = array(fields)
     if u.ndim == 3:
         found = plane or Plane(u)
-        path, ylabel = found.of(u)[..., 0], ylabel or f"first component  ({found.shares[0]:.0%} of the variance)"
+        path, ylabel = found.of(u)[..., 0], ylabel or f"widest direction  ({found.shares[0]:.0%} of the variance)"
     else:
         path = matrix(u, "fields (time, token, feature) or (time, token)")
     t = np.arange(len(path)) if times is None else array(times)
