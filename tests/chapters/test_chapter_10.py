@@ -66,7 +66,7 @@ def test_the_rates_of_a_trained_flow_do_not_say_where_it_breaks(measured, elasti
         for t in (0.25, 1.5, 2.5, 3.75)
     ]
     fastest = -min(r.real.min().item() for r in rates)
-    measured.between("tiny-elastic: 2/|λ| of its fastest rate", 2 / fastest, 0.95, 1.5)
+    measured.between("tiny-elastic: 2/|λ| of its fastest rate", 2 / fastest, 0.8, 1.3)
     windows = load_corpus("embedded").tokens(FlowConfig().vocabulary, 64)[1].unfold(0, 65, 64)[::24]
     model = FlowLM.load(shipped("tiny-elastic"))
     loss = {n: model.loss(windows[:, :-1], windows[:, 1:], steps=n).item() for n in (1, 2, 4)}
@@ -150,4 +150,4 @@ def test_how_many_rates_lie_outside_of_the_circles(elastic):
     rates = torch.stack([at(t) for t in (0.25, 1.5, 2.5, 3.75)])
     dying = rates[rates.real < 0]
     outside = [((1 + h * dying).abs() > 1).sum().item() for h in (1, 2)]
-    assert outside == pytest.approx([72, 227], rel=0.1) and len(dying) == pytest.approx(5380, rel=0.01)
+    assert outside == pytest.approx([64, 271], rel=0.1) and len(dying) == pytest.approx(5364, rel=0.01)
