@@ -80,7 +80,7 @@ def chances(ax: Axes, classes: Sequence[str], ways: Mapping[str, str], title: st
     ax.set(xlim=(0, 1), xlabel="probability", yticks=at, title=title)
     ax.set_yticklabels(classes)
     ax.invert_yaxis()
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(ways), fontsize=10, handlelength=1, columnspacing=1)
     return bars
 
 
