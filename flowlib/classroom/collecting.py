@@ -1,26 +1,15 @@
 """A learning platform's zip of a class, sorted into STUDENT/ASSIGNMENT/ as nbgrader has it.
 
-    Moodle      Ada Lovelace_12345_assignsubmission_file/x.ipynb      student: Ada Lovelace_12345
-    Canvas      lovelaceada_LATE_4711_99871_x-1.ipynb                 student: lovelaceada_4711
-    Blackboard  Task_alovelace_attempt_2026-03-01-12-00-00_x.ipynb    student: alovelace, the latest attempt
-    others      ada/x.ipynb, ada/ASSIGNMENT/x.ipynb or ada.ipynb      student: ada
-
-The number in a name is the platform's own: by it `flowlib points` finds the row of the table that goes back.
+Whose a file is, the platform's name of it says (`names`); of others ada/x.ipynb, ada/ASSIGNMENT/x.ipynb or ada.ipynb.
 """
 
-import re
 import shutil
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 from flowlib.classroom.archives import BROKEN, MOST_CLASS, Member, list_members, open_zip, unpack, write_member
-from flowlib.classroom.submissions import NOTEBOOK, check_name
-
-MOODLE = re.compile(r"(?P<name>[^/]+)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?(?:[/_](?P<file>.+))?")
-CANVAS = re.compile(r"(?P<name>[^_/]+)_(?:(?P<late>LATE)_)?(?P<number>\d+)_\d+_(?P<file>[^/]+)")
-BLACKBOARD = re.compile(r"[^/]*?_(?P<name>[^_/]+)_attempt_(?P<attempt>[\d-]{19})(?:_(?P<file>[^/]+)|\.txt)?")
-HandIn = tuple[str, str, str]  # student, attempt, path in the student's folder
+from flowlib.classroom.names import NOTEBOOK, HandIn, check_name, is_late, read_name, rename_notebook
 
 
 def collect(archive: Path, out: Path, assignment: str, *, replace: bool = False) -> tuple[list[str], list[str]]:
@@ -45,28 +34,39 @@ def collect(archive: Path, out: Path, assignment: str, *, replace: bool = False)
 def sort_members(members: list[Member], assignment: str, said: list[str]) -> dict[str, dict[str, Member]]:
     """The files of each student, of the latest attempt; what is nobody's gets a sentence."""
     attempts: dict[str, dict[str, dict[str, Member]]] = defaultdict(lambda: defaultdict(dict))
+    top = find_class(members, assignment)
+    said += [f"all of it lies in {top}, which is taken for the class's folder"] if top else []
     for member in members:
-        path = "/".join(member.parts)
+        path = "/".join(member.parts[1:] if top else member.parts)
         try:
             student, attempt, file = name_student(path, assignment)
             check_name(student)
         except ValueError as error:
             said.append(f"NOT COLLECTED: {path!a}: {error}")
             continue
-        if "_LATE_" in path and CANVAS.fullmatch(path):
+        if is_late(path):
             said.append(f"{student}: Canvas says that {file} is late")
         if file:
             attempts[student][attempt][file] = member
     return {student: tries[max(tries)] for student, tries in sorted(attempts.items())}
 
 
+def find_class(members: list[Member], assignment: str) -> str:
+    """The folder of a whole class, where all that there is lies in one: zipped again, say; "" where there is none."""
+    tops = {member.parts[0] if len(member.parts) > 1 else "" for member in members}
+    if len(tops) != 1 or read_name("/".join(members[0].parts)):
+        return ""
+    below = [member.parts[1:] for member in members]
+    if any(read_name("/".join(parts)) for parts in below):
+        return tops.pop()
+    students = {parts[0] for parts in below if len(parts) > 1 and NOTEBOOK.search(parts[-1])}
+    return tops.pop() if len(students) > 1 and assignment not in students else ""
+
+
 def name_student(path: str, assignment: str) -> HandIn:
     """Whose file it is. Raises: ValueError where the path says nothing of it."""
-    for pattern in (MOODLE, CANVAS, BLACKBOARD):
-        if found := pattern.fullmatch(path):
-            told = found.groupdict()
-            student = "_".join(filter(None, (told["name"], told.get("number"))))
-            return student, told.get("attempt") or "", rename_notebook(told["file"] or "")
+    if told := read_name(path):
+        return told
     student, *rest = path.split("/")
     rest = rest[1:] if rest[:1] == [assignment] else rest
     if rest:
@@ -74,11 +74,6 @@ def name_student(path: str, assignment: str) -> HandIn:
     if NOTEBOOK.search(student):
         return NOTEBOOK.sub("", student), "", f"{assignment}.ipynb"
     raise ValueError("says of no student whose it is, as Moodle's, Canvas's, Blackboard's names and STUDENT/FILE do")
-
-
-def rename_notebook(file: str) -> str:
-    """x.ipynb for x.IPYNB, x.ipynb.txt, x.ipynb (1)."""
-    return NOTEBOOK.sub(".ipynb", file)
 
 
 def put(opened, files: dict[str, Member], place: Path, *, replace: bool, said: list[str]) -> None:

@@ -17,8 +17,9 @@ from flowlib.classroom.results import Outcome, Result
 from flowlib.classroom.room.clock import SLOWEST
 from flowlib.classroom.room.sandbox import Limits, require
 from flowlib.classroom.safe import make_safe, presentable
-from flowlib.classroom.submissions import Submission, find_submissions, find_unopened
+from flowlib.classroom.submissions import Submission, find_submissions
 from flowlib.classroom.tables import plain
+from flowlib.classroom.unread import tell_beside, tell_unopened
 from flowlib.cores import count_cores
 
 OVERHEAD = 300.0  # seconds for Python to start anew, for reading and repair, on a busy machine
@@ -128,13 +129,14 @@ def repair_submission(one: Submission, source, release, earlier=()):
 
     And a sentence for the student on each file that was not looked at.
     """
-    notes, refused = [], find_unopened(one)
+    refused = tell_unopened(one)
+    notes = [*refused, *tell_beside(one)]
     if one.others:
-        notes.append(
+        several = (
             f"of several notebooks {one.notebook.name} was graded, and not {', '.join(one.others)}: "
             f"none is named {one.assignment}.ipynb"
         )
-        refused += notes
+        notes, refused = [several, *notes], [*refused, several]
     try:
         if one.notebook is None:
             raise Unreadable("there is no notebook in the folder")

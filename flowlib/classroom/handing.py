@@ -8,9 +8,9 @@ from flowlib.classroom.course import GRADED, Course, find_reason, hush_log
 from flowlib.classroom.marks import keep_marks, read_marks
 from flowlib.classroom.results import Outcome, Result
 from flowlib.classroom.submissions import Submission
+from flowlib.classroom.unread import STAMP
 from flowlib.files import save_text
 
-STAMP = "timestamp.txt"  # nbgrader's exchange writes it, as the student
 LATER = timedelta(minutes=2)  # so much later than its stamp a file may have been written
 SHOWN = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".py", ".txt", ".csv", ".json")  # no page that runs a script
 MOST_FILES, MOST_BYTES = 100, 50 << 20  # of what lies beside a notebook

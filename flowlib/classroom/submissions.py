@@ -3,20 +3,14 @@
 A student is named by a folder or a file. That name becomes a folder of the gradebook's, so it must be a plain one.
 """
 
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import category
 
-FORBIDDEN = '/\\*?[]<>"|='  # a path, a pattern of nbgrader's, a page's tag, a spreadsheet's formula
-FORMULAS = ("+", "-", "@")  # one begins so, too
-UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # line ends, other control characters, bytes that are no text
-DOUBLE = "._"  # macOS's second half of a file, in its archives
-MOODLE = re.compile(r"(.+)_(\d+)_assignsubmission_file_?")  # Name_ID_assignsubmission_file
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
-NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json))?( ?\(\d+\))?$", re.IGNORECASE)  # whatever a browser made of the name
-NO_STUDENTS = ("__MACOSX",)  # where those archives keep them
+from flowlib.classroom.names import DOUBLE, NOTEBOOK, check_name, find_mistake, is_named, read_flat, read_folder
+
+NO_STUDENTS = ("__MACOSX",)  # where macOS's archives keep the second halves of files
 
 
 @dataclass(frozen=True)
@@ -40,27 +34,12 @@ class Submission:
     def own(self) -> bool:
         """Whether all that lies in the folder is this student's; not where notebooks lie among those of others."""
         known = self.folder.name == self.assignment and self.folder.parent.name == self.student
-        return known or MOODLE.fullmatch(self.folder.name) is not None
+        return known or read_folder(self.folder.name) is not None
 
     @property
     def files(self) -> Path | None:
         """The student's own folder, where there is a notebook in it."""
         return self.folder if self.own and self.notebook is not None else None
-
-
-def check_name(name: str) -> None:
-    """Raises: ValueError where a student cannot be called so."""
-    odd = sorted({letter for letter in name if letter in FORBIDDEN or category(letter) in UNSEEN})
-    why = (
-        "is empty" if not name
-        else "begins with a dot" if name.startswith(".")
-        else f"begins with {name[0]!a}" if name.startswith(FORMULAS)
-        else "begins or ends with a blank" if name != name.strip()
-        else f"has {', '.join(map(ascii, odd))} in it" if odd
-        else ""
-    )  # fmt: skip
-    if why:
-        raise ValueError(f"a student's name must be a plain one, such as ada, and {name!a} {why}; rename the file")
 
 
 def find_submissions(folder: Path, names: list[str]) -> list[Submission]:
@@ -70,21 +49,22 @@ def find_submissions(folder: Path, names: list[str]) -> list[Submission]:
     """
     found, refused = sort_submissions(folder, names)
     if not found:
-        refused += find_unread(folder, names)
-        said = "".join(f"; {sentence}" for sentence in refused)
+        said = "".join(f"; {show(place)}: {why}" for place, why in [*refused, *list_mistakes(folder)])
         raise FileNotFoundError(
             f"{folder} holds no submissions: neither STUDENT/ASSIGNMENT/*.ipynb nor STUDENT.ipynb{said}"
         )
     return found
 
 
-def find_refused(folder: Path, names: list[str]) -> list[str]:
-    """A sentence for each file or folder that looks like a submission, and is not graded."""
-    return [*sort_submissions(folder, names)[1], *find_unread(folder, names)]
+def list_mistakes(folder: Path) -> list[tuple[Path, str]]:
+    """Files in a folder, and in students' folders, that somebody may have meant for notebooks; and what is wrong."""
+    places = [folder, *(place for place in list_folders(folder) if not place.is_symlink())]
+    files = [file for place in places for file in sorted(place.iterdir()) if file.is_file()]
+    return [(file, why) for file in files if (why := find_mistake(file.name))]
 
 
-def sort_submissions(folder: Path, names: list[str]) -> tuple[list[Submission], list[str]]:
-    """The submissions in a folder, and a sentence for each thing in it that would be one and is refused.
+def sort_submissions(folder: Path, names: list[str]) -> tuple[list[Submission], list[tuple[Path, str]]]:
+    """The submissions in a folder, and each thing in it that would be one and is refused, with the reason.
 
     Raises: FileNotFoundError where it is no folder; ValueError where a flat folder meets several assignments.
     """
@@ -104,8 +84,23 @@ def sort_submissions(folder: Path, names: list[str]) -> tuple[list[Submission], 
                 )
             found[one.student, one.assignment] = one
         except ValueError as error:
-            refused.append(f"{show(place)}: {error}")
+            refused.append((place, str(error)))
+    for one in take_mistaken(folder, names, flat):
+        found.setdefault((one.student, one.assignment), one)
     return list(found.values()), refused
+
+
+def take_mistaken(folder: Path, names: list[str], flat: list[Path]) -> Iterator[Submission]:
+    """Students of whom there is nothing but an archive, or a file with a wrong ending: graded as blank, and told.
+
+    Among folders of students an archive is hardly one student's: it is the whole class's.
+    """
+    for file, _ in list_mistakes(folder) if len(names) == 1 else ():
+        place = file.parent
+        if place != folder or flat:
+            student = read_flat(file.name) if place == folder else read_folder(place.name) or place.name
+            with suppress(ValueError):  # no name of a student
+                yield Submission(student, names[0], place, None)
 
 
 def show(path: Path) -> str:
@@ -122,65 +117,30 @@ def take(place: Path, names: list[str]) -> Submission:
         return choose_notebook(place)
     if place.is_dir():
         return take_moodle(place, names)
-    return Submission(NOTEBOOK.sub("", place.name), names[0], place.parent, place)
+    return Submission(read_flat(place.name), names[0], place.parent, place)
 
 
 def take_moodle(place: Path, names: list[str]) -> Submission:
     """The submission in a folder of Moodle's. Raises: ValueError where it is not known for which assignment."""
     if len(names) != 1:
         raise ValueError("Moodle's folders do not say of which assignment they are; give --assignment NAME")
-    files = list_notebooks(place)
-    student = "_".join(MOODLE.fullmatch(place.name).groups())
-    return Submission(student, names[0], place, (files or [None])[0], tuple(file.name for file in files[1:]))
-
-
-def find_unread(folder: Path, names: list[str]) -> list[str]:
-    """A sentence for each file at which nobody looks, in the folder and in students' folders: a zip, a renamed one."""
-    places = [folder, *list_folders(folder), *list_places(folder, names), *list_moodle(folder)]
-    files = [file for place in dict.fromkeys(places) for file in sorted(place.iterdir()) if file.is_file()]
-    loose = [
-        file
-        for student in list_folders(folder)
-        if not MOODLE.fullmatch(student.name) and not student.name.startswith(".")
-        for file in list_notebooks(student)
-    ]
-    return [
-        *(f"{show(file)}: {why}" for file in files if (why := find_mistake(file.name))),
-        *(
-            f"{show(file)}: lies in no assignment's folder; put it into {show(file.parent / names[0])}"
-            for file in loose
-        ),
-    ]
-
-
-def find_mistake(name: str) -> str:
-    """Why a file is no notebook although somebody may have meant it to be one; "" where nobody has."""
-    end = name.lower()
-    if name.startswith(DOUBLE):
-        return ""
-    if end.endswith(ARCHIVES):
-        return "is an archive; unpack it (flowlib collect does, with a class's zip), and grade what is in it"
-    if ".ipynb" in end and not NOTEBOOK.search(name):
-        return "must end in .ipynb to be taken for a notebook; rename it"
-    return ""
-
-
-def find_unopened(one: Submission) -> list[str]:
-    """A sentence for the student on each file of theirs at which nobody looks, and what to hand in instead."""
-    files = sorted(one.folder.iterdir()) if one.own else []
-    return [
-        f"{file.name} was not opened; hand in the notebook itself, {one.assignment}.ipynb"
-        for file in files
-        if file.is_file() and find_mistake(file.name)
-    ]
+    return Submission(read_folder(place.name), names[0], place, *choose(list_notebooks(place), names[0]))
 
 
 def choose_notebook(place: Path) -> Submission:
     """What is graded of a folder STUDENT/ASSIGNMENT: the notebook of that name, or else the first one."""
-    files = list_notebooks(place)
-    exact = [file for file in files if file.name == f"{place.name}.ipynb"]
-    others = () if exact else tuple(file.name for file in files[1:])
-    return Submission(place.parent.name, place.name, place, (exact or files or [None])[0], others)
+    notebook, others = choose(list_notebooks(place), place.name)
+    return Submission(place.parent.name, place.name, place, notebook, others)
+
+
+def choose(files: list[Path], assignment: str) -> tuple[Path | None, tuple[str, ...]]:
+    """The notebook that has the assignment's name, maybe with a browser's number, or else the first one; the others.
+
+    There are none where a notebook has the very name.
+    """
+    exact = [file for file in files if file.name == f"{assignment}.ipynb"]
+    first = [*exact, *(file for file in files if is_named(file.name, assignment)), *files, None][0]
+    return first, () if exact else tuple(file.name for file in files if file != first)
 
 
 def list_places(folder: Path, names: list[str]) -> Iterator[Path]:
@@ -191,17 +151,7 @@ def list_places(folder: Path, names: list[str]) -> Iterator[Path]:
 
 def list_moodle(folder: Path) -> list[Path]:
     """The folders in this one that Moodle made of students' files."""
-    return [place for place in list_folders(folder) if MOODLE.fullmatch(place.name)]
-
-
-def find_strays(folder: Path, names: list[str]) -> list[Path]:
-    """Folders with notebooks in students' folders that are no assignment: a misspelt name."""
-    places = (place for student in list_folders(folder) for place in list_folders(student))
-    return [
-        place
-        for place in places
-        if place.name not in names and not place.name.startswith(".") and any(list_notebooks(place))
-    ]
+    return [place for place in list_folders(folder) if read_folder(place.name)]
 
 
 def list_folders(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from flowlib.cli.parsing import check_target
 if TYPE_CHECKING:
     from flowlib.classroom.course import Course
     from flowlib.classroom.results import Result
+    from flowlib.classroom.unread import Unread
 
 EXERCISES = Path("exercises")
 
@@ -78,6 +79,7 @@ def grade(
         trust_students: Their programs may read the answer key and write whatever you may: for --sandbox none.
     """
     from flowlib.classroom.room.sandbox import Limits, require_system
+    from flowlib.classroom.unread import find_unread
 
     require_system()
     if sandbox == "none" and not trust_students:
@@ -95,7 +97,7 @@ def grade(
     kinds = {"bubblewrap": True, "docker": image, "none": False}
     settings = {"limits": limits, "seed": seed, "own_seeds": own_seeds, "isolate": kinds[sandbox]}
     results = grade_with_bar(book, submissions, names, workers=workers or None, **settings)
-    return report(results, out, [*find_misspelt(submissions, book), *find_refused(submissions, names)])
+    return report(results, out, find_unread(submissions, names, book.assignments()))
 
 
 def warn_root() -> None:
@@ -122,36 +124,23 @@ def grade_with_bar(book: "Course", folder: Path, names: list[str], **settings) -
         return grade_all(book, folder, names=names, progress=bar.update, **settings)
 
 
-def find_refused(folder: Path, names: list[str]) -> list[str]:
-    """A sentence for each submission that is refused for its name, or as a link."""
-    from flowlib.classroom import submissions
-
-    return [f"NOT GRADED: {sentence}" for sentence in submissions.find_refused(folder, names)]
-
-
-def find_misspelt(folder: Path, book: "Course") -> list[str]:
-    """A sentence for each folder with notebooks that is no assignment."""
-    from flowlib.classroom.submissions import find_strays, show
-
-    known = ", ".join(book.assignments())
-    places = find_strays(folder, book.assignments())
-    return [f"NOT GRADED: {show(place)} is no assignment of the course; known: {known}" for place in places]
-
-
-def report(results: list["Result"], out: Path, misspelt: list[str]) -> int:
+def report(results: list["Result"], out: Path, unread: list["Unread"]) -> int:
     """Write the tables, and say what a teacher must know; 1 where something was not graded."""
+    from flowlib.classroom.results import Result
     from flowlib.classroom.tables import grades_csv, grades_json, plain
     from flowlib.files import save_text
 
-    save_text(grades_csv(results), out)
-    save_text(grades_json(results), out.with_suffix(".json"))
+    told = [(f"NOT GRADED: {one}" if one.meant else f"not looked at: {one}", one) for one in unread]
+    rows = [*results, *(Result(one.student, "", notes=[sentence]) for sentence, one in told)]
+    save_text(grades_csv(rows), out)
+    save_text(grades_json(rows), out.with_suffix(".json"))
     print(f"{len(results)} submissions graded: {out}; every test: {out.with_suffix('.json')}")
     for result in results:
         if result.notes:
             print(f"  {plain(result.student)}, {result.assignment}: {plain('; '.join(result.notes))}")
-    for sentence in misspelt:
+    for sentence, _ in told:
         print(f"  {plain(sentence)}")
-    return 1 if misspelt or any(not result.points for result in results) else 0
+    return 1 if any(one.meant for one in unread) or any(not result.points for result in results) else 0
 
 
 def feedback(names: tuple[str, ...] = (), /, course: Path = EXERCISES) -> None:

@@ -77,6 +77,9 @@ def points(
     print(f"{out}: {len(filled)} rows of {read.platform}'s table, in {platforms.name_of(read.head[place])}")
     if waiting and not unfinished:
         print(f"  left out, to be graded by hand first (or --unfinished): {platforms.show_names(waiting, roster)}")
+    told, most = platforms.find_most(read, place), platforms.read_most(book, name)
+    if not platforms.is_most(told, most):
+        print(f"  {read.platform} says that the most is {told}, and here it is {most:g}: set it to {most:g} there")
     if missing:
         print(f"  NOT IN THE TABLE: {platforms.show_names(missing, roster)}")
     return int(bool(missing))

@@ -13,7 +13,8 @@ pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classr
 from flowlib.classroom import archives
 from flowlib.classroom.archives import unpack
 from flowlib.classroom.collecting import collect
-from flowlib.classroom.submissions import find_refused, find_submissions
+from flowlib.classroom.submissions import find_submissions
+from flowlib.classroom.unread import find_unread
 from flowlib.cli import main
 
 NAME = "03_another_kernel"
@@ -57,7 +58,7 @@ def test_a_file_of_a_platform_goes_to_its_student(tmp_path, file):
     student, name = PLATFORMS[file]
     assert bring(tmp_path, {file: BOOK}) == ([student], [], [f"{student}/{NAME}/{name}"])
     (one,) = find_submissions(tmp_path / "out", [NAME])
-    assert one.student == student and one.notebook.name == name and not find_refused(tmp_path / "out", [NAME])
+    assert one.student == student and one.notebook.name == name and not find_unread(tmp_path / "out", [NAME])
 
 
 def test_what_is_late_at_canvas_is_said(tmp_path):
@@ -149,7 +150,7 @@ def test_a_students_zip_that_cannot_be_unpacked_is_named_and_the_others_are_ther
     students, said, found = bring(tmp_path, {"ada/work.zip": own, "ada/x.ipynb": BOOK, "bob/x.ipynb": BOOK})
     assert students == ["ada", "bob"] and len(said) == 1 and said[0].startswith("ada: work.zip was not unpacked: ")
     assert f"bob/{NAME}/x.ipynb" in found and f"ada/{NAME}/work.zip" in found and not (tmp_path / "x").exists()
-    assert any("work.zip" in sentence for sentence in find_refused(tmp_path / "out", [NAME]))
+    assert any("work.zip" in str(one) for one in find_unread(tmp_path / "out", [NAME]))
 
 
 def test_the_command_says_what_it_left_out(tmp_path, capsys):

@@ -51,6 +51,12 @@ IN_THE_ANSWER = {  # name: (code, points at most, points at least, a word of the
         FIRST,
         "files in memory",
     ),
+    "memory that stays when no process has it": (
+        "import ctypes\nkept = ctypes.CDLL(None).shmget(0, 1 << 20, 0o600)\nassert kept >= 0, 'there is none'",
+        FIRST,
+        FIRST,
+        "AssertionError",
+    ),
     "the machine's own settings": (
         "import os\nplaces = ('/proc/sys/kernel/core_pattern', '/proc/sysrq-trigger', '/dev', '/', '/usr', '/etc')\n"
         "assert any(os.access(p, os.W_OK) for p in places), 'read-only'",

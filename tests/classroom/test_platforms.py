@@ -9,30 +9,66 @@ pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classr
 
 from flowlib.classroom.course import Course
 from flowlib.classroom.moderation import draw_sample, find_differences
-from flowlib.classroom.platforms import fill, find_column, name_of, read_table, show_names, write_table
+from flowlib.classroom.platforms import (
+    fill,
+    find_column,
+    find_most,
+    is_most,
+    name_of,
+    read_table,
+    show_names,
+    write_table,
+)
 from flowlib.classroom.roster import Person, read_roster
 from flowlib.cli import COMMANDS, main
 
-MOODLE = (
-    "\ufeffIdentifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,Last modified (grade)\r\n"
-    "Participant 12345,Ada Lovelace,ada@example.org,Submitted for grading,,20.00,Yes,-\r\n"
-    'Participant 7,"O\'Neill-Ba, Jo",jo@example.org,No submission,,20.00,Yes,-\r\n'
+MOODLE = (  # PHP's quotes: where there is a blank
+    'Identifier,"Full name","Email address",Status,Grade,"Maximum Grade","Grade can be changed",'
+    '"Last modified (submission)","Last modified (grade)","Feedback comments"\n'
+    '"Participant 12345","Ada Lovelace",ada@example.org,"Submitted for grading - Not marked",,20.00,Yes,'
+    '"Sunday, 1 March 2026, 11:58 AM",-,"two\nlines, ""quoted"""\n'
+    '"Participant 7","O\'Neill-Ba, Jo",jo@example.org,"No submission - Not marked",,20.00,Yes,-,-,\n'
+)
+GERMAN = (
+    'ID,"Vollständiger Name",E-Mail-Adresse,Status,Bewertung,Bestwertung,"Bewertung kann geändert werden"\n'
+    '"Teilnehmer/in 12345","Ada Lovelace",ada@example.org,Abgegeben,,"20,00",Ja\n'
+    '"Teilnehmer/in 7","Jo Ba",jo@example.org,"Keine Abgabe",,"20,00",Ja\n'
 )
 CANVAS = (
-    "Student,ID,SIS User ID,SIS Login ID,Section,Another kernel (123),Final Score\r\n"
-    "    Points Possible,,,,,20,(read only)\r\n"
-    '"Lovelace, Ada",4711,s1,ada,A,,\r\n'
-    '"Turing, Alan",4712,s2,alan,A,3,\r\n'
+    "Student,ID,SIS User ID,SIS Login ID,Section,Another kernel (123),Assignments Current Score,Final Score\n"
+    ",,,,,Manual Posting,,\n"
+    "    Points Possible,,,,,20.00,(read only),(read only)\n"
+    '"Lovelace, Ada",4711,s1,ada,A,,90.00,\n'
+    '"Turing, Alan",4712,4711,alan,A,3.00,,\n'
+    '"Student, Test",4799,,8d5e,A,N/A,,\n'
+)
+NAMES_APART = (
+    "LastName,FirstName,ID,SIS User ID,SIS Login ID,Section,Another kernel (123)\n"
+    "    Points Possible,,,,,,20.00\n"
+    "Lovelace,Ada,4711,s1,ada,A,\n"
 )
 BLACKBOARD = (
     '"Last Name"\t"First Name"\t"Username"\t"Student ID"\t"Another kernel [Total Pts: 20 Score] |1234"\r\n'
     '"Lovelace"\t"Ada"\t"alovelace"\t"s1"\t""\r\n'
     '"Turing"\t"Alan"\t"aturing"\t"s2"\t"3"\r\n'
 )
+COMMAS = "\ufeff" + BLACKBOARD.replace("\t", ",").replace("\r\n", "\n")
+ADA, IN_CANVAS = "Ada Lovelace_12345", "lovelaceada_4711"
 PLATFORMS = {  # the table, its encoding, --column, the student, the text that changes
-    "Moodle": (MOODLE, "utf-8", None, "Ada Lovelace_12345", ("grading,,20.00", "grading,13.5,20.00")),
-    "Canvas": (CANVAS, "utf-8", "Another kernel", "lovelaceada_4711", ("4711,s1,ada,A,,", "4711,s1,ada,A,13.5,")),
+    "Moodle": (MOODLE, "utf-8", None, ADA, ('marked",,20.00,Yes,"Sun', 'marked",13.5,20.00,Yes,"Sun')),
+    "Moodle, German": (GERMAN, "utf-8-sig", "Bewertung", ADA, ("Abgegeben,,", "Abgegeben,13.5,")),
+    "Canvas": (CANVAS, "utf-8", "Another kernel", IN_CANVAS, ("4711,s1,ada,A,,", "4711,s1,ada,A,13.5,")),
+    "Canvas, a mark": (CANVAS, "utf-8-sig", "Another kernel", IN_CANVAS, ("ada,A,,", "ada,A,13.5,")),
+    "Canvas, Europe": (
+        CANVAS.replace(",", ";").replace(".", ","),
+        "utf-8-sig",
+        "Another kernel",
+        IN_CANVAS,
+        ("4711;s1;ada;A;;", "4711;s1;ada;A;13.5;"),
+    ),
+    "Canvas, names": (NAMES_APART, "utf-8", "Another kernel", IN_CANVAS, ("s1,ada,A,", "s1,ada,A,13.5")),
     "Blackboard": (BLACKBOARD, "utf-16", "another KERNEL", "alovelace", ('"s1"\t""', '"s1"\t"13.5"')),
+    "Blackboard, commas": (COMMAS, "utf-8", "another KERNEL", "alovelace", ('"s1",""', '"s1","13.5"')),
 }
 
 
@@ -41,10 +77,43 @@ def test_one_cell_changes_and_the_rest_is_as_it_came(tmp_path, platform):
     text, encoding, column, student, (before, after) = PLATFORMS[platform]
     (tmp_path / "table.csv").write_bytes(text.encode(encoding))
     table = read_table(tmp_path / "table.csv")
-    assert table.platform == platform
+    assert table.platform == platform.partition(",")[0]
     assert fill(table, find_column(table, column), {student: 13.5, "nobody": 1.0}) == ([student], ["nobody"])
     assert text.count(before) == 1
     assert write_table(table) == text.replace(before, after).encode(encoding)
+
+
+def test_a_number_counts_in_the_platforms_own_column_alone(tmp_path):
+    (tmp_path / "table.csv").write_text(CANVAS, "utf-8")  # 4711 is Ada's at Canvas, and Alan's at the university
+    table = read_table(tmp_path / "table.csv")
+    assert fill(table, 5, {"turingalan_4712": 1.0}) == (["turingalan_4712"], [])
+    assert fill(table, 5, {"x_s1": 1.0, "y_4711": 2.0}) == (["y_4711"], ["x_s1"])
+    assert [row[5] for row in table.rows[3:6]] == ["2", "1", "N/A"]
+
+
+def test_a_column_that_canvas_counts_itself_is_refused(tmp_path):
+    (tmp_path / "table.csv").write_text(CANVAS, "utf-8")
+    with pytest.raises(ValueError, match="must be one that Canvas takes back; it counts Final Score itself"):
+        find_column(read_table(tmp_path / "table.csv"), "Final Score")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "told", "same"),
+    [
+        (MOODLE, None, "20.00", True),
+        (MOODLE.replace("20.00", "100.00"), None, "100.00", False),
+        (GERMAN, "Bewertung", "", True),
+        (CANVAS, "Another kernel", "20.00", True),
+        (CANVAS.replace("20.00", "10"), "Another kernel", "10", False),
+        (BLACKBOARD, "Another kernel", "20", True),
+        (BLACKBOARD.replace("Pts: 20", "Pts: 12,5"), "Another kernel", "12,5", False),
+    ],
+)
+def test_the_most_points_are_the_platforms_own(tmp_path, text, column, told, same):
+    (tmp_path / "table.csv").write_text(text, "utf-8")
+    table = read_table(tmp_path / "table.csv")
+    found = find_most(table, find_column(table, column))
+    assert (found, is_most(found, 20.0)) == (told, same)
 
 
 @pytest.mark.parametrize("student", ["ada@example.org", "ADA@example.org", "x_12345"])
@@ -85,7 +154,7 @@ def test_a_students_own_name_goes_before_what_the_roster_says_of_another(tmp_pat
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(tmp_path):
     (tmp_path / "table.csv").write_text(CANVAS, "utf-8")
-    with pytest.raises(ValueError, match="--column must name one .*: Student, ID, .*, Another kernel, Final Score"):
+    with pytest.raises(ValueError, match="--column must name one .*: Student, ID, .*, Another kernel, .*, Final Score"):
         find_column(read_table(tmp_path / "table.csv"), None)
     assert name_of("Another kernel [Total Pts: 20 Score] |1234") == name_of("Another kernel (123)") == "Another kernel"
 

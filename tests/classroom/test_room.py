@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -11,10 +12,13 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="needs nbgrader: pip install -e '.[classroom]'")
 
+from flowlib.classroom.room import calls as calls_of_the_kernel
 from flowlib.classroom.room import cgroup, memory, room
 from flowlib.classroom.room.bubblewrap import WRITABLE, bubblewrap, environment
-from flowlib.classroom.room.room import Room
+from flowlib.classroom.room.calls import FOREIGN
+from flowlib.classroom.room.room import Died, Room
 from flowlib.classroom.room.sandbox import Limits, find_obstacle
+from flowlib.classroom.room.wire import TookTooLong
 
 isolated = pytest.mark.skipif(not shutil.which("bwrap") or bool(find_obstacle()), reason="no sandbox here")
 LOOK = "import os; print(*[p for p in {paths} if os.access(p, os.W_OK)])"
@@ -82,7 +86,9 @@ def test_files_in_the_writable_folders_are_counted():
     assert seen == 7 << 20
 
 
-def test_a_new_start_is_given_no_time_but_what_is_left(monkeypatch):
+@pytest.fixture
+def slow(monkeypatch):
+    """A room whose program uses all the time that a cell is given when it runs again; and what each was given."""
     given = []
 
     class Line:
@@ -91,7 +97,9 @@ def test_a_new_start_is_given_no_time_but_what_is_left(monkeypatch):
         def ask(self, request):
             if request["do"] == "run":
                 given.append(self.seconds)
-                now[0] += self.seconds  # it uses all of it
+                now[0] += self.seconds
+                if self.seconds < 10:
+                    raise TookTooLong
             return True
 
     now = [1000.0]
@@ -104,10 +112,76 @@ def test_a_new_start_is_given_no_time_but_what_is_left(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(room, "Sandbox", lambda *a, **k: box)
     monkeypatch.setattr(room, "Line", lambda *a, **k: Line())
+    return given
+
+
+def test_a_new_start_is_given_no_time_but_what_is_left(slow):
     one = Room(Limits(seconds=25, call_seconds=10))
-    one.done = ["cell"] * 1000
-    one.get("x")
-    assert given[:4] == [10, 10, 5, 0] and sum(given) == 25
+    one.done, one.spent = ["cell"] * 1000, 500.0
+    with pytest.raises(Died):
+        one.get("x")
+    assert slow == [10, 10, 5]
+
+
+def test_cells_that_run_again_have_the_time_that_they_took_and_who_does_not_come_back_twice_is_told(slow):
+    one = Room(Limits(seconds=1000, call_seconds=10))
+    one.done, one.spent = ["cell"] * 1000, 6.0
+    for said in ("did not come back", "did not come back", "was ended too often", "was ended too often"):
+        with pytest.raises(Died, match=said):
+            one.get("x")
+    assert slow == [10, 10, 2, 10, 10, 2]  # twice six seconds, and the ten of a call
+
+
+@isolated
+@pytest.mark.hostile
+def test_a_program_that_waits_whenever_it_runs_again_is_told_early():
+    wait = "import time\nif not ran: time.sleep(4)"
+    with Room(Limits(seconds=600, call_seconds=5)) as one:
+        one.run("ran = False\ndef f():\n    global ran\n    ran = True", "f")
+        one.get("f")()
+        for _ in range(20):
+            one.run(wait, "wait")
+        for _ in range(3):
+            one.run("import os; os._exit(0)", "dies")
+        with pytest.raises(Died, match="was ended too often"):
+            one.get("ran")
+        assert one.failures == 2 and one.limits.seconds - (one.until - one.clock.now()) < 60
+
+
+@isolated
+def test_no_memory_is_given_that_stays_when_no_process_has_it():
+    ask = "import ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\nfor name, given in {}:\n"
+    ask += "    print(name, getattr(libc, name)(*given), errno.errorcode[ctypes.get_errno()])"
+    calls = (("shmget", (0, 4096, 0o600)), ("semget", (0, 1, 0o600)), ("msgget", (0, 0o600)))
+    with Room(Limits(seconds=240, call_seconds=60)) as one:
+        (out,) = one.run(ask.format(calls), "asks")
+        shared = "import torch\nprint(torch.ones(3).share_memory_().sum().item())"
+        assert one.run(shared, "shares")[0]["text"] == "3.0\n"
+    if calls_of_the_kernel.platform.machine() in calls_of_the_kernel.MACHINES:
+        assert out["text"] == "shmget -1 ENOSYS\nsemget -1 ENOSYS\nmsgget -1 ENOSYS\n"
+
+
+def test_a_filter_knows_each_machines_numbers_and_refuses_the_others():
+    for machine, _, refused in calls_of_the_kernel.MACHINES.values():
+        for asked, by, allowed in [(1, machine, True), (1, 0x40000003, False), (FOREIGN + 1, machine, False)] + [
+            (number, machine, False) for number in refused
+        ]:
+            made = calls_of_the_kernel.make_filter(machine, refused)
+            assert (run_filter(made, asked, by) == calls_of_the_kernel.ALLOW) == allowed
+
+
+def run_filter(program: bytes, number: int, machine: int) -> int:
+    """What a filter says of a call: its instructions, one by one, as the kernel follows them."""
+    words, at, value = list(struct.iter_unpack("HBBI", program)), 0, 0
+    while True:
+        code, yes, no, k = words[at]
+        at += 1
+        if code == 0x06:
+            return k
+        if code == 0x20:
+            value = {0: number, 4: machine}[k]
+        else:
+            at += yes if (value == k if code == 0x15 else value >= k) else no
 
 
 def test_a_scope_is_made_where_systemd_makes_one(tmp_path, monkeypatch):

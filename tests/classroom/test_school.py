@@ -145,11 +145,28 @@ def test_an_image_that_is_missing_is_asked_for(fake_docker, course, tmp_path):
         grade_all(course, tmp_path / "in", names=[NAME], isolate="room-image")
 
 
+def test_a_docker_that_does_not_answer_is_told_from_an_image_that_is_missing(fake_docker, monkeypatch):
+    (fake_docker / "bin" / "docker").write_text("#!/bin/sh\necho Cannot connect to the Docker daemon >&2\nexit 1\n")
+    with pytest.raises(NoSandbox, match="Docker does not answer .*; start it"):
+        sandbox.require("room-image")
+    monkeypatch.setattr(docker.shutil, "which", lambda name: None)
+    with pytest.raises(NoSandbox, match="is not installed; install it .*, then: docker build --tag flowlib-room"):
+        sandbox.require("room-image")
+
+
+def test_an_image_without_what_is_needed_is_named(fake_docker, monkeypatch):
+    monkeypatch.setattr(sandbox, "NEEDED", ("torch", "no_such_package"))
+    with pytest.raises(NoSandbox, match=r"Python does not find what it needs \(no_such_package\); make it anew"):
+        sandbox.require("room-image")
+
+
 def test_the_dockerfile_takes_files_that_there_are():
     text = (ROOT / "exercises" / "Dockerfile").read_text("utf-8")
     copied = [word for line in text.splitlines() if line.startswith("COPY") for word in line.split()[1:-1]]
     assert copied and all((ROOT / word).exists() for word in copied)
     assert docker.BUILD in text and "USER nobody" in text
+    sent = (ROOT / "exercises" / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    assert sent[0] == "*" and {f"!{word}" for word in copied} <= {*sent}  # nothing else goes to the daemon
 
 
 # ------------------------------------------------------------------------------------------------ likeness, own checks

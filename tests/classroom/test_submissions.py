@@ -16,11 +16,17 @@ from flowlib.classroom.repair import Unreadable, read
 from flowlib.classroom.results import Result
 from flowlib.classroom.room import bubblewrap, sandbox
 from flowlib.classroom.room.sandbox import Limits
-from flowlib.classroom.submissions import Submission, find_refused, find_strays, find_submissions, find_unopened
+from flowlib.classroom.submissions import Submission, find_submissions
+from flowlib.classroom.unread import find_unread, tell_unopened
 from flowlib.cli import main
 
 COURSE = Course(Path(__file__).parents[2] / "exercises")
 NAME = "03_another_kernel"
+
+
+def find_refused(folder: Path, names: list[str]) -> list[str]:
+    """What is said of things that somebody may have meant for submissions."""
+    return [str(one) for one in find_unread(folder, names, COURSE.assignments()) if one.meant]
 
 
 def handed_in(folder: Path, *files: str) -> None:
@@ -46,7 +52,11 @@ def test_the_assignments_own_name_wins(tmp_path):
 def test_a_misspelt_folder_is_found(tmp_path):
     handed_in(tmp_path, f"ada/{NAME}/x.ipynb", "bob/3_another_kernel/x.ipynb", "cyd/.hidden/x.ipynb")
     (tmp_path / "dan" / "notes").mkdir(parents=True)
-    assert find_strays(tmp_path, COURSE.assignments()) == [tmp_path / "bob" / "3_another_kernel"]
+    (tmp_path / "dan" / "texts").mkdir()
+    (tmp_path / "dan" / "texts" / "a.txt").touch()
+    bob, cyd, dan = find_unread(tmp_path, COURSE.assignments())
+    assert bob.place == tmp_path / "bob" / "3_another_kernel" and bob.meant and "is no assignment" in bob.why
+    assert cyd.student == "cyd" and dan.place == tmp_path / "dan" / "texts" and not dan.meant
 
 
 def test_the_command_refuses_a_folder_for_the_table_before_it_grades(tmp_path, capsys):
@@ -257,7 +267,7 @@ def test_what_an_archive_of_macos_brings_along_is_nobodys(tmp_path):
     for folder in ("in", "flat"):
         (one,) = find_submissions(tmp_path / folder, [NAME])
         assert one.student == "ada" and one.notebook.name in ("final.ipynb", "ada.ipynb") and not one.others
-        assert not find_refused(tmp_path / folder, [NAME]) and not find_strays(tmp_path / folder, [NAME])
+        assert not find_refused(tmp_path / folder, [NAME])
 
 
 def test_a_folder_of_moodles_is_a_student_with_a_number(tmp_path):
@@ -269,7 +279,7 @@ def test_a_folder_of_moodles_is_a_student_with_a_number(tmp_path):
         "Ada Lovelace_12345": "x.ipynb",
         "Ada Lovelace_7": "y.ipynb",
     }
-    assert not find_refused(tmp_path, [NAME]) and not find_strays(tmp_path, [NAME])
+    assert not find_refused(tmp_path, [NAME])
     with pytest.raises(FileNotFoundError, match="give --assignment NAME"):
         find_submissions(tmp_path, COURSE.assignments())
 
@@ -278,7 +288,10 @@ def test_in_a_flat_folder_nobody_is_given_the_others_files_whatever_it_is_called
     handed_in(tmp_path / NAME, "ada.ipynb", "bob.ipynb")
     (tmp_path / NAME / "bob.zip").write_bytes(b"")
     found = find_submissions(tmp_path / NAME, [NAME])
-    assert [(one.student, one.files, find_unopened(one)) for one in found] == [("ada", None, []), ("bob", None, [])]
+    assert [(one.student, one.files, tell_unopened(one)) for one in found] == [
+        ("ada", None, []),
+        ("bob", None, [f"bob.zip was not opened; hand in the notebook itself, {NAME}.ipynb"]),
+    ]
     handed_in(tmp_path, f"eve/{NAME}/x.ipynb")
     assert find_submissions(tmp_path, [NAME])[0].files == tmp_path / "eve" / NAME
 

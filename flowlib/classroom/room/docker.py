@@ -13,6 +13,7 @@ from flowlib.classroom.room.bubblewrap import ROOM, environment, list_folders, l
 
 IMAGE = "flowlib-room"
 BUILD = f"docker build --tag {IMAGE} --file exercises/Dockerfile ."
+GET = "https://docs.docker.com/get-docker/"
 LIBRARY = "/course"  # where the container sees flowlib
 
 
@@ -48,11 +49,22 @@ def kill(name: str) -> None:
     subprocess.run(["docker", "kill", name], capture_output=True, timeout=60)
 
 
-def find_obstacle(image: str) -> str | None:
-    """Why no container can be made here, None where one can."""
+def find_obstacle(image: str, look: list[str]) -> str | None:
+    """Why no container can be made here, None where one can.
+
+    look: arguments of Python's; it prints the packages that are missing in the image.
+    """
     if shutil.which("docker") is None:
-        return "Docker (the command docker) is not installed"
+        return f"Docker (the command docker) is not installed; install it ({GET}), then: {BUILD}"
     seen = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True)
+    said = " ".join(seen.stderr.split())[-200:]
+    if seen.returncode and "daemon" in said:
+        return f"Docker does not answer ({said}); start it, as a user who may use it: docker version says more"
     if seen.returncode:
-        return f"Docker has no image {image} ({' '.join(seen.stderr.split())[-200:]}); make it with: {BUILD}"
+        return f"Docker has no image {image} ({said}); make it with: {BUILD}"
+    command = [*docker(image, f"flowlib-look-{os.getpid()}", None, 1200, 64), "python", *look]
+    tried = subprocess.run(command, capture_output=True, text=True)
+    if tried.returncode or tried.stdout.strip():
+        missing = tried.stdout.strip() or " ".join(tried.stderr.split())[-200:]
+        return f"in a container of {image} Python does not find what it needs ({missing}); make it anew with: {BUILD}"
     return None

@@ -2,9 +2,10 @@
 
 One function that never returns must not cost the points of the others. So a program that has died, hangs or takes too
 much is ended; when it is needed again it is started anew and runs its cells up to the same place, without the one on
-which it died.
+which it died. They have twice the time that they took at first, and that of one call: to wait there gains nothing.
 """
 
+import math
 from pathlib import Path
 
 from flowlib.classroom.room.clock import Clock
@@ -12,6 +13,8 @@ from flowlib.classroom.room.sandbox import Limits, Sandbox, TookTooMuch
 from flowlib.classroom.room.wire import Line, LineClosed, Raised, Remote, TookTooLong
 
 MOST_STARTS = 4
+MOST_FAILURES = 2  # of new starts: a program that does not come back twice does not come back
+SLOWER = 2.0  # so many times as long as at first the cells may take that run again
 START_SECONDS = 120.0  # for Python and torch to start, on a busy machine; the student's time begins after that
 
 
@@ -31,7 +34,8 @@ class Room:
         self.until = self.clock.now() + limits.seconds
         self.notes: list[str] = []
         self.done: list[str] = []  # the cells to run again after a new start
-        self.starts, self.box, self.line = 0, None, None
+        self.spent = 0.0  # seconds that they took
+        self.starts, self.failures, self.box, self.line = 0, 0, None, None
 
     def __enter__(self) -> "Room":
         return self
@@ -41,11 +45,13 @@ class Room:
 
     def run(self, source: str, name: str) -> list[dict]:
         """Run a cell; its outputs. Where it takes the program down, the output says so, and later cells go on."""
+        began = self.clock.now()
         try:
             outputs = self._ask({"do": "run", "source": source}, f"cell {name}")
         except (Died, Raised) as error:  # Raised: it could not even say what the cell did, for want of memory, say
             return [{"output_type": "error", "ename": "Stopped", "evalue": str(error), "traceback": [str(error)]}]
         self.done.append(source)
+        self.spent += self.clock.now() - began
         return outputs
 
     def get(self, name: str):
@@ -81,14 +87,14 @@ class Room:
         except LineClosed as error:
             self._give_up(f"{what}: the program ended there ({error})")
 
-    def _allow(self) -> None:
-        """Give the line the time of one call, or what is left for the notebook."""
-        self.line.seconds = max(0.0, min(self.limits.call_seconds, self.until - self.clock.now()))
+    def _allow(self, until: float = math.inf) -> None:
+        """Give the line the time of one call, or what is left for the notebook, or until then."""
+        self.line.seconds = max(0.0, min(self.limits.call_seconds, min(until, self.until) - self.clock.now()))
 
     def _start(self, what: str) -> Line:
         if self.line is not None:
             return self.line
-        if self.starts >= MOST_STARTS or self.clock.now() >= self.until:
+        if self.starts >= MOST_STARTS or self.failures >= MOST_FAILURES or self.clock.now() >= self.until:
             raise Died(f"{what}: not run, because the program had used up its time or was ended too often")
         self.starts += 1
         self.box = Sandbox(self.limits, self.files, isolate=self.isolate)
@@ -98,13 +104,19 @@ class Room:
         self.line.ask({"do": "has", "name": "ready"})
         self.until += self.clock.now() - began
         self.clock.follow(self.box.find_program())
-        for source in self.done:  # within the time of the whole notebook: each new start runs them again
-            self._allow()
+        self._run_again(what)
+        return self.line
+
+    def _run_again(self, what: str) -> None:
+        """Run the cells that have run before, each new start within the time of the whole notebook. Raises: Died."""
+        until = self.clock.now() + SLOWER * self.spent + self.limits.call_seconds
+        for source in self.done:
+            self._allow(until)
             try:
                 self.line.ask({"do": "run", "source": source})
             except (TookTooLong, TookTooMuch, LineClosed) as error:
+                self.failures += 1
                 self._give_up(f"{what}: the program did not come back after a new start ({error})")
-        return self.line
 
     def _give_up(self, how: str) -> None:
         self._stop()

@@ -174,7 +174,7 @@ def require_system() -> None:
 def require(isolate: bool | str = True) -> None:
     """Raises: NoSandbox, which says why, and what to do instead."""
     if isinstance(isolate, str):
-        if why := docker.find_obstacle(isolate):
+        if why := docker.find_obstacle(isolate, ["-P", "-s", "-c", LOOK, *NEEDED]):
             raise NoSandbox(why)
     elif isolate and (why := find_obstacle()):
         raise NoSandbox(f"{why}. Or grade in containers: flowlib grade … --sandbox docker, after\n  {docker.BUILD}")

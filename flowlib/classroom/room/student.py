@@ -14,6 +14,7 @@ import os
 import sys
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
 
+from flowlib.classroom.room.calls import refuse_calls
 from flowlib.classroom.room.wire import Line
 
 MOST_TEXT = 100_000  # characters that a cell may print
@@ -123,6 +124,7 @@ def main(limits: list[str]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
+    refuse_calls()
     student = Student()
     limit(*map(int, limits))
     Line(read, write, student, attributes=True).listen()
