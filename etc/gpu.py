@@ -126,7 +126,7 @@ def train_model(name: str, work: Path, dry: bool, write) -> int:
     config = preset({"flow": "shakespeare-gpu", "elastic": "shakespeare-gpu-elastic"}[name])
     if dry:
         small = replace(config.model, context=16, width=12, heads=2)
-        config = replace(config, model=small, corpus=str(ROOT / "LICENSE"), steps=8, batch=6, eval_every=4)
+        config = replace(config, model=small, corpus=str(ROOT / "LICENSE"), steps=8, batch=8, eval_every=4)
         config = replace(config, device="cpu", compile="no", warmup=2)
     run = work / "runs" / (f"{name}-dry" if dry else name)
     try:

@@ -226,7 +226,7 @@ def _fit_steps(budget: float, config: FlowConfig) -> FlowConfig:
 
 def _describe(variant: Variant) -> dict[str, Any]:
     model, drawn = variant.config.model, variant.config.flow_steps
-    steps = " or ".join(map(str, drawn)) if drawn else str(model.steps or model.layers)
+    steps = " or ".join(map(str, dict.fromkeys(drawn))) if drawn else str(model.steps or model.layers)
     work = _measure_work(variant.config)
     return {
         "steps": steps,

@@ -172,22 +172,20 @@ def test_depths_are_compared_at_other_numbers_of_steps(capsys):
 
 
 def test_one_model_for_all_steps_is_compared_with_one_for_each(capsys):
-    three = ["3" if word == "2" and SMALL[k - 1] == "--batch" else word for k, word in enumerate(SMALL)]
-    assert (
-        cli.main(["compare", "dial", "tiny", *three, "--steps", "10", "--runs", "r", "--json", "-", "--seeds", "1"])
-        == 0
-    )
+    four = ["4" if word == "2" and SMALL[k - 1] == "--batch" else word for k, word in enumerate(SMALL)]
+    asked = [*four, "--steps", "10", "--runs", "r", "--json", "-", "--seeds", "1"]
+    assert cli.main(["compare", "dial", "tiny", *asked]) == 0
     variants = json.loads(capsys.readouterr().out)["variants"]
     one, alone = variants["one for all"], variants["4 steps alone"]
     assert one["steps"] == "2 or 4 or 8" and set(one["runs"][0]["at"]) == {"2", "3", "4", "6", "8", "16"}
     assert list(variants)[1:] == [f"{n} steps alone{said}" for said in ("", ", alike") for n in (2, 4, 8)]
-    assert alone["training_ratio"] == 1.0 and 0.85 < one["training_ratio"] < 1.0
+    assert alone["training_ratio"] == 1.0 and 0.85 < one["training_ratio"] <= 1.0
     assert one["parameters"] == alone["parameters"] and set(alone["runs"][0]["at"]) == {"4"}
     table = comparing.table({"variants": variants})
     assert table.splitlines()[0].endswith("| training | seconds |") and "| × 1.00 |" in table
     with pytest.raises(ValueError, match="must be a multiple of 4, got 6"):
-        comparing.dial(replace(config(batch=3), model=replace(MODEL, layers=6)))
+        comparing.dial(replace(config(batch=4), model=replace(MODEL, layers=6)))
     with pytest.raises(ValueError, match="even number of layers, got 3"):
-        comparing.dial(replace(config(batch=3), model=replace(MODEL, layers=3)))
-    with pytest.raises(ValueError, match="cannot be split evenly over 3 parts"):
+        comparing.dial(replace(config(batch=4), model=replace(MODEL, layers=3)))
+    with pytest.raises(ValueError, match="cannot be split evenly over 4 parts"):
         comparing.dial(config())
