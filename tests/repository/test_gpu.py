@@ -45,7 +45,7 @@ def test_a_dry_run_leaves_what_a_gpu_would(out):
     assert abs(results["elastic"]["lost by float16"]) < 1e-3
     assert set(results["bench-10m"]["speeds"]) == {"flow", "plain GPT", "weighted flow"}
     report = (out / "report.md").read_text("utf-8")
-    assert "3 steps in the first 4 updates, then every batch split over 3, 6, 12 steps" in report
+    assert "3 steps in the first 4 updates, then every batch split over 3, 6, 6, 12 steps" in report
     assert "| flow |" in report
 
 
