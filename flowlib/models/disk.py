@@ -35,7 +35,7 @@ def save_model(config: dict[str, Any], tensors: Mapping[str, Tensor], folder: st
     """Write a model into a folder. Raises: FileExistsError where a file that is none of a model's is in the way."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     writers: dict[str, Write] = {
-        TENSORS: lambda new: write_tensors(tensors, new, {KEY: text}),
+        TENSORS: lambda new: write_tensors(tensors, new, {KEY: text, "format": "pt"}),  # older transformers ask for it
         CONFIG: lambda new: write_text(text, new),
     }
     folder = as_path(folder, "folder")
