@@ -1,10 +1,13 @@
 """A field that listens to another: BART and its relatives against their readings, and what the second field adds."""
 
 import re
+from functools import reduce
 
 import pytest
 import torch
 
+from flowlib.measure import budget, without
+from flowlib.measure.variants import ends_without, missed_by_steps, other_orders, swap
 from flowlib.models.zoo import ARCHITECTURES, describe, from_huggingface, listen_to
 from flowlib.operators import Past, attend
 
@@ -21,7 +24,8 @@ OF_T5 = dict(d_model=24, d_kv=6, d_ff=20, num_layers=2, num_decoder_layers=3, nu
 OF_T5 |= dict(relative_attention_num_buckets=8, relative_attention_max_distance=6)
 SOUND = dict(num_mel_bins=5, max_source_positions=8, max_target_positions=24)
 SIZES = {name: TOKENS | (OF_T5 if name in T5S else SIZE) for name in KINDS}
-SIZES = {name: given | (SOUND if name == "Whisper" else dict(max_position_embeddings=24)) for name, given in SIZES.items()}
+SIZES = {name: given | dict(max_position_embeddings=24) for name, given in SIZES.items()}
+SIZES["Whisper"] = TOKENS | SIZE | SOUND
 SETTINGS_OF_T5 = [
     dict(),
     dict(feed_forward_proj="gated-gelu", d_kv=8, num_heads=1, layer_norm_epsilon=0.1),
@@ -72,7 +76,7 @@ def test_is_the_model(measured, name, dtype, padding):
         read = from_huggingface(model)
         measured.at_most(f"{name}, {kind}", gap(model, read, **inputs), bound)
         if name in T5S and transformers.__version__ < "5" and dtype == torch.float64:
-            continue  # their softmax is in float32, where the mask of an older one is −∞: NaN where a token hears nothing
+            continue  # their softmax is in float32, where an older one's mask is −∞: NaN where a token hears nothing
         for heard, own in zip(padding(3, 9).values(), padding(3, 6).values()):
             both = [dict(heard=heard), dict(heard=heard, own=own)] if "input_ids" in inputs else []
             for masks in [dict(own=own), *both]:
@@ -221,12 +225,66 @@ def test_sound_enters_by_two_local_integrals(measured):
 
     u0 = gelu(near(gelu(near(sound.mT, conv1)), conv2)[:, ::2]) + model.encoder.embed_positions.weight
     measured.at_most("Whisper's start by hand", (read.encoder.embed(sound) - u0).abs().max(), 1e-12)
-    with pytest.raises(ValueError, match=re.escape("(batch, 5, 16), got torch.float64 (3, 5, 9); fill up with silence")):
+    with pytest.raises(ValueError, match=re.escape("5, 16), got torch.float64 (3, 5, 9); fill up with silence")):
         read.encoder.embed(sound[..., :9])
     with pytest.raises(ValueError, match="pictures and sounds have no attention_mask"):
         read(input_features=sound, attention_mask=torch.ones(3, 16), decoder_input_ids=ids)
     with pytest.raises(ValueError, match=re.escape("input_features must be floats (batch, band, frame)")):
         read(input_features=sound[0], decoder_input_ids=ids)
+
+
+# ------------------------------------------------------------------------------------ edits of a flow that listens
+
+EDITED = {"T5": [2, 0, 1], "Whisper": [2, 0, 1], "BART": [4, 5, 0, 1, 2, 3]}  # substeps, the local term first
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", EDITED)
+def test_other_orders(name):
+    """The local term first, by hand; a scale stays behind its term, and every order tends to the same flow."""
+    read, inputs = from_huggingface(network(name)), inputs_of(name)
+    u0 = read.embed(inputs.pop("decoder_input_ids"))
+    flow = read.listen(**inputs)
+    orders, additive = other_orders(flow), "all from the same field (additive)"
+    usual = {"local term first", "half, whole, half (Strang)"}
+    assert set(orders) == usual | (set() if name == "BART" else {additive})
+    u = u0
+    for k in EDITED[name]:
+        u = u + flow.terms[k](u)
+        u = u if isinstance(flow.constraints[k], torch.nn.Identity) else flow.constraints[k].project(u)
+    swapped = orders["local term first"](u0)
+    torch.testing.assert_close(swapped.fields[1], u, rtol=0, atol=1e-12)
+    assert (swapped.final - flow(u0).final).abs().max() > 1e-3
+    if name != "BART":  # without a constraint, all are schemes of one equation
+        apart = [(orders["local term first"](u0, n).final - flow(u0, n).final).norm() for n in (48, 96)]
+        assert 1.6 < apart[0] / apart[1] < 2.4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", EDITED)
+def test_without_listening_it_hears_nothing(name):
+    """In one step: the end changes. In all: the other field does not matter. The account of the terms closes."""
+    read, inputs = from_huggingface(network(name)), inputs_of(name)
+    u0, index = read.embed(inputs.pop("decoder_input_ids")), 2 if name == "BART" else 1
+    flow, other = read.listen(**inputs), read.listen(**{key: z.flip(0) for key, z in inputs.items()})
+    assert (without(flow, 1, index)(u0).final - flow(u0).final).abs().max() > 1e-3
+    deaf = [reduce(lambda one, step: without(one, step, index), range(3), told)(u0).final for told in (flow, other)]
+    assert torch.equal(*deaf) and not torch.equal(flow(u0).final, other(u0).final)
+    ends = ends_without(flow, u0, [index])[1, 0]
+    torch.testing.assert_close(flow.readout(ends), without(flow, 1, index)(u0).final, rtol=0, atol=1e-10)
+    account = budget(flow, u0)
+    assert {"attention", "listening", "feed-forward"} <= set(account.names)
+    torch.testing.assert_close(account.final, flow(u0).final, rtol=0, atol=1e-10)
+    assert missed_by_steps(flow, flow(u0).fields, 4).isfinite().all()
+
+
+@pytest.mark.parametrize("edit", ["itself", "without", "swap", "refined"])
+def test_edits_of_a_flow_that_nothing_was_told(edit):
+    """They are made, and refused where they would be run."""
+    flow = from_huggingface(network("T5")).flow
+    edited = dict(itself=flow, refined=flow, without=without(flow, 0, 2), swap=swap(flow))[edit]
+    with pytest.raises(ValueError, match="this flow listens to another field, and none is given: flow = listen_to"):
+        edited(torch.randn(1, 3, 24, dtype=torch.float64), 6 if edit == "refined" else None)
 
 
 ids = torch.full((2, 5), 7)

@@ -78,7 +78,7 @@ REFUSED = {
         lambda: families.unknown("Qwen2Moe"),
         "'qwen2_moe' .* is not known; known: bert, .*; it needs a local term",
     ),
-    "a kernel by distance": (lambda: families.unknown("Deberta"), "'deberta' .*; it needs a kernel whose weights depend"),
+    "by distance": (lambda: families.unknown("Deberta"), "'deberta' .*; it needs a kernel whose weights depend"),
     "two flows": (
         lambda: families.unknown("CLIP"),
         r"'clip' .*; it needs to be read in two: model.text_model and model.vision",
