@@ -66,7 +66,8 @@ def _begin(embed: Any, inputs: Tensor) -> Tensor:
 
 def _begin_answer(model: Any) -> Tensor:
     """The token (1, 1) that an answer begins with. Raises: ValueError where nothing says which."""
-    said = (getattr(one, "decoder_start_token_id", None) for one in (model.config, model.generation_config))
+    places = (model.config, getattr(model, "generation_config", None))
+    said = (getattr(one, "decoder_start_token_id", None) for one in places)
     first = next((k for k in said if k is not None), None)
     if first is None:
         raise ValueError(f"{type(model).__name__} does not say what an answer begins with: set decoder_start_token_id")

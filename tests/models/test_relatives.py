@@ -98,6 +98,10 @@ REFUSED = {
         lambda: families.network("Gemma", use_bidirectional_attention=True),
         "GemmaModel has bidirectional",
     ),
+    "half a pair": (
+        lambda: families.network("Phi", per_head=6, partial_rotary_factor=0.25),
+        "of a head's 6 features a Phi would turn 1, and only pairs can be turned",
+    ),
     "layers of another kind": (
         lambda: families.changed(families.network("Qwen2", **families.SLIDING), layer_types=["chunked_attention"] * 3),
         "layers of chunked_attention cannot be read; known: full and sliding",
