@@ -32,29 +32,38 @@ def from_outside(model: Any, tokenizer: Any, text: Any, name: str, most: int) ->
     pictures = hasattr(config, "image_size") and not hasattr(config, "vocab_size")
     inputs = _picture(config, tokenizer, text) if pictures else _encode(tokenizer, text, _longest(config, most))
     read: Any = from_huggingface(body_of(model))
-    flow, embed = read.flow, read.embed
-    causal, told = any(term.causal for term in flow.terms), {}
+    told: dict[str, Tensor] = {}
+    flow, embed, causal = read.flow, read.embed, any(term.causal for term in read.flow.terms)
     if isinstance(read, EmbeddedPair):
-        told = dict(input_ids=inputs)
-        heard = _begin(read.encoder.embed, inputs)
-        flow = listen_to(flow, widen_flow(read.encoder.flow)(heard, save="final").final.detach())
+        told, flow = dict(input_ids=inputs), _listen(read, inputs)
         inputs = _begin_answer(model)
     flow = widen_flow(flow)
     readout, note = _find_readout(model, tokenizer, inputs, told, _begin(embed, inputs), flow)
     if told:
-        inputs = write_answer(flow, embed, readout, inputs, told["input_ids"], config)
-    start = _begin(embed, inputs)
-    if pictures:
-        side = embed.counts[1]
-        words = ("[CLS]", *(f"{k // side},{k % side}" for k in range(len(start) - 1)))
-    else:
-        words = tuple(_word(tokenizer, i) for i in inputs[0].tolist())
+        inputs = _write_answer(flow, embed, readout, inputs, told["input_ids"], config)
+    words = _name_patches(embed) if pictures else tuple(_word(tokenizer, i) for i in inputs[0].tolist())
     at = -1 if causal else 0 if pictures else None
-    row, heads, steps = describe(flow), _heads(flow), flow.steps
-    kind = f"{config.model_type}: {steps} steps, {start.shape[-1]} features, {heads} heads, {row.scheme}, {row.norm}"
-    kind += f", listening to {text!r:.80}" if told else ""
+    start = _begin(embed, inputs)
+    kind = _describe(config, flow, start.shape[-1]) + (f", listening to {text!r:.80}" if told else "")
     size = sum(z.nbytes for z in model.parameters())
     return Subject(name, kind, flow, start, words, readout, at, {}, note, size)
+
+
+def _describe(config: Any, flow: Any, width: int) -> str:
+    row, heads = describe(flow), next(m.heads for m in flow.depth.modules() if hasattr(m, "heads"))
+    return f"{config.model_type}: {flow.steps} steps, {width} features, {heads} heads, {row.scheme}, {row.norm}"
+
+
+def _name_patches(embed: Any) -> tuple[str, ...]:
+    """What the tokens of a picture are called: the first one, then its patches, row,column."""
+    rows, columns = embed.counts
+    return ("[CLS]", *(f"{k // columns},{k % columns}" for k in range(rows * columns)))
+
+
+def _listen(read: Any, heard: Tensor) -> Any:
+    """The decoder's flow, told what the encoder makes of the tokens heard (1, token), in single precision."""
+    encoder = widen_flow(read.encoder.flow)
+    return listen_to(read.flow, encoder(_begin(read.encoder.embed, heard), save="final").final.detach())
 
 
 def _begin(embed: Any, inputs: Tensor) -> Tensor:
@@ -75,7 +84,7 @@ def _begin_answer(model: Any) -> Tensor:
 
 
 @torch.no_grad()
-def write_answer(flow: Any, embed: Any, readout: ReadOut | None, first: Tensor, heard: Tensor, config: Any) -> Tensor:
+def _write_answer(flow: Any, embed: Any, readout: ReadOut | None, first: Tensor, heard: Tensor, config: Any) -> Tensor:
     """`first` (1, 1) and the likeliest tokens after it, until the text ends; without a head, what is heard."""
     if readout is None or readout.kind != "head":
         return torch.cat([first, heard], -1)
@@ -87,10 +96,6 @@ def write_answer(flow: Any, embed: Any, readout: ReadOut | None, first: Tensor, 
             break
         written = torch.cat([written, new.view(1, 1)], -1)
     return written
-
-
-def _heads(flow: Any) -> int:
-    return next(m.heads for term in flow.terms for m in term.modules() if hasattr(m, "heads"))
 
 
 def _longest(config: Any, most: int) -> int:

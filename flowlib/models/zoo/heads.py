@@ -33,7 +33,8 @@ class Head(nn.Module):
     def forward(self, u: Tensor, **inputs: Tensor) -> Tensor:
         model = twin(self.model)
         for name in self.names:
-            given: Any = twin(self.model._modules[name])
+            place: Any = self.model._modules[name]
+            given = twin(place)
             given.field, model._modules[name] = u, given
         found: Tensor = model(**inputs)[0]
         return found

@@ -43,9 +43,8 @@ def whisper(config: Config, p: Parameters) -> EmbeddedPair:
     Source: Radford et al., arXiv:2212.04356.
     """
     heard, said = (make_side(config, p, name, pre_norm=True) for name in ("encoder", "decoder"))
-    kernels = (p.map(f"encoder.conv{k}") for k in (1, 2))
-    sound = SoundEmbedding(*kernels, p["encoder.embed_positions.weight"])
-    words = TokenEmbedding(*(p[f"decoder.embed_{z}.weight"] for z in ("tokens", "positions")))
+    sound = SoundEmbedding(p.map("encoder.conv1"), p.map("encoder.conv2"), p["encoder.embed_positions.weight"])
+    words = TokenEmbedding(p["decoder.embed_tokens.weight"], p["decoder.embed_positions.weight"])
     return EmbeddedPair(EmbeddedFlow(sound, heard), words, said)
 
 
