@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.models.mapped import Mapping
+from flowlib.models.zoo.huggingface import UNUSED
 
 # How the classes of models end that
 GENERATES = ("ForCausalLM", "LMHeadModel")  # go on with a text
 ANSWERS = ("ForConditionalGeneration", "MTModel")  # say something to a text: one field of words listens to another
+ENCODES = "EncoderModel"  # are one half of such a model, and hear a text
 TELLS = "ForImageClassification"
 INSTALL = "the package transformers reads this model: pip install transformers, or flowlib's extra 'pretrained'"
 
@@ -31,6 +33,7 @@ def open_folder(folder: Path) -> tuple[nn.Module, Any, AbstractContextManager]:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} is no folder of a model that can be read ({str(error):.200})") from None
+    refuse_sounds(config, folder.name)
     model, inside = _map_model(folder, config)
     if hasattr(config, "image_size") and not hasattr(config, "vocab_size"):
         return model, _read_pixel_scale(folder), inside
@@ -39,6 +42,12 @@ def open_folder(folder: Path) -> tuple[nn.Module, Any, AbstractContextManager]:
     except Exception as error:  # it has many kinds
         raise ValueError(f"{folder} has no tokenizer that can be read ({str(error):.200})") from None
     return model, tokenizer, inside
+
+
+def refuse_sounds(config: Any, name: str) -> None:
+    """Raises: ValueError for a model that hears sounds."""
+    if hasattr(config, "num_mel_bins"):
+        raise ValueError(f"{name} ({config.model_type}) hears sounds; look takes a model of text or of pictures")
 
 
 def _map_model(folder: Path, config: Any) -> tuple[nn.Module, AbstractContextManager]:
@@ -52,11 +61,22 @@ def _map_model(folder: Path, config: Any) -> tuple[nn.Module, AbstractContextMan
     model.load_state_dict(_rename(mapping.tensors, model), strict=False, assign=True)
     model.tie_weights()
     if any(z.is_meta for z in model.parameters()) or len({z.dtype for z in model.parameters()}) > 1:
-        loaded = auto.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-        return loaded.eval().requires_grad_(False), nullcontext()
+        return _load(auto, folder), nullcontext()
     embedding = model.get_input_embeddings()
     mapping.copied = [embedding.weight] if isinstance(embedding, nn.Embedding) else []
     return model.eval().requires_grad_(False), mapping
+
+
+def _load(auto: Any, folder: Path) -> nn.Module:
+    """The model as transformers loads it. Raises: ValueError where its files lack what a reading needs."""
+    model, info = auto.from_pretrained(folder, local_files_only=True, dtype=torch.float32, output_loading_info=True)
+    if lacking := [name for name in sorted(info["missing_keys"]) if not any(part in name for part in UNUSED)]:
+        raise ValueError(
+            f"the files in {folder} lack parameters of a {type(model).__name__}, which would be drawn at random: "
+            f"{', '.join(lacking[:3])}; save the model whole, with its class in config.json (architectures)"
+        )
+    loaded: nn.Module = model.eval().requires_grad_(False)
+    return loaded
 
 
 def find_shards(folder: Path) -> list[Path]:
@@ -90,11 +110,14 @@ def _choose_class(config: Any) -> Any:
         AutoModelForCausalLM,
         AutoModelForImageClassification,
         AutoModelForSeq2SeqLM,
+        AutoModelForTextEncoding,
     )
 
     written = (getattr(config, "architectures", None) or [""])[0]
     if getattr(config, "is_encoder_decoder", False) and written.endswith(ANSWERS):
         return AutoModelForSeq2SeqLM
+    if written.endswith(ENCODES):
+        return AutoModelForTextEncoding
     if written.endswith(GENERATES):
         return AutoModelForCausalLM
     return AutoModelForImageClassification if written.endswith(TELLS) else AutoModel

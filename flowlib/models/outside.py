@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.folder import ANSWERS, GENERATES, TELLS
+from flowlib.models.folder import ANSWERS, GENERATES, TELLS, refuse_sounds
 from flowlib.models.inputs import check_text
 from flowlib.models.subject import ReadOut, Subject, check_length
 from flowlib.models.wide import widen_flow
@@ -27,8 +27,7 @@ def from_outside(model: Any, tokenizer: Any, text: Any, name: str, most: int) ->
     while it says its answer, which it writes before, the likeliest token each time.
     """
     config = model.config
-    if hasattr(config, "num_mel_bins"):
-        raise ValueError(f"{name} ({config.model_type}) hears sounds; look takes a model of text or of pictures")
+    refuse_sounds(config, name)
     pictures = hasattr(config, "image_size") and not hasattr(config, "vocab_size")
     inputs = _picture(config, tokenizer, text) if pictures else _encode(tokenizer, text, _longest(config, most))
     read: Any = from_huggingface(body_of(model))

@@ -195,14 +195,34 @@ def test_without_a_head_what_is_heard_is_said(tmp_path):
         open_subject((tokenizer(), model), "the river")
 
 
-def test_sounds_are_not_looked_at():
+def test_half_of_a_model_is_read_as_that_half(tmp_path):
+    """And what its files lack is not drawn at random."""
+    torch.manual_seed(0)
+    model = transformers.T5EncoderModel(PAIRS["t5"]().config).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    subject, inside = open_subject(tmp_path, "the river")
+    with inside, torch.no_grad():
+        final = subject.flow(subject.start, save="final").final
+        theirs = model(torch.tensor([[4, 5]]))[0][0]
+    torch.testing.assert_close(final, theirs, rtol=0, atol=1e-5)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text("utf-8").replace("T5EncoderModel", "T5ForConditionalGeneration"), "utf-8")
+    config.write_text(config.read_text("utf-8").replace('"is_encoder_decoder": false', '"is_encoder_decoder": true'))
+    with pytest.raises(ValueError, match="lack parameters of a T5.*, which would be drawn at random: decoder"):
+        open_subject(tmp_path, "the river")
+
+
+def test_sounds_are_not_looked_at(tmp_path):
     model = transformers.WhisperModel(
         transformers.WhisperConfig(
             d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2
         )
     )
-    with pytest.raises(ValueError, match="whisper.* hears sounds; look takes a model of text or of pictures"):
-        open_subject((tokenizer(), model), "x")
+    model.save_pretrained(tmp_path)
+    for given in ((tokenizer(), model), tmp_path):
+        with pytest.raises(ValueError, match="whisper.* hears sounds; look takes a model of text or of pictures"):
+            open_subject(given, "x")
 
 
 @torch.no_grad()
