@@ -16,7 +16,8 @@ def look(model: str, text: str, /, out: Path | None = None) -> None:
     Args:
         model: A model that comes with flowlib (tiny, tiny-elastic, digits), the folder of a saved one (of flowlib or of
             transformers), or a name on Hugging Face's hub.
-        text: The text; for a model of pictures, the path of one.
+        text: The text; for a model of pictures, the path of one. A model that listens (T5, BART) hears it, and the
+            page shows the model's answer.
         out: The page; by default look-MODEL.html, here.
     """
     from flowlib.notebook.inside.call import take_look

@@ -15,7 +15,9 @@ from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import Path, Scheme
 from flowlib.flow.twin import twin
 from flowlib.measure.ablation import Silent
+from flowlib.measure.budgets import name_of
 from flowlib.measure.inputs import check_flow
+from flowlib.operators import Affine
 
 
 class Still(Depth):
@@ -91,32 +93,40 @@ def missed_by_steps(
 
 
 def swap(flow: Flow) -> Flow | None:
-    """The same terms, each with its projection, a step's second half of substeps first; None where there is no half.
+    """The same terms, each with its projection, but the last of them first; None where there are not two.
 
-    Under BERT's four substeps (attention, scale, feed-forward, scale) a scale stays behind its term.
+    A scale stays behind its term: of BERT's four substeps (attention, scale, feed-forward, scale) the last two come
+    first. So do they where a field listens to another one (attention, listening, feed-forward).
     """
     check_flow(flow)
-    n = len(flow.constraints)
-    return (
-        None if n % 2 else flow.by(Scheme("swapped", 1, _second_half_first), substep=flow.substep, tangent=flow.tangent)
-    )
+    starts = _starts(flow)
+    if len(starts) < 2:
+        return None
+    order = [*range(starts[-1], len(flow.constraints)), *range(starts[-1])]
+    return flow.by(Scheme("swapped", 1, partial(_one_path, order)), substep=flow.substep, tangent=flow.tangent)
 
 
-def _second_half_first(n: int) -> list[Path]:
-    order = [*range(n // 2, n), *range(n // 2)]
+def _starts(flow: Flow) -> list[int]:
+    """Where the terms are among the substeps, the scales that follow them left out."""
+    return [k for k, term in enumerate(flow.terms) if not isinstance(term, Affine)]
+
+
+def _one_path(order: Sequence[int], n: int) -> list[Path]:
     return [(1.0, tuple((i, 1.0) for i in order))]
 
 
 def other_orders(flow: Flow) -> dict[str, Flow]:
     """The flow's equation by other schemes: what is said of them is in the name."""
     keep = partial(flow.by, substep=flow.substep, tangent=flow.tangent)
+    starts = _starts(flow)
+    last = name_of(flow.terms[starts[-1]]) if starts else ""
     found: dict[str, Flow | None] = {}
     if flow.scheme.name in ("lie", "strang"):
-        found["local term first"] = swap(flow)
+        found["local term first" if last == "feed-forward" else f"{last} first"] = swap(flow)
     if flow.scheme.name != "lie":
         found["one after the other (Lie)"] = keep("lie")
-    if flow.scheme.name != "additive" and len(flow.constraints) == 2:
-        found["both from the same field (additive)"] = keep("additive")
+    if flow.scheme.name != "additive" and 1 < len(starts) == len(flow.constraints):
+        found[f"{'both' if len(starts) == 2 else 'all'} from the same field (additive)"] = keep("additive")
     if flow.scheme.name != "strang":
         found["half, whole, half (Strang)"] = keep("strang")
     return {name: other for name, other in found.items() if other is not None}

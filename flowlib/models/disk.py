@@ -17,6 +17,7 @@ from flowlib.files import Write, as_path, load_metadata, unfinished, write_into,
 TENSORS, CONFIG = "model.safetensors", "config.json"
 SHIPPED = Path(__file__).parent / "shipped"  # the models that come with flowlib
 KEY = "flowlib"  # of the configuration, in what the tensors say of themselves
+MORE = ("architectures", "model_type", "flowlib_version")  # what config.json says on the hub, and no setting
 ALWAYS = {"width", "heads", "layers", "hidden", "norm", "scheme", "depth", "activation", "bias"}  # in every config.json
 
 
@@ -35,7 +36,7 @@ def save_model(config: dict[str, Any], tensors: Mapping[str, Tensor], folder: st
     """Write a model into a folder. Raises: FileExistsError where a file that is none of a model's is in the way."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     writers: dict[str, Write] = {
-        TENSORS: lambda new: write_tensors(tensors, new, {KEY: text}),
+        TENSORS: lambda new: write_tensors(tensors, new, {KEY: text, "format": "pt"}),  # older transformers ask for it
         CONFIG: lambda new: write_text(text, new),
     }
     folder = as_path(folder, "folder")
@@ -57,19 +58,24 @@ def read_config(folder: Path, from_dict: Callable[[Any], Any]) -> Any:
     """
     file, carried = folder / CONFIG, load_metadata(folder / TENSORS).get(KEY)
     if carried is not None and unfinished(file):  # a kill came after the new tensors, and before their configuration
-        return from_dict(json.loads(carried))
+        return from_dict(keep_settings(json.loads(carried)))
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; a saved model is a folder with {TENSORS} and {CONFIG}")
     try:
-        config = from_dict(json.loads(file.read_bytes()))
+        config = from_dict(keep_settings(json.loads(file.read_bytes())))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{file} does not describe a flow transformer ({error})") from None
-    if carried is not None and config != (saved := from_dict(json.loads(carried))):
+    if carried is not None and config != (saved := from_dict(keep_settings(json.loads(carried)))):
         raise ValueError(
             f"{folder / TENSORS} does not fit its {CONFIG}: it was saved with {_tell_apart(saved, config)}; put the "
             "one back that belongs to it, or save the model again"
         )
     return config
+
+
+def keep_settings(values: Any) -> Any:
+    """The settings in what a config.json says."""
+    return {k: v for k, v in values.items() if k not in MORE} if isinstance(values, dict) else values
 
 
 def check_folder(folder: object) -> Path:

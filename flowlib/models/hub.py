@@ -19,7 +19,6 @@ from flowlib.models.disk import CONFIG, TENSORS, find_shipped
 
 CARD, KIND = "README.md", "flowlib"
 MARK = f"library_name: {KIND}"
-MORE = ("architectures", "model_type", "flowlib_version")  # what config.json says on the hub, and no setting
 HUB_NAME = r"[\w.-]+(/[\w.-]+)?"
 
 

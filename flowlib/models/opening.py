@@ -1,5 +1,6 @@
 """A model by its name: one that comes with flowlib, a folder, a name on the hub, or the model itself."""
 
+import json
 import re
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.disk import find_shipped, list_shipped
-from flowlib.models.hub import HUB_NAME, fetch
+from flowlib.models.disk import CONFIG, find_shipped, keep_settings, list_shipped
+from flowlib.models.folder import open_folder
+from flowlib.models.hub import HUB_NAME, KIND, fetch
 from flowlib.models.inputs import check_text
 from flowlib.models.language import FlowLM
-from flowlib.models.outside import find_picture, from_outside, open_folder
+from flowlib.models.outside import find_picture, from_outside
 from flowlib.models.points import FlowPoints
-from flowlib.models.shape import FlowModel
+from flowlib.models.shape import FlowModel, find_kind
 from flowlib.models.subject import ReadOut, Subject, check_length
 from flowlib.models.vision import FlowVision
 
@@ -78,20 +80,22 @@ def find_model(name: str) -> tuple[nn.Module, Any, AbstractContextManager]:
 
 def load_ours(folder: Path) -> FlowModel:
     """The flow transformer in a folder, of whatever kind it is. Raises: as `FlowModel.load` does."""
-    text = (folder / "config.json").read_text("utf-8")
-    kinds: list[type[FlowModel]] = [FlowVision, FlowPoints] if '"classes"' in text else [FlowLM]
-    for kind in kinds[:-1]:
-        try:
-            return kind.load(folder)
-        except ValueError:
-            continue
-    return kinds[-1].load(folder)
+    kind = find_kind(keep_settings(_read_json(folder / CONFIG))) or FlowLM
+    return kind.load(folder)
 
 
 def _is_ours(folder: Path) -> bool:
-    file = folder / "config.json"
-    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
-    return '"model_type"' not in text or '"model_type": "flowlib"' in text
+    """Whether no other package's config.json lies there: theirs name another model_type."""
+    said = _read_json(folder / CONFIG)
+    return not isinstance(said, dict) or said.get("model_type", KIND) == KIND
+
+
+def _read_json(file: Path) -> Any:
+    """What a file says; nothing, where it is none, or none of JSON: loading tells."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _fetch(name: str) -> Path:

@@ -16,7 +16,7 @@ from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
 from flowlib.models.disk import TENSORS, check_folder, fill, find_device, read_config, save_model
-from flowlib.models.hub import MORE, check_class, find_pretrained, push, read_card, save_for_hub
+from flowlib.models.hub import check_class, find_pretrained, push, read_card, save_for_hub
 from flowlib.operators import ACTIVATIONS, Attention, Constraint, Local, Moments, Normalise, PreNorm, Sphere, Term
 
 Steps = int | Sequence[int] | None  # of a flow: one number, several to split a batch over, or the model's own
@@ -255,14 +255,12 @@ class FlowModel(nn.Module):
     @classmethod
     def _read_config(cls, values: Any) -> FlowShape:
         """A configuration from JSON. Raises: ValueError; where it is another model's, it says whose."""
-        values = {k: v for k, v in values.items() if k not in MORE} if isinstance(values, dict) else values
         try:
             return cls.Config.from_dict(values)
         except ValueError as error:
-            for other in _find_kinds(FlowModel):
-                if isinstance(values, dict) and other.Config.REQUIRED <= set(values) <= other.Config.names():
-                    raise ValueError(f"{error}; this is one of {other.__name__}: load it with that") from None
-            raise
+            if (other := find_kind(values)) is None:
+                raise
+            raise ValueError(f"{error}; this is one of {other.__name__}: load it with that") from None
 
     def flow_to_end(self, u0: Tensor, steps: Steps = None, weights: Tensor | Grid | None = None) -> Tensor:
         """u(T), (…, token, width), in so many steps; several: the first axis of u0 is split evenly over them, in order.
@@ -294,7 +292,9 @@ class FlowModel(nn.Module):
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * self.config.layers) if writes else 0.02)
 
 
-def _find_kinds(model: type[FlowModel]) -> list[type[FlowModel]]:
-    """The models that have a configuration of their own."""
-    found = [kind for other in model.__subclasses__() for kind in _find_kinds(other)]
-    return [model, *found] if "Config" in vars(model) else found
+def find_kind(values: Any, model: type[FlowModel] = FlowModel) -> type[FlowModel] | None:
+    """The model, `model` or one made of it, whose settings these are; None where they are nobody's."""
+    names = set(values) if isinstance(values, dict) else set()
+    if "Config" in vars(model) and model.Config.REQUIRED <= names <= model.Config.names():
+        return model
+    return next((kind for one in model.__subclasses__() if (kind := find_kind(values, one))), None)

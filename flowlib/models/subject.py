@@ -14,9 +14,9 @@ BLOCK = 1 << 14  # words whose rows are made wide at a time
 
 @dataclass(frozen=True)
 class ReadOut:
-    """scores = W N(u) + b, N the flow's last norm:  what would be said if the flow stopped at u.
+    """scores = s W N(u) + b, N the flow's last norm:  what would be said if the flow stopped at u.
 
-    weight (word, feature), bias (word,) or None, word: number ↦ what it is called.
+    weight W (word, feature), bias b (word,) or None, scale s, word: number ↦ what it is called.
     kind    "head": scores are logits.  "nearest": there is no head, and a score is the cosine to a row of the input
             embedding, which nobody trained to be read so.
     """
@@ -25,6 +25,7 @@ class ReadOut:
     word: Callable[[int], str]
     bias: Tensor | None = None
     kind: Literal["head", "nearest"] = "head"
+    scale: float = 1.0
 
     @torch.no_grad()
     def scores(self, u: Tensor) -> Tensor:
@@ -36,12 +37,12 @@ class ReadOut:
             if self.kind == "nearest":
                 rows = rows / rows.norm(dim=-1, keepdim=True).clamp(min=1e-12)
             found.append(u @ rows.T)
-        scores = torch.cat(found, -1)
+        scores = self.scale * torch.cat(found, -1)
         return scores if self.bias is None else scores + self.bias.to(u)
 
     def row(self, word: int) -> Tensor:
         """The direction (feature,) in float64 along which a word is read."""
-        return self.weight[word].detach().double()
+        return self.scale * self.weight[word].detach().double()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ fields (C0.2), said on the way (logit lens), account of the prediction (C9.1) an
 kernels (C9.3), constraint (C4.1, C4.9), a step against its own refined flow (C6.7), other orders (C0.3, C1.6, C7.2).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from flowlib.operators import Constraint, Moments, Normalise, PreNorm
 
 LARGE = 100_000_000  # parameters; a larger flow is refined less, so that a look takes minutes
 DEPTHS, TOKENS = 13, 12  # at most so many rows and columns of what is said on the way
-TERMS = ("attention", "feed-forward")
+TERMS = ("attention", "listening", "feed-forward")
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,22 @@ class Look:
     kernel_steps: list[int]
     gaps: Tensor
     """One step against its own refined flow, (step,)."""
-    ends: list[End]
-    """The refined flows, then the other orders."""
+    refined: list[End]
+    orders: list[End]
+
+
+# What is measured beside the path and what is said on it, if it is asked for: Look's pushes and kernels; missed; ….
+MEASURED = ("pushes", "missed", "gaps", "refined", "orders")
 
 
 @torch.no_grad()
-def measure(subject: Subject, tell: Callable[[int], object] = lambda steps: None) -> Look:
-    """Everything that a look shows. tell: called with the number of steps that were taken, of `count_steps` in all."""
+def measure(
+    subject: Subject, tell: Callable[[int], object] = lambda steps: None, only: Collection[str] = MEASURED
+) -> Look:
+    """What a look shows. tell: called with the number of steps that were taken, of `count_steps` in all.
+
+    only: which of `MEASURED`; what is left out is empty.
+    """
     flow, context = subject.flow, subject.context
     path = flow(subject.start, **context)
     tell(flow.steps)
@@ -99,16 +109,20 @@ def measure(subject: Subject, tell: Callable[[int], object] = lambda steps: None
     readout = find_direction(subject, path.fields, path.final)
     shift, end = account_ends(subject, path.final, readout)
     watch = Watcher(subject, readout)
-    flow(subject.start, save="final", watch=watch, **context)
-    tell(flow.steps)
+    if "pushes" in only:
+        flow(subject.start, save="final", watch=watch, **context)
+        tell(flow.steps)
     start = (subject.place(subject.start).double() @ readout).item() + shift
-    missed = find_missed(subject, path.fields, tell)
-    gaps = missed_by_steps(flow, path.fields, choose_finest(flow), tell=tell, **context)
-    ends = find_ends(subject, path.final, tell)
+    missed = find_missed(subject, path.fields, tell) if "missed" in only else {}
+    gaps = torch.zeros(0)
+    if "gaps" in only:
+        gaps = missed_by_steps(flow, path.fields, choose_finest(flow), tell=tell, **context)
+    refined = find_refined(subject, path.final, tell) if "refined" in only else []
+    orders = find_orders(subject, path.final, tell) if "orders" in only else []
     kernels = torch.stack(watch.kernels) if watch.kernels else torch.zeros(0, 1, 1, 1)
     return Look(
         subject, path.fields, path.final, path.times, said, watch.pushes, start, end, missed, kernels,
-        watch.kernel_steps, gaps, ends,
+        watch.kernel_steps, gaps, refined, orders,
     )  # fmt: skip
 
 
@@ -123,10 +137,12 @@ def list_refined(flow: Flow) -> list[int]:
     return [k for k in (1, 2, 4, 8) if k <= (finest // 2 if finest == 16 else finest // 4)]
 
 
-def count_steps(flow: Flow) -> int:
+def count_steps(flow: Flow, only: Collection[str] = MEASURED) -> int:
     """How many steps a look takes, counted in steps of the flow."""
     refined = list_refined(flow)
-    return flow.steps * (2 + 1 + choose_finest(flow) + 1 + sum(refined[1:]) + 2 * refined[-1] + len(other_orders(flow)))
+    each = dict(pushes=1, missed=1, gaps=choose_finest(flow) + 1, refined=sum(refined[1:]) + 2 * refined[-1])
+    each |= dict(orders=len(other_orders(flow)))
+    return flow.steps * (1 + sum(each[name] for name in only))
 
 
 def read_on_the_way(subject: Subject, fields: Tensor) -> Said:
@@ -261,29 +277,33 @@ def margin_of(subject: Subject, fields: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda last: place(norm_of(subject.flow, last)) @ r + shift
 
 
-def find_ends(subject: Subject, final: Tensor, tell: Callable[[int], object]) -> list[End]:
-    """The refined flows against the finest of them, then the other orders against the flow's own."""
-    flow, n, refined = subject.flow, subject.flow.steps, list_refined(subject.flow)
-    word, start = find_word(subject, final), norm_of(flow, subject.start)
-
-    def run(other: Flow, steps: int) -> Tensor:
-        end = other(subject.start, steps, save="final", **subject.context).final
-        tell(steps)
-        return end
-
-    def far(end: Tensor, goal: Tensor) -> float:
-        return ((end - goal).norm() / (goal - start).norm().clamp(min=1e-30)).item()
-
-    finest = run(flow, 2 * n * refined[-1])
-    ends = {k: final if k == 1 else run(flow, n * k) for k in refined} | {2 * refined[-1]: finest}
-    found = [End(f"{k} step{'s' * (k > 1)} a layer", far(z, finest), *say(subject, z, word)) for k, z in ends.items()]
-    orders = {name: run(other, n) for name, other in other_orders(flow).items()}
-    return found + [End(name, far(z, final), *say(subject, z, word)) for name, z in orders.items()]
+def find_refined(subject: Subject, final: Tensor, tell: Callable[[int], object]) -> list[End]:
+    """The refined flows against the finest of them."""
+    flow, refined = subject.flow, list_refined(subject.flow)
+    run = partial(_find_end, subject, tell)
+    finest = run(flow, 2 * flow.steps * refined[-1])
+    ends = {k: final if k == 1 else run(flow, flow.steps * k) for k in refined} | {2 * refined[-1]: finest}
+    names = {f"{k} step{'s' * (k > 1)} a layer": end for k, end in ends.items()}
+    return _compare_ends(subject, final, names, finest)
 
 
-def find_word(subject: Subject, final: Tensor) -> int | None:
-    """The number of the word that the flow says."""
-    return None if subject.readout is None else int(subject.readout.scores(subject.place(final)).argmax())
+def find_orders(subject: Subject, final: Tensor, tell: Callable[[int], object]) -> list[End]:
+    """The other orders of the terms against the flow's own."""
+    ends = {name: _find_end(subject, tell, other, other.steps) for name, other in other_orders(subject.flow).items()}
+    return _compare_ends(subject, final, ends, final)
+
+
+def _find_end(subject: Subject, tell: Callable[[int], object], flow: Flow, steps: int) -> Tensor:
+    end = flow(subject.start, steps, save="final", **subject.context).final
+    tell(steps)
+    return end
+
+
+def _compare_ends(subject: Subject, final: Tensor, ends: dict[str, Tensor], goal: Tensor) -> list[End]:
+    """How far each end is from the goal, and what is said there of what the flow itself says."""
+    word = None if subject.readout is None else int(subject.readout.scores(subject.place(final)).argmax())
+    way = (goal - norm_of(subject.flow, subject.start)).norm().clamp(min=1e-30)
+    return [End(name, ((end - goal).norm() / way).item(), *say(subject, end, word)) for name, end in ends.items()]
 
 
 def say(subject: Subject, final: Tensor, word: int | None) -> tuple[str, float]:

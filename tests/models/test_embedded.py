@@ -196,7 +196,7 @@ WRONG = [
     ("Llama", dict(input_ids=ids, position_ids=far[:, :3]), "one position for each token: (2, 5), got (2, 3)"),
     ("Llama", dict(input_ids=ids, position_ids=twice), "position_ids must go up by one from token to token"),
     ("Bloom", dict(input_ids=ids, position_ids=twice), "knows the order of tokens, and no positions"),
-    ("ViT", dict(pixel_values=torch.zeros(1, 2, 8, 8), position_ids=ids), "pictures have no position_ids"),
+    ("ViT", dict(pixel_values=torch.zeros(1, 2, 8, 8), position_ids=ids), "pictures and sounds have no position_ids"),
     ("Llama", dict(input_ids=ids, inputs_embeds=torch.zeros(2, 5, 24)), "and not both; or inputs_embeds alone"),
     (
         "Llama",

@@ -323,7 +323,7 @@ def test_training_without_dropout_is_read(gap):
 
 ids = torch.zeros(2, 5, dtype=torch.int64)
 WRONG = [
-    ("BERT", dict(), "input_ids (tokens) or pixel_values (pictures), and not both"),
+    ("BERT", dict(), "input_ids (tokens), pixel_values (pictures)"),
     ("BERT", dict(input_ids=ids + VOCABULARY), "input_ids must be in 0 … 39, got 40 … 40"),
     ("BERT", dict(input_ids=ids.double()), "input_ids must be whole numbers (…, token)"),
     ("BERT", dict(input_ids=ids[:, :0]), "at least one"),

@@ -263,7 +263,7 @@ INPUT_IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
         (dict(input_ids=INPUT_IDS, attention_mask=[[1, 1, 0]] * 2), TypeError, "attention_mask must be a tensor"),
         (dict(input_ids=INPUT_IDS, attention_mask=torch.zeros(2, 3) - torch.inf), ValueError, "must hold 1 .* and 0"),
         (dict(input_ids=INPUT_IDS, attention_mask=torch.ones(2, 4)), ValueError, r"\(batch, token\) = \(2, 3\)"),
-        (dict(), ValueError, "give input_ids .tokens. or pixel_values"),
+        (dict(), ValueError, "give input_ids .tokens., pixel_values"),
     ],
 )
 def test_what_a_read_model_cannot_take(more, error, message):

@@ -78,7 +78,7 @@ REFUSED = {
         lambda: families.unknown("Qwen2Moe"),
         "'qwen2_moe' .* is not known; known: bert, .*; it needs a local term",
     ),
-    "two fields": (lambda: families.unknown("Whisper"), "'whisper' .*; it needs a field that listens to another field"),
+    "by distance": (lambda: families.unknown("Deberta"), "'deberta' .*; it needs a kernel whose weights depend"),
     "two flows": (
         lambda: families.unknown("CLIP"),
         r"'clip' .*; it needs to be read in two: model.text_model and model.vision",
@@ -97,6 +97,10 @@ REFUSED = {
     "bidirectional Gemma": (
         lambda: families.network("Gemma", use_bidirectional_attention=True),
         "GemmaModel has bidirectional",
+    ),
+    "half a pair": (
+        lambda: families.network("Phi", per_head=6, partial_rotary_factor=0.25),
+        "of a head's 6 features a Phi would turn 1, and only pairs can be turned",
     ),
     "layers of another kind": (
         lambda: families.changed(families.network("Qwen2", **families.SLIDING), layer_types=["chunked_attention"] * 3),
@@ -146,7 +150,8 @@ def test_what_can_be_read_is_not_in_the_list_of_what_cannot():
 def test_every_reader_is_tried_somewhere():
     tried = {getattr(transformers, f"{kind}Config").model_type for kind, *_ in families.FAMILIES.values()}
     elsewhere = {"bert", "albert", "vit", "gpt2", "gptj", "gpt_neox", "llama"}  # test_huggingface
-    assert set(READERS) - tried <= elsewhere | {"t5", "bart", "mbart", "pegasus", "marian"}  # test_listening
+    listening = {"t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "whisper"}  # test_listening
+    assert set(READERS) - tried <= elsewhere | listening
 
 
 @torch.no_grad()

@@ -1,7 +1,5 @@
 """BART and its relatives: a field that listens to another field."""
 
-from functools import partial
-
 from flowlib.flow.equation import Flow
 from flowlib.models.zoo.embedded import EmbeddedFlow, EmbeddedPair
 from flowlib.models.zoo.embedding import TokenEmbedding
@@ -47,24 +45,26 @@ def marian(config: Config, p: Parameters) -> EmbeddedPair:
 
 
 def _pair(config: Config, p: Parameters, first: int, pre_norm: bool) -> EmbeddedPair:
-    side = partial(_side, config, p, first=first, pre_norm=pre_norm)
-    heads = config.encoder_attention_heads, config.decoder_attention_heads
-    encoder, decoder = (side(name, n) for name, n in zip(("encoder", "decoder"), heads))
+    encoder, decoder = (
+        (_embed(config, p, name, first), make_side(config, p, name, pre_norm)) for name in ("encoder", "decoder")
+    )
     if p.are_one("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"):
         decoder[0].token = encoder[0].token
     return EmbeddedPair(EmbeddedFlow(*encoder), *decoder)
 
 
-def _side(
-    config: Config, p: Parameters, name: str, heads: int, *, first: int, pre_norm: bool
-) -> tuple[TokenEmbedding, Flow]:
+def _embed(config: Config, p: Parameters, name: str, first: int) -> TokenEmbedding:
     token, position = (p[f"{name}.{z}.weight"] for z in ("embed_tokens", "embed_positions"))
     scale = config.d_model**0.5 if config.scale_embedding else 1.0
-    embed = TokenEmbedding(token, position, normalise=_last(p, f"{name}.layernorm_embedding"), scale=scale, first=first)
-    sides = range(getattr(config, f"{name}_layers"))
-    layers = [_layer(config, p, f"{name}.layers.{k}", heads, name == "decoder", pre_norm) for k in sides]
+    return TokenEmbedding(token, position, normalise=_last(p, f"{name}.layernorm_embedding"), scale=scale, first=first)
+
+
+def make_side(config: Config, p: Parameters, name: str, pre_norm: bool) -> Flow:
+    """The flow of one of the two fields: name is encoder, or decoder, which listens."""
+    heads, depth = (getattr(config, f"{name}_{z}") for z in ("attention_heads", "layers"))
+    layers = [_layer(config, p, f"{name}.layers.{k}", heads, name == "decoder", pre_norm) for k in range(depth)]
     held = None if pre_norm else post_norm(EPS) + [Moments(eps=EPS), None] * (name == "decoder")
-    return embed, assemble(layers, held, readout=_last(p, f"{name}.layer_norm"))
+    return assemble(layers, held, readout=_last(p, f"{name}.layer_norm"))
 
 
 def _layer(config: Config, p: Parameters, name: str, heads: int, decodes: bool, pre_norm: bool) -> list[Term]:

@@ -111,7 +111,13 @@ def _phi_layer(config: Config, p: Parameters, name: str) -> list[PreNorm]:
     if config.qk_layernorm:
         queries, keys = (_normalise(p, f"{name}.self_attn.{z}_layernorm", config.layer_norm_eps) for z in "qk")
         norms = queries, keys
-    turn = rotary(config, config.hidden_size // heads, rotary_share(config))
+    size = config.hidden_size // heads
+    if (turned := int(size * rotary_share(config))) % 2:
+        raise ValueError(
+            f"of a head's {size} features a Phi would turn {turned}, and only pairs can be turned; set "
+            "partial_rotary_factor so that it is an even number"
+        )
+    turn = rotary(config, size, rotary_share(config))
     out, up, down = p.map(f"{name}.self_attn.dense"), p.map(f"{name}.mlp.fc1"), p.map(f"{name}.mlp.fc2")
     terms = (
         attention(qkv, out, heads, causal=True, prepare=turn, norms=norms),

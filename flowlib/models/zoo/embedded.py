@@ -21,7 +21,8 @@ class EmbeddedFlow(nn.Module):
     A call takes what the model it was read from takes, by the same names:
     input_ids       tokens (batch, token), or
     inputs_embeds   their features (batch, token, ·), in place of what `embed` would look up, or
-    pixel_values    pictures (batch, channel, height, width).
+    pixel_values    pictures (batch, channel, height, width), or
+    input_features  sounds (batch, band, frame).
     attention_mask  (batch, token), 1 or True = a valid token; padded tokens hear nothing and are not heard, so that
                     their own features differ from the model's, and only they.
     token_type_ids  (batch, token), where the architecture has types.
@@ -47,16 +48,20 @@ class EmbeddedFlow(nn.Module):
         inputs_embeds: Tensor | None = None,
         *,
         pixel_values: Tensor | None = None,
+        input_features: Tensor | None = None,
         steps: int | None = None,
         save: str = "all",
     ) -> Trajectory:
-        given = [z for z in (input_ids, inputs_embeds, pixel_values) if z is not None]
+        given = [z for z in (input_ids, inputs_embeds, pixel_values, input_features) if z is not None]
         if len(given) != 1:
-            raise ValueError("give input_ids (tokens) or pixel_values (pictures), and not both; or inputs_embeds alone")
-        valid = _valid(attention_mask)
-        if pixel_values is not None:
-            refuse_unknown(self.embed, token_type_ids=token_type_ids, position_ids=position_ids)
-            u0, flow = self.embed(pixel_values), self.flow
+            raise ValueError(
+                "give input_ids (tokens), pixel_values (pictures) or input_features (sounds), and not both; or "
+                "inputs_embeds alone"
+            )
+        valid, sensed = _valid(attention_mask), input_features if pixel_values is None else pixel_values
+        if sensed is not None:
+            refuse_unknown(token_type_ids=token_type_ids, position_ids=position_ids)
+            u0, flow = self.embed(sensed), self.flow
         else:
             more = dict(token_type_ids=token_type_ids, places=position_ids, features=inputs_embeds)
             more |= dict(valid=valid) if getattr(self.embed, "counts", False) else {}
@@ -109,9 +114,10 @@ class EmbeddedPair(EmbeddedFlow):
 
         v_s = A(v) + L(v)  up to its last depth,  then  u_t = A(u) + B(u; v) + L(u).
 
-    input_ids, attention_mask, inputs_embeds are the encoder's; those of the decoder begin with decoder_. The trajectory
-    and `.flow` are the decoder's; `.encoder` is an `EmbeddedFlow`, `listen(input_ids)` the decoder's flow for one text:
-    an ordinary flow. steps: of the decoder; the encoder takes its own number.
+    input_ids, attention_mask, inputs_embeds are the encoder's (or input_features, a sound, which is heard whole: its
+    silence is no padding); those of the decoder begin with decoder_. The trajectory and `.flow` are the decoder's;
+    `.encoder` is an `EmbeddedFlow`, `listen(input_ids)` the decoder's flow for one text: an ordinary flow. steps: of
+    the decoder; the encoder takes its own number.
     """
 
     def __init__(self, encoder: EmbeddedFlow, embed: nn.Module, flow: Flow, head: Head | None = None):
@@ -119,7 +125,9 @@ class EmbeddedPair(EmbeddedFlow):
         self.encoder = encoder
 
     def listen(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **inputs: Any) -> Flow:
-        """The decoder's flow, told what it listens to."""
+        """The decoder's flow, told what it listens to. Raises: ValueError for a sound with an attention_mask."""
+        if inputs.get("input_features") is not None:
+            refuse_unknown(attention_mask=attention_mask)
         heard = self.encoder(input_ids, attention_mask, **inputs, save="final").final
         return listen_to(self.flow, heard, _valid(attention_mask))
 
@@ -131,23 +139,24 @@ class EmbeddedPair(EmbeddedFlow):
         decoder_attention_mask: Tensor | None = None,
         *,
         inputs_embeds: Tensor | None = None,
+        input_features: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         steps: int | None = None,
         save: str = "all",
     ) -> Trajectory:
         if (decoder_input_ids is None) == (decoder_inputs_embeds is None):
             raise ValueError("give decoder_input_ids or decoder_inputs_embeds: what the field that listens begins with")
-        flow = self.listen(input_ids, attention_mask, inputs_embeds=inputs_embeds)
+        flow = self.listen(input_ids, attention_mask, inputs_embeds=inputs_embeds, input_features=input_features)
         listener = EmbeddedFlow(self.embed, flow)
         return listener(
             decoder_input_ids, decoder_attention_mask, inputs_embeds=decoder_inputs_embeds, steps=steps, save=save
         )
 
 
-def refuse_unknown(embed: nn.Module, **given: Tensor | None) -> None:
+def refuse_unknown(**given: Tensor | None) -> None:
     """Raises: ValueError for what goes with tokens alone."""
     if names := [name for name, z in given.items() if z is not None]:
-        raise ValueError(f"pictures have no {' and no '.join(names)}; leave them out")
+        raise ValueError(f"pictures and sounds have no {' and no '.join(names)}; leave them out")
 
 
 def _placed(turn: Rotary, places: Tensor) -> Rotary:

@@ -21,6 +21,7 @@ class TokenEmbedding(nn.Module):
             for types and places it does not have.
     """
 
+    takes = "input_ids"
     counts = False  # do positions count the valid tokens? Then it is told which they are: valid (…, token)
 
     def __init__(
@@ -145,6 +146,8 @@ class PatchEmbedding(nn.Module):
     patches: W (feature, channel, height, width) and b; token (1, 1, feature); position (1, 1 + patch, feature).
     Raises: ValueError for pictures of another size or with other channels.
     """
+
+    takes = "pixel_values"
 
     def __init__(
         self,

@@ -22,20 +22,57 @@ class Head(nn.Module):
 
     def __init__(self, model: nn.Module, body: nn.Module, shared: dict[nn.Parameter, nn.Parameter]):
         super().__init__()
-        name = next((name for name, part in model.named_children() if part is body), None)
-        if name is None:
+        parts = [body] if not isinstance(body, EncoderDecoder) else [body.encoder, body.decoder]
+        self.names = [name for name, part in model.named_children() if any(part is one for one in parts)]
+        if len(self.names) < len(parts):
             raise ValueError(f"the body of {type(model).__name__} is not a part of its own")
         memo: dict[int, Any] = {id(theirs): mine for theirs, mine in shared.items()}
-        self.name, memo[id(body)] = name, Given(body)
+        memo |= {id(part): Given(body) for part in parts}
         self.model = copy.deepcopy(model, memo)
 
     def forward(self, u: Tensor, **inputs: Tensor) -> Tensor:
-        given = self.model._modules[self.name]
-        assert isinstance(given, Given)
-        model, mine = twin(self.model), twin(given)
-        mine.field, model._modules[self.name] = u, mine
+        model = twin(self.model)
+        for name in self.names:
+            place: Any = self.model._modules[name]
+            given = twin(place)
+            given.field, model._modules[name] = u, given
         found: Tensor = model(**inputs)[0]
         return found
+
+
+class EncoderDecoder(nn.Module):
+    """The body of a model whose encoder and decoder stand beside its head, as T5's do: their parts, shared."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.config, self.shared, self.training = model.config, model.shared, model.training
+        self.encoder, self.decoder = model.encoder, model.decoder
+
+    @staticmethod
+    def stands_beside_a_head(model: nn.Module) -> bool:
+        parts = {name for name, _ in model.named_children()}
+        return parts > {"shared", "encoder", "decoder"}
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+    ) -> Any:
+        heard = self.encoder(input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds)[0]
+        return self.decoder(
+            decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            inputs_embeds=decoder_inputs_embeds,
+            encoder_hidden_states=heard,
+            encoder_attention_mask=attention_mask,
+        )
+
+    def get_input_embeddings(self) -> Any:
+        return self.shared
 
 
 class Given(nn.Module):

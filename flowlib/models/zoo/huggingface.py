@@ -22,9 +22,10 @@ from flowlib.models.zoo import (
     modernbert,
     opt,
     t5,
+    whisper,
 )
 from flowlib.models.zoo.embedded import EmbeddedFlow, EmbeddedPair
-from flowlib.models.zoo.heads import Head, tied
+from flowlib.models.zoo.heads import EncoderDecoder, Head, tied
 from flowlib.models.zoo.listening import Listening
 from flowlib.models.zoo.parts import Config, Parameters
 from flowlib.models.zoo.refusals import check_settings, what_it_needs
@@ -64,10 +65,13 @@ READERS: dict[str, Reader] = {
     "clip_text_model": clip.clip_text,
     "clip_vision_model": clip.clip_vision,
     "t5": t5.t5,
+    "mt5": t5.t5,
+    "umt5": t5.t5,
     "bart": barts.bart,
     "mbart": barts.mbart,
     "pegasus": barts.pegasus,
     "marian": barts.marian,
+    "whisper": whisper.whisper,
 }
 UNUSED = ("pooler.", "embeddings.mask_token", "post_layernorm.", "shared.")  # read off the last field, or for training
 MISFITS = (RuntimeError, TypeError, AttributeError, KeyError, IndexError, ZeroDivisionError, StopIteration)
@@ -120,6 +124,8 @@ def from_huggingface(model: nn.Module, *, verify: bool = True) -> EmbeddedFlow:
 def body_of(model: nn.Module) -> nn.Module:
     """What of a model makes the last_hidden_state: all but its head."""
     body: nn.Module = getattr(model, "base_model", model)
+    if body is model and EncoderDecoder.stands_beside_a_head(model):  # T5
+        return EncoderDecoder(model)
     parts = [getattr(model, name, None) for name in ("text_model", "vision_model", "model")]
     found = [part for part in parts if isinstance(part, nn.Module)]  # where a model names no base: CLIP, older Gemma 3
     return found[0] if body is model and len(found) == 1 else body
@@ -216,6 +222,8 @@ def _put_on_head(read: EmbeddedFlow, model: nn.Module, body: nn.Module, verify: 
 
 def _inputs_of(read: EmbeddedFlow, body: nn.Module) -> dict[str, Any]:
     inputs = small_inputs(read.embed, body)
-    if isinstance(read, EmbeddedPair):
-        inputs["decoder_input_ids"] = inputs["input_ids"].flip(-1)
-    return inputs
+    if not isinstance(read, EmbeddedPair):
+        return inputs
+    heard = small_inputs(read.encoder.embed, body)
+    batch = len(next(iter(heard.values())))
+    return heard | dict(decoder_input_ids=inputs["input_ids"][:batch].flip(-1))

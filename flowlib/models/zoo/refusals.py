@@ -13,14 +13,10 @@ OF_HEADS |= {"qa_dropout", "seq_classif_dropout"}
 # Whose readers know a sliding window:
 WINDOWED = ("mistral", "mixtral", "qwen2", "smollm3", "qwen3", "phi3", "gemma2", "gemma3_text", "modernbert")
 
-LISTENS = "a field that listens to another field (cross-attention)"
 CHOOSES = "a local term that each token chooses (a mixture of experts)"
 RELATIVE = "a kernel whose weights depend on x − x̃ by a learned table"
 
 NEEDED = {
-    "mt5": f"{LISTENS} from {RELATIVE}, as T5, which is read",
-    "umt5": f"{LISTENS} from {RELATIVE}, one for each depth",
-    "whisper": f"{LISTENS}, and a start from sound",
     "qwen2_moe": CHOOSES,
     "qwen3_moe": CHOOSES,
     "gpt_oss": f"{CHOOSES}, and a kernel that may hear nothing",

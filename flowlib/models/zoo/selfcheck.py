@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from flowlib.models.zoo.embedding import PatchEmbedding
-
 BOUND = 1e-5  # of the largest entry, in float32 and float64
 LARGE = 1e-3  # no round-off, whatever a model makes of it
 HALF = 16  # units of round-off, in half precision
-OURS = ("torch", "transformers")  # packages whose modules and hooks are as they were built
+OURS = ("torch", "transformers", "flowlib")  # packages whose modules and hooks are as they were built
 
 
 def must_be_equal(
@@ -94,10 +93,11 @@ def torchs_fast_path(on: bool) -> Iterator[None]:
 
 
 def small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
-    """2 × 7 tokens (more, where a window is wider) that are no padding, or one picture; always the same ones."""
+    """2 × 7 tokens (more, where a window is wider) that are no padding, or one picture or sound; always the same."""
     generator, like = torch.Generator().manual_seed(0), next(body.parameters())
-    if isinstance(embed, PatchEmbedding):
-        return dict(pixel_values=torch.randn(1, *embed.shape, generator=generator).to(like))
+    if (takes := getattr(embed, "takes", "input_ids")) != "input_ids":
+        shape: Any = embed.shape
+        return {takes: torch.randn(1, *shape, generator=generator).to(like)}
     known, most = getattr(body.config, "vocab_size", None), getattr(embed, "longest", None)
     if known is None:
         raise ValueError(f"{type(body).__name__} takes no tokens, so it cannot be tried; read it with verify=False")
@@ -105,8 +105,12 @@ def small_inputs(embed: nn.Module, body: nn.Module) -> dict[str, Tensor]:
     longest = window + 2 if 5 < window < 100 else 7  # so many that a window bites, if it is not too wide
     longest = longest if most is None else min(longest, most)
     tokens = torch.randint(0, known, (2, longest), generator=generator)
-    if (padding := getattr(body.config, "pad_token_id", None)) is not None:
-        tokens = torch.where(tokens == padding, (padding + 1) % known, tokens)
+    padding, end = (getattr(body.config, f"{name}_token_id", None) for name in ("pad", "eos"))
+    other = next((k for k in range(known) if k not in (padding, end)), 0)
+    for special in (padding, end):
+        tokens = tokens if not isinstance(special, int) else torch.where(tokens == special, other, tokens)
+    if isinstance(end, int) and 0 <= end < known and end != padding:
+        tokens[:, -1] = end  # some heads look where a text ends
     return dict(input_ids=tokens.to(like.device))
 
 

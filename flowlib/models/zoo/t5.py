@@ -44,14 +44,17 @@ class NearFar(nn.Module):
         return first + torch.where(distance < exact, distance, (exact + wide.long()).clamp(max=ranges - 1))
 
 
-def t5(config: Config, p: Parameters) -> EmbeddedPair:
+def t5(config: Config, p: Parameters) -> EmbeddedPair | tuple[TokenEmbedding, Flow]:
     """Pre-norm Lie, twice:  v_s = A(N v) + L(N v), all of it first;  then  u_t = A(N u) + B(N u; v) + L(N u).
 
-    N projects onto a sphere; positions enter as a measure of the integral, e^{b(x − x̃)} dx̃, one for all depths.
-    Source: Raffel et al., arXiv:1910.10683.
+    N projects onto a sphere; positions enter as a measure of the integral, e^{b(x − x̃)} dx̃, one for all depths (in
+    umT5 each depth has its own). Of an encoder alone, v is the flow.
+    Source: Raffel et al., arXiv:1910.10683; Xue et al., arXiv:2010.11934; Chung et al., arXiv:2304.09151.
     """
-    depths = dict(encoder=config.num_layers, decoder=config.num_decoder_layers)
-    encoder, decoder = (_side(config, p, name, depth) for name, depth in depths.items())
+    encoder = _side(config, p, "encoder", config.num_layers)
+    if "decoder.final_layer_norm.weight" not in p:
+        return encoder
+    decoder = _side(config, p, "decoder", config.num_decoder_layers)
     if p.are_one("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"):
         decoder[0].token = encoder[0].token
     return EmbeddedPair(EmbeddedFlow(*encoder), *decoder)
@@ -59,9 +62,13 @@ def t5(config: Config, p: Parameters) -> EmbeddedPair:
 
 def _side(config: Config, p: Parameters, name: str, depth: int) -> tuple[TokenEmbedding, Flow]:
     decodes = name == "decoder"
-    table = p[f"{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
-    measure = NearFar(table, config.relative_attention_max_distance, both=not decodes)
-    layers = [_layer(config, p, f"{name}.block.{k}.layer", decodes, measure) for k in range(depth)]
+    measure: NearFar | None = None
+    layers = []
+    for k in range(depth):
+        bias = f"{name}.block.{k}.layer.0.SelfAttention.relative_attention_bias.weight"
+        if measure is None or bias in p:
+            measure = NearFar(p[bias], config.relative_attention_max_distance, both=not decodes)
+        layers.append(_layer(config, p, f"{name}.block.{k}.layer", decodes, measure))
     last = _normalise(config, p, f"{name}.final_layer_norm")
     return TokenEmbedding(p[f"{name}.embed_tokens.weight"]), assemble(layers, None, readout=last)
 

@@ -68,10 +68,15 @@ Gemma 3 | lie | sphere around each term | per step | causal, rotary, window at s
 | 1e-5 | arXiv:2503.19786
 T5 | lie | sphere inside each term | per step | causal, weights e^{b(x − x̃)}, and another field | relu | 1e-5 \
 | arXiv:1910.10683
+mT5 | lie | sphere inside each term | per step | causal, weights e^{b(x − x̃)}, and another field | gated gelu_tanh \
+| 1e-5 | arXiv:2010.11934
+umT5 | lie | sphere inside each term | per step | causal, weights e^{b(x − x̃)}, and another field | gated gelu_tanh \
+| 1e-5 | arXiv:2304.09151
 BART | lie | S1 after each term | per step | causal, and another field | gelu | 1e-10 | arXiv:1910.13461
 mBART | lie | S1 inside each term | per step | causal, and another field | gelu | 1e-10 | arXiv:2001.08210
 Pegasus | lie | S1 inside each term | per step | causal, and another field | gelu | 1e-10 | arXiv:1912.08777
 Marian | lie | S1 after each term | per step | causal, and another field | gelu | 1e-10 | arXiv:1804.00344
+Whisper | lie | S1 inside each term | per step | causal, and another field | gelu | 1e-10 | arXiv:2212.04356
 Macaron | macaron | S1 after each term | per step | all | relu | 1e-12 | arXiv:1906.02762
 nGPT | lie | sphere after each term | per step | causal, rotary, unit length | gated silu | 1e-12 | arXiv:2410.01131
 """

@@ -13,7 +13,7 @@ from flowlib.measure.kernels import heard_tokens
 from flowlib.notebook import figures
 from flowlib.notebook.figures.canvas import mark_spaces
 from flowlib.notebook.inside import drawings
-from flowlib.studies.look import Look, choose_finest, list_refined
+from flowlib.studies.look import Look, choose_finest
 
 MOST_KERNELS = 2  # side by side, also on a phone
 Table = tuple[str, str]  # HTML, and its caption in HTML
@@ -160,25 +160,24 @@ def find_strongest(look: Look) -> list[tuple[int, int]]:
 
 def refined(look: Look) -> Part:
     """One step against its own refined flow, and what the refined flow says."""
-    flow, finest = look.subject.flow, choose_finest(look.subject.flow)
+    finest = choose_finest(look.subject.flow)
     caption = f"How far one step ends from the flow of its own terms in {finest} small steps: a share of that way."
     words = [
         f"One step misses its own refined flow by {look.gaps.min():.2f} to {look.gaps.max():.2f} of its way "
         f"(the refined one still errs by about 1/{finest} of that)."
     ]
-    ends = ends_table(look, look.ends[: len(list_refined(flow)) + 1], "from the finest")
+    ends = ends_table(look, look.refined, "from the finest")
     pictures = [(drawings.gaps(look.gaps.tolist()), caption)]
     return Part("One step and its own refined flow", ("C6.7", "C7.2"), words, pictures, [ends])
 
 
 def order(look: Look) -> Part:
     """What another order of the terms does."""
-    ends = look.ends[len(list_refined(look.subject.flow)) + 1 :]
     words = [
         "The same terms with the same parameters, taken in another order. In the limit of small steps the order would "
         "not matter; at Δt = 1 this is what it does."
     ]
-    rows = ends_table(look, ends, "from the model's own end")
+    rows = ends_table(look, look.orders, "from the model's own end")
     return Part("Another order of the terms", ("C0.3", "C6.7"), words, [], [rows])
 
 
@@ -232,4 +231,14 @@ PARTS: dict[str, Callable[[Look], Part]] = {
     "refined": refined,
     "constraint": constraint,
     "order": order,
+}
+
+NEEDS: dict[str, tuple[str, ...]] = {  # of what is measured (studies.look.MEASURED), beside the path
+    "paths": (),
+    "said": (),
+    "account": ("pushes", "missed"),
+    "kernels": ("pushes",),
+    "refined": ("gaps", "refined"),
+    "constraint": ("pushes",),
+    "order": ("orders",),
 }
