@@ -10,7 +10,7 @@ ACTIVATION_NAMES = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",  # its √(2/π) is rounded to ten digits there: up to 1e-10 apart in float64
     "gelu_pytorch_tanh": "gelu_tanh",
     "silu": "silu",
     "quick_gelu": "quick_gelu",
