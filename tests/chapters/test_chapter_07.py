@@ -78,6 +78,19 @@ def test_random_steps_mend_it_and_continuity_alone_does_not(measured, unseen):
         measured.at_least(f"trained at 4 steps, run in {n}: nats that continuity adds to the rise", more, 0.3)
 
 
+@pytest.mark.claim("C7.7")
+def test_one_model_for_three_depths_is_level_with_one_for_each(measured):
+    """The trainings are stored, with the command that repeats them."""
+    stored = json.loads((shipped("tiny").parent / "dial.json").read_text("utf-8"))
+    assert stored["command"].startswith("flowlib compare dial tiny --seeds 3") and stored["seeds"] == 3
+    mean = lambda name, n: sum(run["at"][str(n)] for run in stored["variants"][name]["runs"]) / 3
+    for n in (2, 4, 8):
+        alone = min(mean(f"{n} steps alone{said}", n) for said in ("", ", alike"))
+        measured.at_most(f"{n} steps (stored runs): nats above the best model for them alone", mean("one for all", n) - alone, BOUND)
+    ratio = stored["variants"]["one for all"]["training_ratio"]
+    measured.at_most("operations of its training over those of 4 steps alone (stored runs)", ratio, 1.0)
+
+
 @pytest.mark.claim("C7.5")
 @torch.no_grad()
 def test_a_trained_model_says_the_same_with_doubled_knots(measured):

@@ -61,7 +61,7 @@ def said(look: Look) -> Part:
     fig = drawings.race(look.times.tolist(), lines, unit)
     where = "the mean of all tokens" if s.at is None else f"the token {mark_spaces(s.tokens[s.at])!r}"
     caption = f"At {where}: the {unit} of what leads in the end, if the flow stopped at depth t and were read there."
-    end = f"At the end {quote(found.leaders[0])} leads with {unit} {found.race[0, -1]:.3f}."
+    end = f"At the end {quote(found.leaders[0])} leads with {unit} {found.race[0, -1]:.3g}."
     words = [end] if has_head(look) else [f"<strong>{escape(s.note)}</strong>", end]
     return Part(title, claims, words, [(fig, caption)], [lens_table(look)])
 
@@ -80,7 +80,7 @@ def lens_table(look: Look) -> Table:
 
 def lens_cells(words: Sequence[str], chances: Sequence[float]) -> str:
     return "".join(
-        f'<td style="--share: {max(p, 0):.2f}" title="{p:.3f}">{escape(mark_spaces(word))}</td>'
+        f'<td style="--share: {max(p, 0):.2f}" title="{p:.3g}">{escape(mark_spaces(word))}</td>'
         for word, p in zip(words, chances)
     )
 
@@ -188,7 +188,7 @@ def ends_table(look: Look, ends: Sequence[Any], far: str) -> Table:
         return table(("variant", f"distance {far}"), [(one.name, f"{one.far:.3f}") for one in ends], said_so)
     own = quote(look.said.leaders[0])
     head = ("variant", f"distance {far}", "says", f"{'probability' if has_head(look) else 'cosine'} of {own}")
-    body = [(escape(one.name), f"{one.far:.3f}", quote(one.word), f"{one.chance:.3f}") for one in ends]
+    body = [(escape(one.name), f"{one.far:.3f}", quote(one.word), f"{one.chance:.3g}") for one in ends]
     return table(head, body, f"{said_so} The model itself says {own}.")
 
 
