@@ -5,6 +5,8 @@
     register()                                           AutoModelForCausalLM.from_pretrained(folder of a FlowLM)
     model, tokenizer = wrap(FlowLM.load("runs/tiny"))    pipeline("text-generation", model, tokenizer=tokenizer)
 
+lm-eval wants a token to begin with: HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", prefix_token_id=10).
+
 It needs `transformers`. Texts may be padded on the left or on the right: positions count the tokens, and no padding.
 """
 
