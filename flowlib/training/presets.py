@@ -25,8 +25,8 @@ from flowlib.training.config import Config, PicturesConfig, ShapesConfig, TrainC
 
 
 def elastic(config: TrainConfig) -> TrainConfig:
-    """The same, as one model for L/2, L and 2L steps (L layers). All knots begin as copies of one; the first half of the
-    updates takes L/2 steps; then a quarter of every batch takes L/2, half of it L, and a quarter 2L.
+    """The same, as one model for L/2, L and 2L steps (L layers). All knots begin as copies of one; the first half of
+    the updates takes L/2 steps; then a quarter of every batch takes L/2, half of it L, and a quarter 2L.
 
     An update costs 13/16 of the operations of L steps, in the mean (½·½ + ½·9/8). Raises: ValueError for an odd number
     of layers, or a batch that is no multiple of 4.
