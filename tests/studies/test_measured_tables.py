@@ -15,6 +15,7 @@ TABLES = {
     "bench": bench.markdown,
     "schemes": lambda result: compare.table(result, seconds=False),
     "depth": lambda result: compare.table(result, seconds=False),
+    "dial": lambda result: compare.table(result, seconds=False),
 }
 
 

@@ -13,7 +13,8 @@ from flowlib.measure.kernels import heard_tokens
 from flowlib.notebook import figures
 from flowlib.notebook.figures.canvas import mark_spaces
 from flowlib.notebook.inside import drawings
-from flowlib.studies.look import Look, choose_finest
+from flowlib.studies.ends import choose_finest
+from flowlib.studies.look import Look
 
 MOST_KERNELS = 2  # side by side, also on a phone
 Table = tuple[str, str]  # HTML, and its caption in HTML
