@@ -36,3 +36,15 @@ def test_the_page_says_what_two_learning_rates_did():
     assert stored["half the knots, rate 0.004"]["command"] in text
     assert f"At 0.004 they reach {knots[2000]:.4f}" in text and knots[2000] < common[2000]
     assert f"{thrown[750]:.2f} after 750 updates, against {common[750]:.2f}" in text
+
+
+def test_the_page_says_what_one_model_did_on_shakespeare():
+    """Each row of the table is a stored run, and every stored run has a row."""
+    stored = json.loads((STORED / "elastic.json").read_text("utf-8"))
+    found = re.search(r"<!-- elastic -->\n(.*?)\n<!-- /elastic -->", PAGE.read_text("utf-8"), re.DOTALL)
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in found[1].splitlines()]
+    said = {name: {n: float(loss) for n, loss in zip(head[1:], losses) if loss} for name, *losses in rows}
+    assert said == {name: run["at"] for name, run in stored.items()}
+    assert all(run["command"].startswith("flowlib train shakespeare-") for run in stored.values())
+    alone = min(run["at"]["8"] for name, run in stored.items() if "alone" in name)
+    assert all(run["at"]["8"] < alone for name, run in stored.items() if name.startswith("one for all"))
