@@ -15,8 +15,8 @@ function parse(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
   const tensors = {};
+  delete header.__metadata__;  // the model's settings, as the library writes them
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
     if (dtype !== "F32") throw new Error(`${name} is stored as ${dtype}; this page reads F32`);
     tensors[name] = { shape, data: new Float32Array(buffer.slice(8 + length + from, 8 + length + to)) };
   }
