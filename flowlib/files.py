@@ -1,6 +1,7 @@
 """Files: written whole or not at all, in the place of nothing but our own; tensors as safetensors, which is no code."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,21 @@ def write_tensors(tensors: Mapping[str, Tensor], new: Path, metadata: dict[str, 
         number = re.search(r"(?:os error|code:) (\d+)", str(error))
         raise OSError(int(number[1]), str(error), str(new)) if number else error from None
     set_mode(new, 0o644)  # safetensors makes it private; a class has to read it
+    if metadata and len(metadata) > 1:
+        _sort_metadata(new)
+
+
+def _sort_metadata(file: Path) -> None:
+    """Put what a safetensors file says of itself into order: it is written in a random one, and equal models shall be
+    equal files."""
+    with file.open("r+b") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= length:  # as it is, unless texts were escaped in another way
+            opened.seek(8)
+            opened.write(text.ljust(length))
 
 
 def write_text(text: str, new: Path) -> None:

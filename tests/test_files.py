@@ -171,3 +171,13 @@ def test_lines_end_alike_on_every_system(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_text", lambda *a, **k: seen.append(k.get("newline")) or original(*a, **k))
     save_text("a\nb\n", tmp_path / "a")
     assert seen == ["\n"] and (tmp_path / "a").read_bytes() == b"a\nb\n"
+
+
+def test_equal_models_are_equal_files(tmp_path):
+    """What a file says of itself stands in it in one order, however often it is written."""
+    said = {"format": "pt", "flowlib": '{\n "name": "größe"\n}', "a": "b"}
+    for k in range(12):
+        files.save_tensors({"x": torch.arange(3.0)}, tmp_path / f"{k}.safetensors", said)
+    written = {file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(written) == 1 and files.load_metadata(tmp_path / "0.safetensors") == said
+    assert torch.equal(files.load_tensors(tmp_path / "0.safetensors")["x"], torch.arange(3.0))
