@@ -177,4 +177,4 @@ def test_a_long_note_is_short_in_table_and_console(tmp_path, capsys):
     said = capsys.readouterr().out
     assert len(said) < 2500 and "\x1b" not in said
     lines = (tmp_path / "x.csv").read_text("utf-8").splitlines()
-    assert len(lines) == 3 and max(map(len, lines)) < 700 and len((tmp_path / "x.json").read_text("utf-8")) < 4000
+    assert len(lines) == 3 and max(map(len, lines)) < 700 and len((tmp_path / "x.json").read_text("utf-8")) < 5000
