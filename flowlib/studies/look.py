@@ -78,7 +78,7 @@ class Look:
     orders: list[End]
 
 
-# What is measured beside the path and what is said on it, if it is asked for: Look's pushes and kernels; missed; ….
+# What is measured beside the path and what is said on it, if it is asked for; the kernels come with the pushes.
 MEASURED = ("pushes", "missed", "gaps", "refined", "orders")
 
 
