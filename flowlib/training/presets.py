@@ -8,6 +8,7 @@ first half of the updates takes 2 steps, and then a quarter of every batch takes
 `shakespeare-cpu` has the shape of nanoGPT's example for a CPU, whose published validation loss is 1.88; twice nanoGPT's
 learning rate, with the same long warm-up, reaches below that here (with 1e-3 it does not).
 `shakespeare-elastic` has 8 layers, and is one model for 4, 8 and 16 steps by the same recipe.
+`shakespeare-hour` is what one CPU core can do in an hour, by that recipe, too: wider, and with twice the context.
 `shakespeare-gpu` has shape, data and settings of nanoGPT's train_shakespeare_char.py, `gpt2-124m` those of its
 train_gpt2.py (half a million tokens in a batch). Both are pre-norm, as GPT-2 is. `shakespeare-gpu-elastic` has the same
 shape, and is trained as `shakespeare-elastic` is, for 3, 6 and 12 steps.
@@ -82,6 +83,13 @@ _PRESETS: dict[str, Config] = {
     "shakespeare-cpu": _SHAKESPEARE,
     "shakespeare-elastic": replace(
         elastic(replace(_SHAKESPEARE, model=replace(_SHAKESPEARE.model, layers=8))), steps=2450, learning_rate=3e-3
+    ),
+    "shakespeare-hour": replace(
+        elastic(replace(_SHAKESPEARE, model=FlowConfig(context=128, width=192, heads=6, layers=8))),
+        steps=5000,
+        batch=16,
+        warmup=500,
+        eval_every=500,
     ),
     "shakespeare-gpu": _GPU,
     "shakespeare-gpu-elastic": replace(elastic(_GPU), steps=6100, compile="no"),
