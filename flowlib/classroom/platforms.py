@@ -23,6 +23,7 @@ KEYS = {  # platform: columns of which one says who it is; the columns that tell
 NUMBERED = {"Moodle": "Identifier", "Canvas": "ID"}  # the column that has the platform's own number
 PARTICIPANT = re.compile(r"(\D*\D) ?(\d+)")  # Moodle's name for somebody, in whatever language
 POINTS_POSSIBLE = "Points Possible"  # in the first column of Canvas's row that is nobody's
+EXCUSED = "EX"  # in Canvas's table: this student need not hand it in
 
 
 @dataclass
@@ -137,9 +138,9 @@ def name_of(column: str) -> str:
 def fill(
     table: Table, column: int, points: dict[str, float], roster: dict[str, Person] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Put the points into the table, in place; the students who are in it, and those who are not.
+    """Put the points into the table, in place; the students who have them there now, and those who are not in it.
 
-    roster: what nbgrader knows of them; a student's own name goes before it.
+    Somebody who is excused stays so, and is neither. roster: what nbgrader knows of them; a student's own name goes before it.
     """
     keys = [i for i, name in enumerate(table.head) if name in KEYS[table.platform][0]]
     own = find_number_column(table)
@@ -148,16 +149,18 @@ def fill(
         for name in (roster or {}).get(student, Person()).keys:
             names.setdefault(name, student)
     numbers = {found[1]: student for student in points if (found := re.search(r"_(\d+)$", student))}
-    filled = []
+    filled, excused = [], []
     for row, cells in enumerate(table.rows[1:], 1):
         told = [table.at(row, i).strip().casefold() for i in keys]
         number = re.search(r"\d+$", table.at(row, own).strip()) if own is not None else None
         found = [numbers.get(number[0]) if number else None, *map(names.get, filter(None, told))]
         student = next(filter(None, found), None)
-        if student and column < len(cells):
+        if student and table.at(row, column).strip().upper() == EXCUSED:
+            excused.append(student)
+        elif student and column < len(cells):
             cells[column] = f'"{points[student]:g}"' if cells[column].startswith('"') else f"{points[student]:g}"
             filled.append(student)
-    return filled, sorted(set(points) - set(filled))
+    return filled, sorted(set(points) - set(filled) - set(excused))
 
 
 def find_number_column(table: Table) -> int | None:

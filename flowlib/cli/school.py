@@ -80,6 +80,8 @@ def points(
     told, most = platforms.find_most(read, place), platforms.read_most(book, name)
     if not platforms.is_most(told, most):
         print(f"  {read.platform} says that the most is {told}, and here it is {most:g}: set it to {most:g} there")
+    if excused := sorted(set(given) - set(filled) - set(missing)):
+        print(f"  excused in {read.platform}, and left so: {platforms.show_names(excused, roster)}")
     if missing:
         print(f"  NOT IN THE TABLE: {platforms.show_names(missing, roster)}")
     return int(bool(missing))

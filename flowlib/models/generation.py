@@ -61,10 +61,9 @@ class Drawing:
         if self.top_k is not None:
             least = logits.topk(min(self.top_k, len(logits))).values[-1]
             logits = logits.masked_fill(logits < least, -math.inf)
-        scaled = logits / self.temperature
-        if scaled.isposinf().any() or scaled.isnan().any():  # a temperature so small that only the likeliest are left
-            scaled = (logits - logits.max()).double() / self.temperature
-        chances = scaled.softmax(-1)
+        chances = (logits if self.temperature == 1 else logits / self.temperature).softmax(-1)
+        if chances[0].isnan():  # all are: a temperature so small that only the likeliest are left
+            chances = ((logits - logits.max()).double() / self.temperature).softmax(-1)
         if self.top_p is not None:
             chances = keep_likeliest(chances, self.top_p)
         return torch.multinomial(chances, 1, generator=generator)

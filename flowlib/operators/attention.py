@@ -120,10 +120,8 @@ class Attention(Term):
         near: nn.Module | None = None,
     ):
         super().__init__()
-        check_whole(dim, "dim")
-        check_whole(heads, "heads")
-        if head_dim is not None:
-            check_whole(head_dim, "head_dim")
+        for name, count in (("dim", dim), ("heads", heads), ("head_dim", dim if head_dim is None else head_dim)):
+            check_whole(count, name)
         _check_settings(causal, temperature, bias, dropout)
         for name, module in (("prepare", prepare), ("near", near)):
             check_type(module, name, (nn.Module, type(None)), "a module, or None")
@@ -149,7 +147,8 @@ class Attention(Term):
         weights = as_relative_log(weights, u.shape[-2], self.causal)
         dropout = self.dropout if self.training else 0.0
         heard = self._integrate(u, None, weights, mask, past, dropout, points)  # (…, head, token, feature/head)
-        return F.dropout(self.out(heard.transpose(-3, -2).flatten(-2)), dropout)  # W^O · concat_heads
+        out = self.out(heard.transpose(-3, -2).flatten(-2))  # W^O · concat_heads
+        return F.dropout(out, dropout) if dropout else out
 
     def kernel(
         self, u: Tensor, weights: Tensor | Grid | None = None, mask: Tensor | None = None, points: Tensor | None = None

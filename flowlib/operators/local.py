@@ -45,7 +45,8 @@ class Local(Term):
 
     def forward(self, u: Tensor) -> Tensor:
         check_fit(u, self.up.in_features, self.up.weight, "Local")
-        return F.dropout(self.down(ACTIVATIONS[self.activation](self.up(u))), self.dropout, self.training)
+        out = self.down(ACTIVATIONS[self.activation](self.up(u)))
+        return F.dropout(out, self.dropout) if self.dropout and self.training else out
 
     def extra_repr(self) -> str:
         return f"activation={self.activation}, dropout={self.dropout}"

@@ -91,6 +91,16 @@ def test_a_number_counts_in_the_platforms_own_column_alone(tmp_path):
     assert [row[5] for row in table.rows[3:6]] == ["2", "1", "N/A"]
 
 
+@pytest.mark.parametrize("mark", ["EX", '"EX"', "ex"])
+def test_who_is_excused_stays_so(tmp_path, mark):
+    text = CANVAS.replace("4711,s1,ada,A,,", f"4711,s1,ada,A,{mark},")
+    assert text != CANVAS
+    (tmp_path / "table.csv").write_text(text, "utf-8")
+    table = read_table(tmp_path / "table.csv")
+    assert fill(table, 5, {"x_4711": 3.0, "y_4712": 2.0, "z": 1.0}) == (["y_4712"], ["z"])
+    assert [row[5] for row in table.rows[3:5]] == [mark, "2"]
+
+
 def test_a_column_that_canvas_counts_itself_is_refused(tmp_path):
     (tmp_path / "table.csv").write_text(CANVAS, "utf-8")
     with pytest.raises(ValueError, match="must be one that Canvas takes back; it counts Final Score itself"):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -48,6 +49,12 @@ def test_what_lies_beside_a_notebook_is_there_and_read_only(tmp_path):
     assert said == "4 ['helper.py', 'pictures'] photo False False False\n"
 
 
+def test_no_more_files_can_be_open_than_are_allowed(tmp_path):
+    with Room(Limits(seconds=240, call_seconds=60), tmp_path, isolate=False) as one:
+        out = one.run("import os\nkept = []\nwhile True: kept += os.pipe()", "many")
+    assert "Too many open files" in str(out)
+
+
 def test_without_a_sandbox_they_are_there_too(tmp_path):
     (tmp_path / "helper.py").write_text("def twice(x):\n    return 2 * x\n")
     (tmp_path / "pictures").mkdir()
@@ -71,6 +78,19 @@ def test_files_in_memory_without_a_name_are_counted():
         os.close(file)
 
 
+def test_what_pipes_and_sockets_can_keep_is_counted():
+    me = SimpleNamespace(pid=os.getpid())
+    before = memory.count_nameless([me])
+    sockets, pipe = socket.socketpair(), os.pipe()
+    try:
+        assert memory.count_nameless([me, me]) - before == 2 * memory.SOCKET + memory.PIPE
+    finally:
+        for one in sockets:
+            one.close()
+        for end in pipe:
+            os.close(end)
+
+
 @isolated
 def test_files_in_the_writable_folders_are_counted():
     write = "open('/tmp/a', 'wb').write(bytes(5 << 20)); open('/dev/shm/b', 'wb').write(bytes(2 << 20)); input()"
@@ -80,7 +100,8 @@ def test_files_in_the_writable_folders_are_counted():
 
         until, seen = time.monotonic() + 60, 0
         while seen < 7 << 20 and time.monotonic() < until:
-            seen = memory.count_files(psutil.Process(process.pid).children(recursive=True))
+            family = psutil.Process(process.pid).children(recursive=True)
+            seen = memory.count_files(family) - memory.count_nameless(family)
             time.sleep(0.05)
         process.communicate(b"\n")
     assert seen == 7 << 20

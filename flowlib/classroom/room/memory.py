@@ -6,6 +6,8 @@ from contextlib import suppress
 
 from flowlib.classroom.room.bubblewrap import WRITABLE
 
+SOCKET, PIPE = 425_984, 1 << 20  # bytes that Linux lets one keep: twice net.core.wmem_max, and fs.pipe-max-size
+
 
 def resident(process) -> int:
     """Bytes of memory, those in common with other processes too."""
@@ -28,7 +30,7 @@ def share(process) -> int:
 
 
 def count_files(family) -> int:
-    """Bytes of files in memory: what fills the writable folders of their sandbox, and files that have no name."""
+    """Bytes of files in memory: what fills the writable folders of their sandbox, and what is open and has no name."""
     return max((count_folders(one.pid) for one in family), default=0) + count_nameless(family)
 
 
@@ -44,13 +46,21 @@ def count_folders(pid: int) -> int:
 
 
 def count_nameless(family) -> int:
-    """Bytes of files that are open and in no folder (memfd_create, or deleted), each once."""
+    """Bytes of what is open and in no folder, each once: files (memfd_create, or deleted), and pipes and sockets as if
+    they were full, for what is in them is the kernel's memory and no process's."""
     found = {}
     for process in family:
         with suppress(OSError):
             for opened in os.scandir(f"/proc/{process.pid}/fd"):
                 with suppress(OSError):
                     seen = os.stat(opened.path)
-                    if stat.S_ISREG(seen.st_mode) and not seen.st_nlink:
-                        found[seen.st_dev, seen.st_ino] = seen.st_blocks * 512
+                    found[seen.st_dev, seen.st_ino] = _most_bytes(seen)
     return sum(found.values())
+
+
+def _most_bytes(seen: os.stat_result) -> int:
+    if stat.S_ISSOCK(seen.st_mode):
+        return SOCKET
+    if stat.S_ISFIFO(seen.st_mode):
+        return PIPE
+    return seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) and not seen.st_nlink else 0

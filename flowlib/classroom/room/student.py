@@ -18,6 +18,7 @@ from flowlib.classroom.room.calls import refuse_calls
 from flowlib.classroom.room.wire import Line
 
 MOST_TEXT = 100_000  # characters that a cell may print
+OPEN_FILES = 256  # at a time, pipes and sockets too, as on macOS
 
 
 class Bounded(io.StringIO):
@@ -117,6 +118,8 @@ def limit(data: int, file: int, processes: int, cpu: int) -> None:
         (resource.RLIMIT_CPU, cpu),
     ):
         resource.setrlimit(what, (most, most))
+    opened = min(OPEN_FILES, *filter(lambda n: n > 0, resource.getrlimit(resource.RLIMIT_NOFILE)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened, opened))
 
 
 def main(limits: list[str]) -> None:

@@ -72,7 +72,8 @@ def convergence(
     The order is fitted to the last `last` points (default: all); errors at or under `floor` are rounding and
     take no part. Thin grey lines have the nearest whole slope, and the axis says so.
     """
-    fig, ax = figure(height=4.2)
+    crowded = len(errors) > 3  # then no corner is free, and the legend stands below
+    fig, ax = figure(height=5 if crowded else 4.2)
     n = array(steps)
     for i, (name, values) in enumerate(errors.items()):
         e = array(values)
@@ -88,7 +89,7 @@ def convergence(
     ax.set_xticks(n, [f"{int(v)}" for v in n])
     guides = "     (thin grey lines: whole orders)" if len(ax.lines) > len(errors) else ""
     ax.set(xlabel=xlabel + guides, ylabel=ylabel, title=title)
-    ax.legend()
+    fig.legend(loc="outside lower center", ncols=2) if crowded else ax.legend()
     return fig
 
 
