@@ -165,7 +165,7 @@ def tokenize(text: str, folder: Path, /, vocabulary: Literal["bytes", "character
     print(f"train on it: flowlib train PRESET --corpus {folder} --vocabulary {vocabulary}")
 
 
-def ship(run: Path, folder: Path, /, command: str, at: tuple[int, ...] = ()) -> None:
+def ship(run: Path, folder: Path, /, command: str, at: tuple[int, ...] = (), half: bool = False) -> None:
     """Put a finished run's best model and card into a folder.
 
     The metrics go there too; the folder is made to be given away.
@@ -175,7 +175,8 @@ def ship(run: Path, folder: Path, /, command: str, at: tuple[int, ...] = ()) -> 
         folder: Where to; an older model there is replaced, and what else lies there stays.
         command: The command that made the run; it goes on the card.
         at: Other numbers of steps of the flow, at which its loss goes on the card too.
+        half: Store the parameters in float16, where that changes the loss by less than 0.001 nats.
     """
     from flowlib.training.ship import ship
 
-    print((ship(run, folder, command, at) / "CARD.md").read_text("utf-8"))
+    print((ship(run, folder, command, at, half=half) / "CARD.md").read_text("utf-8"))

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 import shutil
 import stat
 from dataclasses import replace
@@ -15,7 +16,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from flowlib import cli, files
-from flowlib.files import save_tensors, save_text
+from flowlib.files import load_metadata, save_tensors, save_text
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.training import TrainConfig, checkpoints, newest_checkpoint, read_metrics, runs, train
 from flowlib.training.checkpoints import load_optimizer, load_state
@@ -290,6 +291,31 @@ def test_shipping_replaces_only_what_was_shipped(config, tmp_path):
         ship(run, run, "flowlib train mine")
     with pytest.raises(FileExistsError, match="is a file; give another name"):
         ship(run, tmp_path / "text.txt", "flowlib train mine")
+
+
+def test_a_model_of_half_the_size_says_the_same(config, tmp_path):
+    train(config, tmp_path / "run", progress=False)
+    whole, half = (ship(tmp_path / "run", tmp_path / f"half {half}", "x", half=half) for half in (False, True))
+    size = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
+    assert size[1] < 0.55 * size[0]
+    assert re.search(r"\| stored \| float16, which changes the loss by [+-]\de-0\d nats \|", (half / "CARD.md").read_text())
+    assert "stored" not in (whole / "CARD.md").read_text()
+    before, after = FlowLM.load(whole), FlowLM.load(half)
+    assert after.dtype == torch.float32
+    for name, p in before.state_dict().items():
+        assert torch.equal(p.half(), after.state_dict()[name].half()), name
+    assert load_metadata(half / "model.safetensors") == load_metadata(whole / "model.safetensors") != {}
+
+
+def test_a_model_that_float16_cannot_hold_is_not_halved(config, tmp_path):
+    train(config, tmp_path / "run", progress=False)
+    model = FlowLM.load(tmp_path / "run" / "best")
+    with torch.no_grad():
+        model.embed.weight.mul_(1e6)
+    model.save(tmp_path / "run" / "best")
+    with pytest.raises(ValueError, match="float16 changes the loss by .* nats, allowed are 0.001; ship it without half"):
+        ship(tmp_path / "run", tmp_path / "gift", "x", half=True)
+    assert not (tmp_path / "gift").exists()
 
 
 def test_shipping_that_is_killed_leaves_no_card_of_another_model(config, tmp_path, monkeypatch, die_at):
