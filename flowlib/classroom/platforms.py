@@ -140,7 +140,8 @@ def fill(
 ) -> tuple[list[str], list[str]]:
     """Put the points into the table, in place; the students who have them there now, and those who are not in it.
 
-    Somebody who is excused stays so, and is neither. roster: what nbgrader knows of them; a student's own name goes before it.
+    Somebody who is excused stays so, and is neither. roster: what nbgrader knows of them; a student's own name goes
+    before it.
     """
     keys = [i for i, name in enumerate(table.head) if name in KEYS[table.platform][0]]
     own = find_number_column(table)

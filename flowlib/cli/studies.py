@@ -12,7 +12,8 @@ from flowlib.cli.parsing import Command, check_target, split_words
 ABOUT = (
     "Compare schemes (post-norm, pre-norm, additive, Macaron, tangent Strang, RMS sphere; same parameters, same "
     "operations for each token) or depth (free layers, half the knots, elastic, coarse to fine) or remedies (what "
-    "lets a trained flow change its depth) or dial (one model for L/2, L and 2L steps, beside one for each). "
+    "lets a trained flow change its depth) or dial (one model for L/2, L and 2L steps, beside one for each) or warmups "
+    "(learning rates, and over how many updates they are reached). "
     "Presets: {texts}. The defaults below are those of {chosen}."
 )
 

@@ -24,7 +24,7 @@ from flowlib.training.loop import train
 from flowlib.training.presets import elastic
 from flowlib.training.tasks import Text
 
-What = Literal["schemes", "depth", "remedies", "dial"]
+What = Literal["schemes", "depth", "remedies", "dial", "warmups"]
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,27 @@ def remedies(base: TrainConfig) -> dict[str, Variant]:
     }
 
 
+def warmups(base: TrainConfig) -> dict[str, Variant]:
+    """At which rates post-norm and pre-norm train at all: the base's learning rate, twice and four times as high, each
+    with the base's warm-up and with one three times as long."""
+    if not base.warmup or 3 * base.warmup >= base.steps:
+        raise ValueError(f"comparing warm-ups needs one, and more than thrice as many steps; got {base.warmup}")
+    return {
+        f"{norm}-norm, rate {rate:g}, warm-up {warmup}": Variant(
+            replace(base, model=replace(base.model, norm=norm), learning_rate=rate, warmup=warmup)
+        )
+        for norm in ("post", "pre")
+        for rate in (base.learning_rate * times for times in (1, 2, 4))
+        for warmup in (base.warmup, 3 * base.warmup)
+    }
+
+
 COMPARISONS: dict[What, Callable[[TrainConfig], dict[str, Variant]]] = {
     "schemes": schemes,
     "depth": depths,
     "remedies": remedies,
     "dial": dial,
+    "warmups": warmups,
 }
 
 

@@ -69,3 +69,13 @@ def quick_loss(
     """
     draws = (data.batch(tokens, step, size=size, context=context, seed=seed) for step in range(batches))
     return _mean_loss(model, draws, device)
+
+
+def frequency_loss(seen: Tensor, unseen: Tensor, kinds: int, most: int = 1_000_000) -> float:
+    """−mean log p over `unseen`, with p as often as each of so many kinds occurs in `seen` (and once more).
+
+    Of each the first million are taken. Error: statistical, a few thousandths of a nat.
+    """
+    seen, unseen = (data.numbers(tokens.flatten()[:most]) for tokens in (seen, unseen))
+    counts = torch.bincount(seen, minlength=kinds).double() + 1
+    return -(counts / counts.sum()).log()[unseen].mean().item()

@@ -16,6 +16,7 @@ from flowlib.training.schedule import find_steps, learning_rate
 from flowlib.training.updates import Update, Updates
 
 Watch = Callable[[dict[str, Any]], object]
+FALLEN = 0.1  # nats: so much worse than before, and no better than this below what frequencies alone are worth
 
 
 class Keeper:
@@ -32,6 +33,7 @@ class Keeper:
         self.task, self.config, self.accelerator = updates.task, updates.config, updates.machine.accelerator
         self.best_loss, self.began = start.best_loss, time.monotonic() - start.seconds
         self.norms: list[Tensor] = []
+        self.warned = False
         self.show = progress and self.accelerator.is_main_process
         quiet = None if self.show else True  # None: quiet where nobody looks
         self.bar = tqdm(total=self.config.steps, initial=start.step, unit="step", disable=quiet)
@@ -61,6 +63,7 @@ class Keeper:
         self._write_metrics(step, losses, durable=evaluated)
         self.bar.set_postfix({name: f"{loss:.3f}" for name, loss in losses.items()}, refresh=False)
         if evaluated:
+            self._warn(step, losses["validation_loss"])
             self._keep_best(losses["validation_loss"])
             self.save(step)
             self._say(step, losses)
@@ -132,6 +135,19 @@ class Keeper:
             said = f"   accuracy {losses['validation_accuracy']:.1%}" if "validation_accuracy" in losses else ""
             loss = f"{losses['validation_loss']:.4f} nats per {self.task.unit}"
             self.bar.write(f"step {step:6d}   validation loss {loss}{said}")
+
+    def _warn(self, step: int, loss: float) -> None:
+        """Say once that the model has fallen back to the frequencies of tokens or classes, although it knew more."""
+        if not self.show or self.warned or loss < self.best_loss + FALLEN:
+            return
+        if loss > (idle := self.task.idle_loss()) - FALLEN:
+            self.warned = True
+            self.bar.write(
+                f"step {step:6d}   the loss is back at {loss:.2f}: who knows only how often each {self.task.target} "
+                f"occurs has {idle:.2f}. A rate of {self.config.learning_rate:g} was too high for a warm-up of "
+                f"{self.config.warmup} updates, and what fell back hardly recovers: start again with a warmup of "
+                f"{3 * max(self.config.warmup, 50)}, or half the learning_rate"
+            )
 
 
 @torch.no_grad()

@@ -56,7 +56,9 @@ def ship(run: str | Path, folder: str | Path, command: str, at: Sequence[int] = 
 
     writers: dict[str, Write] = {
         "run.json": lambda new: write_text(json.dumps(asked, indent=1) + "\n", new),
-        disk.TENSORS: partial(_write_half, run / "best", model) if half else partial(_copy, run / "best" / disk.TENSORS),
+        disk.TENSORS: partial(_write_half, run / "best", model)
+        if half
+        else partial(_copy, run / "best" / disk.TENSORS),
         disk.CONFIG: partial(_copy, run / "best" / disk.CONFIG),
         "metrics.jsonl": lambda new: write_text("".join(json.dumps(line) + "\n" for line in evaluations), new),
         CARD: lambda new: write_text(card, new),

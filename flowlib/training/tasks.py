@@ -18,7 +18,7 @@ from flowlib.models.shape import FlowModel, Steps
 from flowlib.models.vision import FlowVision
 from flowlib.training import data, pictures, surfaces
 from flowlib.training.config import PicturesConfig, ShapesConfig, TrainConfig, Training
-from flowlib.training.evaluation import cross_entropy, full_loss, quick_loss
+from flowlib.training.evaluation import cross_entropy, frequency_loss, full_loss, quick_loss
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets, the first axis of each being that of the examples
 
@@ -29,6 +29,8 @@ class Task(Protocol):
     kind: type[FlowModel]
     unit: str
     """What an example is called: the loss is in nats for each of them."""
+    target: str
+    """What is predicted: a token, a class."""
     config: Any
     """The configuration, with what only the data know filled in."""
 
@@ -50,11 +52,14 @@ class Task(Protocol):
     def count_examples(self, step: int) -> dict[str, int]:
         """How much has gone through the model after that many updates."""
 
+    def idle_loss(self) -> float:
+        """The validation loss of somebody who knows how often each token or class occurs, and nothing else."""
+
 
 class Text:
     """The next token of a text."""
 
-    kind, unit = FlowLM, "token"
+    kind, unit, target = FlowLM, "token", "token"
 
     def __init__(self, config: TrainConfig):
         self.corpus = data.load_corpus(config.corpus)
@@ -84,12 +89,16 @@ class Text:
     def count_examples(self, step: int) -> dict[str, int]:
         return {"tokens": step * self.config.batch * self.context}
 
+    def idle_loss(self) -> float:
+        return frequency_loss(self.tokens, self.validation, len(self.config.model.vocabulary))
+
 
 class Classes:
     """The class of something: what pictures and shapes share. `train`, `validation`, `test` are (inputs, classes)."""
 
     kind: ClassVar[type[FlowModel]]
     unit: ClassVar[str]
+    target = "class"
     config: Training
     train: Batch
     validation: Batch
@@ -128,6 +137,9 @@ class Classes:
 
     def count_examples(self, step: int) -> dict[str, int]:
         return {f"{self.unit}s": step * self.config.batch}
+
+    def idle_loss(self) -> float:
+        return frequency_loss(self.train[1], self.validation[1], int(self.train[1].max()) + 1)
 
 
 class Pictures(Classes):

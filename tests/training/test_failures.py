@@ -20,7 +20,9 @@ from flowlib.files import load_metadata, save_tensors, save_text
 from flowlib.models.language import FlowConfig, FlowLM
 from flowlib.training import TrainConfig, checkpoints, newest_checkpoint, read_metrics, runs, train
 from flowlib.training.checkpoints import load_optimizer, load_state
+from flowlib.training.config import ShapesConfig
 from flowlib.training.ship import SHIPPED, ship
+from flowlib.training.tasks import Text, prepare
 
 SMALL = FlowConfig(context=8, width=8, heads=2, layers=1)
 
@@ -293,12 +295,35 @@ def test_shipping_replaces_only_what_was_shipped(config, tmp_path):
         ship(run, tmp_path / "text.txt", "flowlib train mine")
 
 
+def test_a_model_that_falls_back_to_frequencies_is_told_once(config, tmp_path, monkeypatch, capsys):
+    found = iter([3.5, 2.0, 2.3, 3.25, 3.31])
+    monkeypatch.setattr(Text, "evaluate", lambda self, model, device=None: {"validation_loss": next(found)})
+    monkeypatch.setattr(Text, "idle_loss", lambda self: 3.3)
+    train(replace(config, learning_rate=0.02), tmp_path / "run")
+    said = capsys.readouterr().out
+    assert (
+        said.count("the loss is back at 3.25: who knows only how often each token occurs has 3.30. A rate of 0.02") == 1
+    )
+    assert said.count("is back at") == 1 and "start again with a warmup of 150, or half the learning_rate" in said
+
+
+def test_what_frequencies_alone_are_worth(config):
+    task = Text(config)
+    p = torch.bincount(task.tokens.long(), minlength=len(task.config.model.vocabulary)) + 1.0
+    q = torch.bincount(task.validation.long(), minlength=len(p)) / len(task.validation)
+    assert task.idle_loss() == pytest.approx(-(q * (p / p.sum()).log()).sum().item(), abs=1e-6)
+    surfaces = prepare(ShapesConfig(surfaces=80, points=8))
+    assert surfaces.idle_loss() == pytest.approx(math.log(8), abs=0.2)  # eight families, about equally often
+
+
 def test_a_model_of_half_the_size_says_the_same(config, tmp_path):
     train(config, tmp_path / "run", progress=False)
     whole, half = (ship(tmp_path / "run", tmp_path / f"half {half}", "x", half=half) for half in (False, True))
     size = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
     assert size[1] < 0.55 * size[0]
-    assert re.search(r"\| stored \| float16, which changes the loss by [+-]\de-0\d nats \|", (half / "CARD.md").read_text())
+    assert re.search(
+        r"\| stored \| float16, which changes the loss by [+-]\de-0\d nats \|", (half / "CARD.md").read_text()
+    )
     assert "stored" not in (whole / "CARD.md").read_text()
     before, after = FlowLM.load(whole), FlowLM.load(half)
     assert after.dtype == torch.float32
@@ -313,7 +338,9 @@ def test_a_model_that_float16_cannot_hold_is_not_halved(config, tmp_path):
     with torch.no_grad():
         model.embed.weight.mul_(1e6)
     model.save(tmp_path / "run" / "best")
-    with pytest.raises(ValueError, match="float16 changes the loss by .* nats, allowed are 0.001; ship it without half"):
+    with pytest.raises(
+        ValueError, match="float16 changes the loss by .* nats, allowed are 0.001; ship it without half"
+    ):
         ship(tmp_path / "run", tmp_path / "gift", "x", half=True)
     assert not (tmp_path / "gift").exists()
 
