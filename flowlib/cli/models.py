@@ -113,27 +113,36 @@ def sample(
     temperature: float = 0.8,
     top_k: int | None = None,
     seed: int | None = None,
+    steps: int | None = None,
 ) -> None:
     """Write text with a trained model.
 
     Args:
-        run: The folder of a run (its best model is taken), or of a saved model.
+        run: The folder of a run (its best model is taken), or of a saved model; or the name of one that comes with
+            flowlib, as tiny.
         prompt: What the text begins with.
         tokens: How many tokens to add.
         temperature: Below 1 the likely becomes likelier.
         top_k: Choose among this many of the likeliest only.
         seed: The same seed gives the same text.
+        steps: Steps of the flow; without a number, the model's own.
     """
     model = _load_language_model(run)
-    print(model.generate(prompt, tokens=tokens, temperature=temperature, top_k=top_k, seed=seed))
+    how = dict(temperature=temperature, top_k=top_k, seed=seed, steps=steps)
+    pieces = model.stream(prompt, tokens, **how)
+    print(prompt, end="")
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
 
 
 def _load_language_model(run: Path):
     """Raises: ValueError where the folder holds a model of something else."""
+    from flowlib.models.disk import find_shipped
     from flowlib.models.language import FlowLM
     from flowlib.training import find_model
 
-    folder = find_model(run)
+    folder = (find_shipped(str(run)) if not run.exists() else None) or find_model(run)
     try:
         return FlowLM.load(folder)
     except ValueError as error:

@@ -119,6 +119,15 @@ def test_train_prints_a_curve_a_sample_and_where_the_run_lies(capsys, folder):
     assert code == 0 and f"from {losses[0]:.4f} to {losses[-1]:.4f}" in out
 
 
+def test_a_model_that_comes_with_flowlib_writes_by_its_name_in_any_number_of_steps(capsys):
+    how = ("--prompt", "the ", "--tokens", "8", "--seed", "0")
+    texts = [run(capsys, "sample", "tiny-elastic", *how, "--steps", n) for n in ("2", "4", "1")]
+    assert all(code == 0 and out.startswith("the ") for code, out, _ in texts)
+    assert texts[1] == run(capsys, "sample", "tiny-elastic", *how) and texts[1][1] != texts[2][1]
+    code, _, err = run(capsys, "sample", "tiny", "--steps", "0")
+    assert code == 2 and "steps must be" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
