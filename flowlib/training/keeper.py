@@ -137,17 +137,18 @@ class Keeper:
             self.bar.write(f"step {step:6d}   validation loss {loss}{said}")
 
     def _warn(self, step: int, loss: float) -> None:
-        """Say once that the model has fallen back to the frequencies of tokens or classes, although it knew more."""
-        if not self.show or self.warned or loss < self.best_loss + FALLEN:
+        """Say once that the model is back at the frequencies of tokens or classes, or still there at half-time."""
+        fell, stuck = loss > self.best_loss + FALLEN, 2 * step >= self.config.steps
+        if not self.show or self.warned or not (fell or stuck) or loss < (idle := self.task.idle_loss()) - FALLEN:
             return
-        if loss > (idle := self.task.idle_loss()) - FALLEN:
-            self.warned = True
-            self.bar.write(
-                f"step {step:6d}   the loss is back at {loss:.2f}: who knows only how often each {self.task.target} "
-                f"occurs has {idle:.2f}. A rate of {self.config.learning_rate:g} was too high for a warm-up of "
-                f"{self.config.warmup} updates, and what fell back hardly recovers: start again with a warmup of "
-                f"{3 * max(self.config.warmup, 50)}, or half the learning_rate"
-            )
+        self.warned = True
+        c, what = self.config, self.task.target
+        self.bar.write(
+            f"step {step:6d}   the loss is {'back' if fell else 'still'} at {loss:.2f}: who knows only how often each "
+            f"{what} occurs has {idle:.2f}. A rate of {c.learning_rate:g} is too high for a warm-up of {c.warmup} "
+            f"updates{'' if fell else ', or much too low'}, and what falls back hardly recovers: start again with a warmup of "
+            f"{3 * max(c.warmup, 50)}, or half the learning_rate"
+        )
 
 
 @torch.no_grad()

@@ -71,6 +71,8 @@ def _halve(task: Task, model: FlowModel) -> str:
     """Round the parameters to float16, in place; what that changes, for the card. Raises: ValueError: too much."""
     if not isinstance(task, Text):
         raise ValueError(f"half is for models of text, whose loss says what it costs, not for a {type(model).__name__}")
+    if not all(p.detach().half().isfinite().all() for p in model.parameters()):
+        raise ValueError("float16 holds numbers up to 65504, and some parameters are beyond; ship it without half")
     before = full_loss(model, task.validation, context=task.context)
     for p in model.parameters():
         p.data = p.data.half().float()
