@@ -146,8 +146,8 @@ class Keeper:
         self.bar.write(
             f"step {step:6d}   the loss is {'back' if fell else 'still'} at {loss:.2f}: who knows only how often each "
             f"{what} occurs has {idle:.2f}. A rate of {c.learning_rate:g} is too high for a warm-up of {c.warmup} "
-            f"updates{'' if fell else ', or much too low'}, and what falls back hardly recovers: start again with a warmup of "
-            f"{3 * max(c.warmup, 50)}, or half the learning_rate"
+            f"updates{'' if fell else ', or much too low'}, and what falls back hardly recovers: start again with a "
+            f"warmup of {3 * max(c.warmup, 50)}, or half the learning_rate"
         )
 
 
