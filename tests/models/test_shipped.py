@@ -1,10 +1,14 @@
 """The model that comes with flowlib is the one that its card describes."""
 
 import json
+import os
 import re
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 
 from flowlib.models import FlowLM, shipped
 from flowlib.training import TrainConfig, data
@@ -12,6 +16,7 @@ from flowlib.training import ship as shipping
 from flowlib.training.evaluation import full_loss
 from flowlib.training.presets import preset
 from flowlib.training.ship import ship
+from flowlib.training.tasks import Text
 
 MODELS = ("tiny", "tiny-elastic")
 
@@ -65,6 +70,35 @@ def test_its_loss_is_the_one_on_its_card(name, unseen):
     assert loss(name, unseen, None) == pytest.approx(best, abs=1e-3)
 
 
+def test_an_hour_of_shakespeare_is_the_model_of_its_preset_in_half_the_size():
+    folder, asked = shipped("shakespeare-hour"), preset("shakespeare-hour")
+    train = json.loads((folder / "run.json").read_text("utf-8"))["train"]
+    assert train | {"model": None} == json.loads(json.dumps(asked.to_dict())) | {"model": None}
+    model = FlowLM.load(folder)
+    assert replace(model.config, vocabulary=asked.model.vocabulary) == asked.model and model.dtype == torch.float32
+    assert (folder / "model.safetensors").stat().st_size < 8e6
+    best = min(json.loads(line)["validation_loss"] for line in (folder / "metrics.jsonl").read_text().splitlines())
+    card = (folder / "CARD.md").read_text("utf-8")
+    assert f"best {best:.4f}" in card and "| stored | float16" in card
+    written = model.generate("ROMEO:\n", 100, temperature=0.5, seed=0)
+    assert len(re.findall(r"\b(the|and|of|to|my|thou|thy|you|I|is|that|with)\b", written)) >= 5
+
+
+@pytest.mark.skipif(
+    not Path(os.environ.get("FLOWLIB_DATA", ""), "tinyshakespeare.txt").is_file(), reason="the plays are not here"
+)
+def test_its_loss_is_the_one_on_its_card_where_the_plays_are():
+    folder = shipped("shakespeare-hour")
+    card = (folder / "CARD.md").read_text("utf-8")
+    said = dict(re.findall(r"(\d+): ([\d.]+)", re.search(r"loss at other numbers of steps \| (.+) \|", card)[1]))
+    said["8"] = re.search(r"best ([\d.]+)", card)[1]
+    task = Text(preset("shakespeare-hour"))
+    for steps in ("4", "8"):
+        model = FlowLM.load(folder)
+        found = full_loss(model, task.validation, context=task.context, steps=int(steps), device="cpu")
+        assert found == pytest.approx(float(said[steps]), abs=2e-3)
+
+
 def test_the_card_says_what_it_costs_to_change_the_depth(unseen):
     card = (shipped("tiny-elastic") / "CARD.md").read_text("utf-8")
     said = dict(re.findall(r"(\d+): ([\d.]+)", re.search(r"loss at other numbers of steps \| (.+) \|", card)[1]))
@@ -72,7 +106,7 @@ def test_the_card_says_what_it_costs_to_change_the_depth(unseen):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: digits, shapes, tiny, tiny-elastic"):
+    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: digits, shakespeare-hour, shapes, tiny, tiny-elastic"):
         shipped("huge")
 
 

@@ -16,6 +16,7 @@ TABLES = {
     "schemes": lambda result: compare.table(result, seconds=False),
     "depth": lambda result: compare.table(result, seconds=False),
     "dial": lambda result: compare.table(result, seconds=False),
+    "warmups": lambda result: compare.table(result, seconds=False),
 }
 
 
@@ -26,6 +27,16 @@ def test_the_page_says_what_was_measured(name):
     found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", PAGE.read_text("utf-8"), re.DOTALL)
     assert found, f"measured.md lacks the table between <!-- {name} --> and <!-- /{name} -->:\n{expected}"
     assert found[1] == expected, f"measured.md must say, between <!-- {name} --> and <!-- /{name} -->:\n{expected}"
+
+
+def test_a_longer_warm_up_lets_post_norm_learn_at_twice_the_rate():
+    stored = json.loads((STORED / "warmups.json").read_text("utf-8"))["variants"]
+    final = {name: [run["final"] for run in facts["runs"]] for name, facts in stored.items()}
+    frequencies = 3.25
+    for rate, warmup, learns in ((0.004, 50, False), (0.004, 150, True), (0.008, 150, False)):
+        losses = final[f"post-norm, rate {rate:g}, warm-up {warmup}"]
+        assert all((loss < frequencies - 0.2) == learns for loss in losses), (rate, warmup, losses)
+    assert all(loss < frequencies - 0.5 for name, losses in final.items() for loss in losses if name.startswith("pre"))
 
 
 def test_the_page_says_what_two_learning_rates_did():
