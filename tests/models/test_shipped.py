@@ -80,8 +80,8 @@ def test_an_hour_of_shakespeare_is_the_model_of_its_preset_in_half_the_size():
     best = min(json.loads(line)["validation_loss"] for line in (folder / "metrics.jsonl").read_text().splitlines())
     card = (folder / "CARD.md").read_text("utf-8")
     assert f"best {best:.4f}" in card and "| stored | float16" in card
-    written = model.generate("ROMEO:\n", 100, temperature=0.5, seed=0)
-    assert len(re.findall(r"\b(the|and|of|to|my|thou|thy|you|I|is|that|with)\b", written)) >= 5
+    written = model.generate("ROMEO:\n", 400, temperature=0.5, seed=0)
+    assert len(re.findall(r"\b(a|the|and|of|to|my|thou|thee|thy|you|I|is|that|with)\b", written)) >= 10
 
 
 @pytest.mark.skipif(
@@ -106,7 +106,7 @@ def test_the_card_says_what_it_costs_to_change_the_depth(unseen):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: digits, shakespeare-hour, shapes, tiny, tiny-elastic"):
+    with pytest.raises(ValueError, match="'huge' comes with flowlib; known: digits, shakespeare-hour, shapes, tiny,"):
         shipped("huge")
 
 
