@@ -57,5 +57,18 @@ def test_the_page_says_what_one_model_did_on_shakespeare():
     said = {name: {n: float(loss) for n, loss in zip(head[1:], losses) if loss} for name, *losses in rows}
     assert said == {name: run["at"] for name, run in stored.items()}
     assert all(run["command"].startswith("flowlib train shakespeare-") for run in stored.values())
-    alone = min(run["at"]["8"] for name, run in stored.items() if "alone" in name)
-    assert all(run["at"]["8"] < alone for name, run in stored.items() if name.startswith("one for all"))
+    alone = min(run["at"]["8"] for name, run in stored.items() if not name.startswith("one for all"))
+    one = [run["at"]["8"] for name, run in stored.items() if name.startswith("one for all, seed")]
+    assert len(one) == 3 and sum(one) / 3 < alone
+    assert f"has {sum(one) / 3:.4f} at 8 steps" in PAGE.read_text("utf-8")
+
+
+def test_the_page_says_what_is_on_the_card_of_an_hour():
+    card = (shipped("shakespeare-hour") / "CARD.md").read_text("utf-8")
+    page = " ".join(PAGE.read_text("utf-8").split())
+    loss = r"([\d.]+)"
+    said = re.search(rf"{loss} at 8 steps, {loss} at 4, {loss} at 16, {loss} at 12, {loss} at 32 and {loss} at 6", page)
+    assert f"best {said[1]}" in card
+    assert f"4: {said[2]}, 6: {said[6]}, 12: {said[4]}, 16: {said[3]}, 32: {said[5]}" in card
+    seconds = int(re.search(r", (\d+) s;", card)[1])
+    assert f"in {round(seconds / 60)} minutes" in page
