@@ -149,6 +149,7 @@ def test_an_unknown_preset_lists_the_known_ones():
         "shakespeare-elastic",
         "shakespeare-gpu",
         "shakespeare-gpu-elastic",
+        "shakespeare-hour",
         "tiny",
         "tiny-elastic",
     ]
