@@ -57,7 +57,7 @@ def test_the_page_says_what_one_model_did_on_shakespeare():
     said = {name: {n: float(loss) for n, loss in zip(head[1:], losses) if loss} for name, *losses in rows}
     assert said == {name: run["at"] for name, run in stored.items()}
     assert all(run["command"].startswith("flowlib train shakespeare-") for run in stored.values())
-    alone = min(run["at"]["8"] for name, run in stored.items() if not name.startswith("one for all"))
+    alone = min(run["at"].get("8", 9) for name, run in stored.items() if not name.startswith("one for all"))
     one = [run["at"]["8"] for name, run in stored.items() if name.startswith("one for all, seed")]
     assert len(one) == 3 and sum(one) / 3 < alone
     assert f"has {sum(one) / 3:.4f} at 8 steps" in PAGE.read_text("utf-8")
