@@ -138,11 +138,13 @@ class Keeper:
 
     def _warn(self, step: int, loss: float) -> None:
         """Say once that the model is back at the frequencies of tokens or classes, or still there at half-time."""
-        fell, stuck = loss > self.best_loss + FALLEN, 2 * step >= self.config.steps
-        if not self.show or self.warned or not (fell or stuck) or loss < (idle := self.task.idle_loss()) - FALLEN:
+        c, what = self.config, self.task.target
+        fell, stuck = loss > self.best_loss + FALLEN, 2 * step >= c.steps
+        if not self.show or self.warned or not (fell or stuck) or step <= c.flow_coarse * c.steps:
+            return  # in the coarse updates the model is not yet one for its own number of steps
+        if loss < (idle := self.task.idle_loss()) - FALLEN:
             return
         self.warned = True
-        c, what = self.config, self.task.target
         self.bar.write(
             f"step {step:6d}   the loss is {'back' if fell else 'still'} at {loss:.2f}: who knows only how often each "
             f"{what} occurs has {idle:.2f}. A rate of {c.learning_rate:g} is too high for a warm-up of {c.warmup} "

@@ -320,6 +320,14 @@ def test_a_model_that_knows_frequencies_alone_is_told_of_once(config, tmp_path, 
     assert all(line.endswith("start again with a warmup of 150, or half the learning_rate") for line in lines)
 
 
+def test_a_coarse_model_is_not_judged_at_its_own_number_of_steps(config, tmp_path, monkeypatch, capsys):
+    found = iter([3.5, 2.0, 3.4, 2.1, 2.0])
+    monkeypatch.setattr(Text, "evaluate", lambda self, model, device=None: {"validation_loss": next(found)})
+    monkeypatch.setattr(Text, "idle_loss", lambda self: 3.3)
+    train(replace(config, flow_steps=(1, 2), flow_coarse=0.5), tmp_path / "run")
+    assert "the loss is" not in capsys.readouterr().out
+
+
 def test_what_frequencies_alone_are_worth(config):
     task = Text(config)
     p = torch.bincount(task.tokens.long(), minlength=len(task.config.model.vocabulary)) + 1.0
