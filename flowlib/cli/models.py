@@ -142,7 +142,7 @@ def _load_language_model(run: Path):
     from flowlib.models.language import FlowLM
     from flowlib.training import find_model
 
-    folder = (find_shipped(str(run)) if not run.exists() else None) or find_model(run)
+    folder = find_model(run if run.exists() else find_shipped(str(run)) or run)
     try:
         return FlowLM.load(folder)
     except ValueError as error:
