@@ -32,10 +32,12 @@ def prepare_context(u0: Tensor, pairs: Tensor | None, weights: Tensor | Grid | N
 
     Raises: TypeError or ValueError for weights that do not fit, and missing points.
     """
-    check_weights(weights, u0)
-    kernels = [term.causal for term in terms if term.sees_other_tokens]
-    causal: Causal = "volterra" if "volterra" in kernels else False  # there, equal weights do not cancel
-    context: Context = dict(weights=relative_log(weights, u0.shape[-2], causal), mask=pairs)
+    context: Context = dict(weights=None, mask=pairs)
+    if weights is not None:
+        check_weights(weights, u0)
+        kernels = [term.causal for term in terms if term.sees_other_tokens]
+        causal: Causal = "volterra" if "volterra" in kernels else False  # there, equal weights do not cancel
+        context["weights"] = relative_log(weights, u0.shape[-2], causal)
     if any(term.needs_points for term in terms):
         context["points"] = points_of(weights)
     return context
@@ -61,7 +63,8 @@ def check_field(u0: Tensor) -> None:
 def check_steps(steps: int, save: Save) -> None:
     """Raises: ValueError for a number of steps that is not a whole one ≥ 1, and an unknown word for `save`."""
     check_whole(steps, "steps")
-    check_choice(save, "save", get_args(Save))
+    if save != "final" and save != "all":
+        check_choice(save, "save", get_args(Save))
 
 
 def check_last(last: int | None, save: Save) -> None:
@@ -80,7 +83,7 @@ def check_values(u0: Tensor, pairs: Tensor | None, causal: Causal) -> None:
         check_attended(pairs, causal, u0.shape[-2], u0.shape[-2])
 
 
-def check_weights(weights: Tensor | Grid | None, u0: Tensor) -> None:
+def check_weights(weights: Tensor | Grid, u0: Tensor) -> None:
     """Raises: ValueError for weights on another device, or of a shape that is not (…, token). `relative_log` says the
     rest."""
     z = weights.weights if isinstance(weights, Grid) else weights
@@ -106,6 +109,8 @@ def find_pairs(mask: Tensor | None, valid: Tensor | None, u0: Tensor) -> Tensor 
     A mask of shape (…, token) is taken for valid where it can be nothing else.
     Raises: TypeError or ValueError for what is not bool or does not fit, and for a mask that could be either.
     """
+    if mask is None and valid is None:
+        return None
     if mask is not None:
         check_bools(mask, "mask", "True = may attend")
         check_device(mask, "mask", u0, "u0")

@@ -6,6 +6,7 @@ terms at any list of depths s = t/T in [0, 1]. It is asked once for all steps of
 
 import copy
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Self
 
 import torch
@@ -54,6 +55,20 @@ class Depth(nn.Module):
     def check_steps(self, steps: int) -> None:
         """Raises: ValueError where a flow with these parameters cannot be taken in so many steps; by default it can."""
 
+    def lengths(self, steps: int) -> list[float]:
+        """How long each of so many steps is, in units of T/steps: they add up to `steps`, and by default are alike."""
+        return [1.0] * steps
+
+    def middles(self, steps: int) -> list[float]:
+        """The depths s = t/T in the middle of each of so many steps: there a flow takes its parameters."""
+        lengths = self.lengths(steps)
+        return [(start + length / 2) / steps for start, length in zip(accumulate(lengths, initial=0.0), lengths)]
+
+    def times(self, steps: int, horizon: float) -> tuple[list[float], list[float]]:
+        """t_0 = 0, …, t_N = T for so many steps up to T = horizon, and the length of each in t."""
+        dt, lengths = horizon / steps, self.lengths(steps)
+        return [dt * t for t in accumulate(lengths, initial=0.0)], [dt * length for length in lengths]
+
     def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
         raise NotImplementedError
 
@@ -100,12 +115,12 @@ class PiecewiseLinear(Depth):
         return f"knots={self.copies}, steps={self.steps}, middles={self.inset > 0}"
 
     def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
-        return [self._at(s) for s in depths]
-
-    def _at(self, s: float) -> list[nn.Module]:
-        k, share = self._place(s)
-        here = self.terms(k)
-        return [between(*pair, share) for pair in zip(here, self.terms(k + 1))] if share else here
+        layers: Any = self.layers
+        knots = [list(layer) for layer in layers]
+        return [
+            [between(*pair, share) for pair in zip(knots[k], knots[k + 1])] if share else knots[k]
+            for k, share in map(self._place, depths)
+        ]
 
     def _place(self, s: float) -> tuple[int, float]:
         """The knot at or before the depth s, and how far s is on the way to the next one."""
@@ -117,6 +132,40 @@ class PiecewiseLinear(Depth):
         return int(position), position % 1
 
 
+class Terraced(PiecewiseLinear):
+    """θ(t) in terraces: θ_k over the middle three quarters of layer k, and straight lines from one to the next.
+
+        θ(t) = θ_k  for |t − (k + ½)| ≤ ⅜,  linear in between,     0 ≤ k < layers, T = layers.
+
+    Continuous in t, like `PiecewiseLinear` with knots in the middles, and the same network in `layers` steps. A half or
+    a quarter of a layer is a step with θ_k as it is, where straight lines would mix its neighbour in. Any number of
+    steps is fitted to the terraces: each is a whole number of layers, or an equal part of one, and the short ones come
+    first. Six steps for eight layers are 1, 1, 1, 1, 2 and 2 long.
+    """
+
+    FLAT = 0.375  # of a layer, to both sides of its middle
+
+    def __init__(self, layers: int):
+        super().__init__(layers, layers, middles=layers > 1)
+
+    def lengths(self, steps: int) -> list[float]:
+        whole, rest = divmod(self.steps, steps)
+        if steps <= self.steps:  # layers in each step
+            sizes = [float(whole)] * (steps - rest) + [float(whole + 1)] * rest
+        else:
+            parts, more = divmod(steps, self.steps)  # parts of each layer, one more of the first ones
+            sizes = [1 / (parts + 1)] * (parts + 1) * more + [1 / parts] * parts * (self.steps - more)
+        return [size * steps / self.steps for size in sizes]
+
+    def _place(self, s: float) -> tuple[int, float]:
+        k, share = super()._place(s)
+        share = min(max((share - self.FLAT) / (1 - 2 * self.FLAT), 0.0), 1.0)
+        return (k + 1, 0.0) if share == 1.0 else (k, share)
+
+    def extra_repr(self) -> str:
+        return f"layers={self.copies}"
+
+
 class Ready(Depth):
     """The terms of another depth in the middles of so many steps, made once: for many calls without a gradient.
 
@@ -125,8 +174,11 @@ class Ready(Depth):
 
     def __init__(self, depth: Depth, steps: int):
         super().__init__(depth.copies, _count(steps, "steps"))
-        self.layers = depth.layers
-        self.made = dict(zip(middles(steps), depth(middles(steps)), strict=True))
+        self.layers, self.fitted, at = depth.layers, depth.lengths(steps), depth.middles(steps)
+        self.made = dict(zip(at, depth(at), strict=True))
+
+    def lengths(self, steps: int) -> list[float]:
+        return self.fitted
 
     def check_steps(self, steps: int) -> None:
         if steps != self.steps:
@@ -134,11 +186,6 @@ class Ready(Depth):
 
     def forward(self, depths: Sequence[float]) -> list[list[nn.Module]]:
         return [self.made[s] for s in depths]
-
-
-def middles(steps: int) -> list[float]:
-    """The depths s = t/T at which a flow of so many steps takes its parameters."""
-    return [(n + 0.5) / steps for n in range(steps)]
 
 
 def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:

@@ -26,7 +26,7 @@ from flowlib.flow.context import (
     one_each,
     prepare_context,
 )
-from flowlib.flow.depth import Constant, Depth, middles
+from flowlib.flow.depth import Constant, Depth
 from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, euler, get_scheme
 from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch, carry
 from flowlib.flow.twin import twin
@@ -52,7 +52,8 @@ class Flow(nn.Module):
     tangent      False: u moves freely in a substep and is then projected. True: the velocity is projected onto the
                  tangent space of S first; S itself carries u along where it moves (and the projection stays, to
                  remove the drift). This is what makes Strang second order under a constraint.
-    horizon, steps   T, and how many steps a call takes; both by default the depth's own number, so that Δt = 1.
+    horizon, steps   T, and how many steps a call takes; both by default the depth's own number, so that Δt = 1. Steps
+                 are equally long, unless the depth has them fitted to its parameters, as `Terraced` does.
     readout      a map of the last field to `Trajectory.final`, as a last norm is.
     Two attributes are for training: `recompute = True` keeps only the field before each step for the backward pass,
     which computes the step again; `checks = False` reads no value of u0 (a GPU would wait for it in every call).
@@ -136,26 +137,23 @@ class Flow(nn.Module):
         if watch is not None and not callable(watch):
             raise TypeError(f"watch must be a function of an Increment, got {describe(watch)}")
         slots = None if past is None else past.begin(steps)
-        act, dt = partial(evaluate, context=context, slots=slots), self.horizon / steps
+        act, (times, lengths) = partial(evaluate, context=context, slots=slots), self.depth.times(steps, self.horizon)
         u, fields = u0, [u0]
         told = context if past is None else None  # a kernel over a past cannot be made again from the field alone
-        for n, layer in enumerate(self._layers(steps)):  # parameters in t, outside the loop
+        for n, (layer, dt) in enumerate(zip(self._layers(steps), lengths)):  # parameters in t, outside the loop
             tell = None if watch is None else Teller(watch, n, told, self.scheme.paths(len(layer)))
-            step = partial(
-                self._step, layer=layer, t=n * dt, dt=dt, act=act, tell=tell, last=last if n + 1 == steps else None
-            )
+            how = (layer, times[n], dt, act, tell, last if n + 1 == steps else None)
             again = self.recompute and torch.is_grad_enabled() and watch is None
-            u = checkpoint(step, u, use_reentrant=False) if again else step(u)
+            u = checkpoint(self._step, u, *how, use_reentrant=False) if again else self._step(u, *how)
             if save == "all":
                 fields.append(u)
-        times = torch.arange(steps + 1, dtype=torch.float64) * dt
         u = u if last is None else u[..., -last:, :]
         final = u if self.readout is None else self.readout(u)
         if watch is not None and self.readout is not None:
             watch(Increment(steps, "readout", self.readout, u, final, final))
         if save == "final":
-            return Trajectory(times[-1:], u.unsqueeze(0), final)
-        return Trajectory(times, torch.stack(fields), final)
+            return Trajectory(torch.full((1,), times[-1], dtype=torch.float64), u.unsqueeze(0), final)
+        return Trajectory(torch.tensor(times, dtype=torch.float64), torch.stack(fields), final)
 
     def by(self, scheme: str | Scheme, *, substep: str = "euler", tangent: bool = False) -> "Flow":
         """The same equation with the same parameters (shared, not copied), advanced by another scheme.
@@ -184,9 +182,10 @@ class Flow(nn.Module):
         steps = self.steps if steps is None else steps
         check_steps(steps, "all")
         self.depth.check_steps(steps)
-        act, dt = partial(evaluate, context=self._context(u0, mask, valid, weights)), self.horizon / steps
+        act = partial(evaluate, context=self._context(u0, mask, valid, weights))
         return [
-            partial(self._step, layer=layer, t=n * dt, dt=dt, act=act) for n, layer in enumerate(self._layers(steps))
+            partial(self._step, layer=layer, t=t, dt=dt, act=act)
+            for layer, t, dt in zip(self._layers(steps), *self.depth.times(steps, self.horizon))
         ]
 
     def velocity(
@@ -222,7 +221,7 @@ class Flow(nn.Module):
 
     def _layers(self, steps: int) -> Iterable[list[Term]]:
         """The terms in the middle of each step: all at once or, where they are very many, some at a time."""
-        depths = middles(steps)
+        depths = self.depth.middles(steps)
         if steps <= AT_ONCE:
             return self.depth(depths)
         return chain.from_iterable(self.depth(depths[k : k + AT_ONCE]) for k in range(0, steps, AT_ONCE))
@@ -254,12 +253,11 @@ class Flow(nn.Module):
 
     def _step_lie(self, u: Tensor, layer: list[Term], t: float, dt: float, act: Act, last: int | None = None) -> Tensor:
         """`_step` with the same bits for what is taken most: one term after the other, by Euler, and nobody watches."""
-        heard = [term.sees_other_tokens for term in layer]
-        for k, (term, S) in enumerate(zip(layer, self.constraints)):
+        for k, (term, S) in enumerate(zip(layer, self._sets)):
             u = term(u, dt) if term.is_substep else euler(partial(act, term), u, dt)
-            if last is not None and not any(heard[k + 1 :]):
+            if last is not None and not any(later.sees_other_tokens for later in layer[k + 1 :]):
                 u = u[..., -last:, :]
-            if isinstance(S, Constraint):
+            if S is not None:
                 u = S.project(u, t + dt)
         return u
 
@@ -291,9 +289,10 @@ class Flow(nn.Module):
         """What terms that see other tokens are told of them, in every step alike; says what is wrong with it."""
         check_field(u0)
         pairs = find_pairs(mask, valid, u0)
+        terms = self.terms
         if self.checks:
-            check_values(u0, pairs, any(term.causal for term in self.terms))
-        return prepare_context(u0, pairs, weights, self.terms)
+            check_values(u0, pairs, any(term.causal for term in terms))
+        return prepare_context(u0, pairs, weights, terms)
 
     def extra_repr(self) -> str:
         names = ("scheme", "substep", "tangent", "horizon", "steps")

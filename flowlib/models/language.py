@@ -82,7 +82,8 @@ class FlowLM(FlowModel):
         return self._begin(self.embed(tokens) + self.position.weight[start:n])
 
     def _begin(self, u: Tensor) -> Tensor:
-        u = F.dropout(u, self.config.dropout, self.training)
+        if self.config.dropout:
+            u = F.dropout(u, self.config.dropout, self.training)
         return u if self.config.norm == "pre" else self.constraint.project(u)
 
     def read_out(self, u: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from flowlib.arguments import is_a, say_kind
 from flowlib.fields import Grid
 from flowlib.files import load_tensors
-from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear
+from flowlib.flow.depth import Constant, Depth, PerStep, PiecewiseLinear, Terraced
 from flowlib.flow.equation import Flow
 from flowlib.flow.splitting import INTEGRATORS, get_scheme
 from flowlib.models.disk import TENSORS, check_folder, fill, find_device, read_config, save_model
@@ -40,8 +40,8 @@ class FlowShape:
     scheme: str = "lie"
     """Splitting scheme: lie, strang, additive, symmetrised."""
     depth: str = "per_step"
-    """Parameters in depth: per_step (a set for each layer), elastic (continuous in depth, with knots in the middles of
-    the layers: the same as per_step in `layers` steps), piecewise_linear (knots at the layers' ends), constant."""
+    """Parameters in depth: per_step (a set for each layer), constant, piecewise_linear (knots at the layers' ends),
+    elastic or terraced (knots in their middles: as per_step in `layers` steps; constant around each, if terraced)."""
     knots: int | None = None
     """How many sets of parameters; without a number, layers (elastic) or layers + 1 (piecewise_linear)."""
     steps: int | None = None
@@ -77,8 +77,8 @@ class FlowShape:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}")
         get_scheme(self.scheme)
         if self.knots is not None and (self.depth not in WITH_KNOTS or self.knots < 1):
-            known = " or ".join(WITH_KNOTS)
-            raise ValueError(f"knots must be ≥ 1, and belong to depth {known}; got {self.knots} for {self.depth}")
+            of = " or ".join(WITH_KNOTS)
+            raise ValueError(f"knots must be ≥ 1, and belong to depth {of}; got {self.knots} for {self.depth}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps must be a whole number ≥ 1, got {self.steps}")
         if self.tangent and self.norm == "pre":
@@ -140,6 +140,7 @@ DEPTHS: dict[str, Callable[[FlowShape], Depth]] = {
     "per_step": lambda c: PerStep(c.layers),
     "piecewise_linear": lambda c: PiecewiseLinear(c.knots or c.layers + 1, c.layers),
     "elastic": lambda c: PiecewiseLinear(c.knots or c.layers, c.layers, middles=True),
+    "terraced": lambda c: Terraced(c.layers),
     "constant": lambda c: Constant(c.layers),
 }
 KNOWN: dict[str, Collection[str]] = {
@@ -160,8 +161,7 @@ class FlowModel(nn.Module):
     Config: ClassVar[type[FlowShape]]
     config: Any
     flow: Flow
-    card: str = ""
-    """What is known of how it was trained: it goes on its card."""
+    card: str = ""  # what is known of how it was trained: it goes on its card
 
     def __init__(self, config: FlowShape):
         super().__init__()

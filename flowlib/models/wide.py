@@ -30,11 +30,15 @@ class Wide(Depth):
 
     def __init__(self, depth: Depth, dtype: torch.dtype):
         super().__init__(depth.copies, depth.steps)
-        self.layers, self.check_inner, self.answer, self.dtype = depth.layers, depth.check_steps, depth.__call__, dtype
+        self.layers, self.dtype = depth.layers, dtype
+        self.check_inner, self.inner_lengths, self.answer = depth.check_steps, depth.lengths, depth.__call__
         self.kept: tuple[Any, list[nn.Module]] = (None, [])
 
     def check_steps(self, steps: int) -> None:
         self.check_inner(steps)
+
+    def lengths(self, steps: int) -> list[float]:
+        return self.inner_lengths(steps)
 
     def forward(self, depths: Sequence[float]) -> Any:
         return _Layers(self, self.answer(depths))

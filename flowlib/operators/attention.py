@@ -7,6 +7,7 @@ On tokens with quadrature weights w_j this is a softmax with log w_j added to th
     Σ_j w_j e^{s_ij} v_j / Σ_j w_j e^{s_ij}  =  softmax_j(s_ij + log w_j) · v_j        (`integral`).
 """
 
+import math
 from typing import Any, get_args
 
 import torch
@@ -161,7 +162,7 @@ class Attention(Term):
     def values(self, u: Tensor, weights: Tensor | Grid | None = None, points: Tensor | None = None) -> Tensor:
         """V of every head, (…, head, key, feature/head): what the kernel integrates."""
         weights = as_relative_log(weights, u.shape[-2], self.causal)
-        return self._split(self._qkv(u, points, weights)[2])
+        return self._heads(u, points, weights)[2]
 
     def _integrate(
         self,
@@ -174,45 +175,38 @@ class Attention(Term):
         points: Tensor | None = None,
     ) -> Tensor:
         """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""
-        q, k, v = (self._split(z) for z in self._qkv(u, points, weights))  # (…, head, token, feature/head)
-        v = v if values is None else values.expand(*v.shape[:-2], -1, -1)
-        weights = None if weights is None else weights.unsqueeze(-2)  # (…, 1, key): the same for every head
-        mask = None if mask is None else mask.unsqueeze(-3)  # (…, 1, query, key)
+        q, k, v = self._heads(u, points, weights)
+        if values is not None:
+            v = values.expand(*v.shape[:-2], -1, -1)
+        if weights is not None:
+            weights = weights.unsqueeze(-2)  # (…, 1, key): the same for every head
+        if mask is not None:
+            mask = mask.unsqueeze(-3)  # (…, 1, query, key)
         causal = self.causal
         q, k = self._prepare(q, k, 0 if past is None else past.tokens)
         if past is not None:
             k, v = past.extend(k, v)
-        if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
-            causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
-        weights, mask = self._measure(weights, mask, known), self._domain(mask, new, known)
+            if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
+                causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
         return self._sum(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
-
-    def _sum(self, q: Tensor, k: Tensor, v: Tensor, weights: Tensor | None, **options: Any) -> Tensor:
-        """∫ γ v dx̃, for a kernel whose γ is e^{⟨Q, K⟩/(τ√d)}; one with another γ has another sum."""
-        return integrate(q, k, v, weights, **options)
 
     def _prepare(self, q: Tensor, k: Tensor, first: int) -> tuple[Tensor, Tensor]:
         return (q, k) if self.prepare is None else (self.prepare(q, first), self.prepare(k, first))
 
-    def _measure(self, weights: Tensor | None, mask: Tensor | None, known: int) -> Tensor | None:
-        """dx̃ of a kernel that has one of its own: the relative log of weights, (…, head or 1, key)."""
-        return weights
+    def _sum(self, q: Tensor, k: Tensor, v: Tensor, weights: Tensor | None, **options: Any) -> Tensor:
+        """∫ γ v dx̃: a kernel with another γ, a measure dx̃ or a domain of its own has another sum."""
+        return integrate(q, k, v, weights, **options)
 
-    def _domain(self, mask: Tensor | None, new: int, known: int) -> Tensor | None:
-        """The domain of a kernel that has one of its own: a mask (…, query, key) of the last `new` tokens."""
-        return mask
-
-    def _qkv(self, u: Tensor, points: Tensor | None, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Q, K, V of u at x or, with `near`, of what each of them sees around x; each (…, token, ·)."""
+    def _heads(self, u: Tensor, points: Tensor | None, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Q, K, V of every head, each (…, head, token, feature/head): of u or, with `near`, of what it sees."""
         if self.near is None:
-            q, k, v = self.qkv(u).chunk(3, -1)
-            return q, k, v
-        W, b = self.qkv.weight.chunk(3), [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        q, k, v = (F.linear(field, W[m], b[m]) for m, field in enumerate(self.near(u, points, weights)))
-        return q, k, v
-
-    def _split(self, z: Tensor) -> Tensor:
-        return z.view(*z.shape[:-1], self.heads, z.shape[-1] // self.heads).transpose(-3, -2)
+            z = self.qkv(u)
+        else:
+            W, b = self.qkv.weight.chunk(3), [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
+            z = torch.cat([F.linear(field, *pair) for field, *pair in zip(self.near(u, points, weights), W, b)], -1)
+        z = z.view(*z.shape[:-1], 3, self.heads, z.shape[-1] // (3 * self.heads))  # Q, K, V stand side by side
+        q, k, v = z.unbind(-3)
+        return q.transpose(-3, -2), k.transpose(-3, -2), v.transpose(-3, -2)
 
     def extra_repr(self) -> str:
         return (
@@ -223,7 +217,7 @@ class Attention(Term):
 
 def check_finite(z: Tensor, name: str) -> None:
     """Raises ValueError where z holds NaN or infinity, saying where."""
-    if torch.isfinite(z.detach().sum()):  # one cheap pass; a sum of finite numbers may overflow, hence the next line
+    if math.isfinite(z.detach().sum().item()):  # one cheap pass; a sum of finite numbers may overflow, hence the next
         return
     if not torch.isfinite(z).all():
         where = tuple((~torch.isfinite(z)).nonzero()[0].tolist())

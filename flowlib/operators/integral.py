@@ -41,6 +41,8 @@ def integrate(
     causal rows). Elsewhere as one more feature ("feature"), since the flash kernel takes no additive mask.
     """
     scale = 1 / (temperature * math.sqrt(q.shape[-1]))
+    if log_weights is None and mask is None and causal != "volterra":
+        return F.scaled_dot_product_attention(q, k, v, None, dropout, bool(causal), scale=scale)
     options: dict[str, Any] = dict(scale=scale, dropout_p=dropout)
     unattended = None
     if mask is not None:

@@ -44,8 +44,9 @@ class Local(Term):
         self.down = nn.Linear(self.up.out_features, dim, bias)
 
     def forward(self, u: Tensor) -> Tensor:
-        check_fit(u, self.up.in_features, self.up.weight, "Local")
-        out = self.down(ACTIVATIONS[self.activation](self.up(u)))
+        up = self.up
+        check_fit(u, up.in_features, up.weight, "Local")
+        out = self.down(ACTIVATIONS[self.activation](up(u)))
         return F.dropout(out, self.dropout) if self.dropout and self.training else out
 
     def extra_repr(self) -> str:

@@ -65,14 +65,15 @@ def nearest_moments(
     scale: Tensor | None = None,
 ) -> Tensor:
     """σ1 + σ2 (v − m) / √(s² + ε), see `project_moments`; scale: by what v is to be divided before it is squared."""
-    v, dtype = widen(v), v.dtype
-    if v.dtype != dtype:
-        return nearest_moments(v, mean, std, eps, weights, scale).to(dtype)
+    wide = widen(v)
+    if wide is not v:
+        return nearest_moments(wide, mean, std, eps, weights, scale).to(v.dtype)
     if eps > 0 and weights is None and scale is None:  # torch's fused layer norm, with the same rounding
+        axes = v.shape[-1:]
         if isinstance(mean, float) and isinstance(std, float):  # level and spread in the same pass over the field
-            shift = None if mean == 0 else v.new_full(v.shape[-1:], mean)
-            return F.layer_norm(v, v.shape[-1:], v.new_full(v.shape[-1:], std), shift, eps)  # without a gain: slower
-        return mean + std * F.layer_norm(v, v.shape[-1:], eps=eps)
+            shift = None if mean == 0 else v.new_full(axes, mean)
+            return F.layer_norm(v, axes, v.new_full(axes, std), shift, eps)  # without a gain: slower
+        return mean + std * F.layer_norm(v, axes, eps=eps)
     if eps == 0:
         spread, variance = spread_of(v, weights)
     else:

@@ -89,17 +89,21 @@ def depths(base: TrainConfig) -> dict[str, Variant]:
 def dial(base: TrainConfig) -> dict[str, Variant]:
     """One model for L/2, L and 2L steps beside those trained for one of these numbers alone.
 
-    The one is trained by `presets.elastic`, with as many updates as have the operations of L steps always; the others
-    begin with independent layers, or with all of them alike. Where a model can, it is evaluated at ¾L, 1½L and 4L steps
-    as well, which no update took.
+    The one is trained by `presets.elastic`, with parameters on straight lines between knots or in terraces, and with as
+    many updates as have the operations of L steps always; the others begin with independent layers, or with all of them
+    alike. The one is evaluated at ¾L, 1½L and 4L steps as well, which no update took.
     """
-    one = elastic(base)
-    layers, alone = base.model.layers, replace(one, flow_steps=(), flow_split=False, flow_coarse=0.0, alike=False)
+    one, straight = elastic(base), elastic(base, "elastic")
+    layers = base.model.layers
+    alone = replace(straight, flow_steps=(), flow_split=False, flow_coarse=0.0, alike=False)
     if layers % 4:
         raise ValueError(f"the dial is read at ¾L and 1½L steps too, so L must be a multiple of 4, got {layers}")
     seen = sorted({*one.flow_steps, 3 * layers // 4, 3 * layers // 2, 4 * layers})
     updates = int(base.steps * _measure_work(alone) / _measure_work(one))
-    variants = {"one for all": Variant(replace(one, steps=updates), at=tuple(seen))}
+    variants = {
+        f"one for all, {said}": Variant(replace(config, steps=updates), at=tuple(seen))
+        for said, config in (("straight lines", straight), ("terraces", one))
+    }
     for alike, said in ((False, ""), (True, ", alike")):
         for n in dict.fromkeys(one.flow_steps):
             model = replace(alone.model, steps=None if n == layers else n)

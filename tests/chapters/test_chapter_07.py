@@ -78,18 +78,46 @@ def test_random_steps_mend_it_and_continuity_alone_does_not(measured, unseen):
         measured.at_least(f"trained at 4 steps, run in {n}: nats that continuity adds to the rise", more, 0.3)
 
 
-@pytest.mark.claim("C7.7")
-def test_one_model_for_three_depths_is_level_with_one_for_each(measured):
-    """The trainings are stored, with the command that repeats them."""
+@pytest.fixture(scope="module")
+def dial():
+    """The stored trainings of one model for three depths and of models for one: (variant, steps) ↦ mean of 3 seeds."""
     stored = json.loads((shipped("tiny").parent / "dial.json").read_text("utf-8"))
     assert stored["command"].startswith("flowlib compare dial tiny --seeds 3") and stored["seeds"] == 3
     mean = lambda name, n: sum(run["at"][str(n)] for run in stored["variants"][name]["runs"]) / 3
+    return stored["variants"], mean
+
+
+def above_alone(dial, name, n):
+    """How many nats one model for all is above the better of the two kinds that take n steps alone."""
+    _, mean = dial
+    return mean(name, n) - min(mean(f"{n} steps alone{said}", n) for said in ("", ", alike"))
+
+
+@pytest.mark.claim("C7.7")
+def test_one_model_for_three_depths_is_level_with_one_for_each(measured, dial):
+    one = "one for all, straight lines"
     for n in (2, 4, 8):
-        alone = min(mean(f"{n} steps alone{said}", n) for said in ("", ", alike"))
-        above, most = mean("one for all", n) - alone, 0.02 if n == 8 else 0.0
+        above, most = above_alone(dial, one, n), 0.02 if n == 8 else 0.0
         measured.at_most(f"{n} steps (stored runs): nats above the better model for them alone", above, most)
-    ratio = stored["variants"]["one for all"]["training_ratio"]
+    ratio = dial[0][one]["training_ratio"]
     measured.at_most("operations of its training over those of 4 steps alone (stored runs)", ratio, 1.0)
+
+
+@pytest.mark.claim("C7.8")
+@torch.no_grad()
+def test_terraces_and_steps_that_fit_them_have_no_weak_number_from_two_on(measured, unseen, dial):
+    """The trained model is read here; the trainings are stored, with the command that repeats them."""
+    straight = FlowLM.load(shipped("tiny-elastic"))
+    terraces = FlowLM(replace(straight.config, depth="terraced")).eval()
+    terraces.load_state_dict(straight.state_dict())
+    lost = {name: risen(model, unseen, [3])[3] for name, model in (("lines", straight), ("terraces", terraces))}
+    measured.at_least("tiny-elastic, straight lines: nats that 3 steps cost", lost["lines"], 0.11)
+    measured.at_most("the same parameters in terraces: nats that 3 steps cost", lost["terraces"], 0.05)
+    one, (_, mean) = "one for all, terraces", dial
+    for n in (2, 4, 8):
+        measured.at_most(f"{n} steps, trained with terraces: nats above models alone", above_alone(dial, one, n), 0.0)
+    worst = max(mean(one, n) - mean(one, 4) for n in (3, 6, 8, 16))
+    measured.at_most("trained with terraces: nats above its loss at 4, at 3, 6, 8 and 16 steps", worst, 0.05)
 
 
 @pytest.mark.claim("C7.5")

@@ -136,7 +136,7 @@ def test_alibi_is_a_quadrature_weight(measured, heads):
     """Head h of BLOOM is `attend` with the weights e^{m_h x}; so for tokens that come alone, and for padded ones."""
     kernel = from_huggingface(families.network("BLOOM", heads=heads)).flow.depth.layers[0][0].term
     u = torch.randn(2, 9, heads * 8, dtype=torch.float64)
-    q, k, v = (kernel._split(z) for z in kernel.qkv(u).chunk(3, -1))
+    q, k, v = kernel._heads(u, None, None)
     weights = (torch.tensor(kernel.slopes, dtype=torch.float64)[:, None] * torch.arange(9)).exp()
     heard = attend(q, k, v, weights, causal=True).transpose(-3, -2).flatten(-2)
     gap = (kernel.out(heard) - kernel(u)).abs().max() / kernel(u).abs().max()

@@ -125,8 +125,9 @@ def test_the_convolution_reads_the_field_beside_a_point_off_any_grid():
     weights = grid.weights.log() - grid.weights.log().mean()
     mixed = near(u, grid.points, weights)
     assert torch.allclose(mixed[1], u + (near.share[1][:, None] * seen).sum(0), atol=1e-9)
-    maps = attention._qkv(u, grid.points, weights)
-    assert torch.allclose(maps[2], F.linear(mixed[2], attention.qkv.weight[2:], attention.qkv.bias[2:]), atol=1e-9)
+    heads = attention._heads(u, grid.points, weights)
+    values = F.linear(mixed[2], attention.qkv.weight[2:], attention.qkv.bias[2:])
+    assert torch.allclose(heads[2].squeeze(-3), values, atol=1e-9)
 
 
 @torch.no_grad()

@@ -176,9 +176,12 @@ def test_one_model_for_all_steps_is_compared_with_one_for_each(capsys):
     asked = [*four, "--steps", "10", "--runs", "r", "--json", "-", "--seeds", "1"]
     assert cli.main(["compare", "dial", "tiny", *asked]) == 0
     variants = json.loads(capsys.readouterr().out)["variants"]
-    one, alone = variants["one for all"], variants["4 steps alone"]
+    one, terraces = (variants[f"one for all, {said}"] for said in ("straight lines", "terraces"))
+    alone = variants["4 steps alone"]
+    assert [each["model"]["depth"] for each in (one, terraces, alone)] == ["elastic", "terraced", "elastic"]
+    assert terraces["flops_of_training"] == one["flops_of_training"] and terraces["steps"] == one["steps"]
     assert one["steps"] == "2 or 4 or 8" and set(one["runs"][0]["at"]) == {"2", "3", "4", "6", "8", "16"}
-    assert list(variants)[1:] == [f"{n} steps alone{said}" for said in ("", ", alike") for n in (2, 4, 8)]
+    assert list(variants)[2:] == [f"{n} steps alone{said}" for said in ("", ", alike") for n in (2, 4, 8)]
     assert alone["training_ratio"] == 1.0 and 0.85 < one["training_ratio"] <= 1.0
     assert one["parameters"] == alone["parameters"] and set(alone["runs"][0]["at"]) == {"4"}
     table = comparing.table({"variants": variants})

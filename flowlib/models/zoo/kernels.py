@@ -51,6 +51,7 @@ class ShapedAttention(Attention):
         return super()._prepare(q, k, first)
 
     def _measure(self, weights: Tensor | None, mask: Tensor | None, known: int) -> Tensor | None:
+        """dμ of each head: the relative log of weights, (…, head or 1, key)."""
         if self.slopes is None:
             return weights
         like = self.qkv.weight
@@ -63,6 +64,7 @@ class ShapedAttention(Attention):
         return measure if weights is None else measure + weights
 
     def _domain(self, mask: Tensor | None, new: int, known: int) -> Tensor | None:
+        """D(x): a mask (…, query, key) of the last `new` tokens."""
         if self.window is None or self.window >= known:
             return mask
         x = torch.arange(known, device=self.qkv.weight.device)
@@ -71,6 +73,8 @@ class ShapedAttention(Attention):
         return near if mask is None else mask & near
 
     def _sum(self, q: Tensor, k: Tensor, v: Tensor, weights: Tensor | None, **options: Any) -> Tensor:
+        weights = self._measure(weights, options["mask"], k.shape[-2])
+        options["mask"] = mask = self._domain(options["mask"], q.shape[-2], k.shape[-2])
         if self.cap is None and self.near_far is None:
             return super()._sum(q, k, v, weights, **options)
         scores = q @ k.mT / (options["temperature"] * math.sqrt(q.shape[-1]))
@@ -78,7 +82,6 @@ class ShapedAttention(Attention):
         if self.near_far is not None:
             scores = scores + self.near_far(*scores.shape[-2:])
         scores = scores if weights is None else scores + weights.unsqueeze(-2)
-        mask = options["mask"]
         if options["causal"]:
             below = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
             mask = below if mask is None else mask & below
