@@ -27,7 +27,7 @@ from flowlib.flow.context import (
     prepare_context,
 )
 from flowlib.flow.depth import Constant, Depth
-from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, euler, get_scheme
+from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, get_scheme
 from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch, carry
 from flowlib.flow.twin import twin
 from flowlib.operators.constraint import Constraint, are_same
@@ -37,6 +37,7 @@ from flowlib.operators.term import Term
 __all__ = ["Flow", "Increment", "Trajectory", "Watch"]
 
 Act = Callable[[Term, Tensor], Tensor]  # (A, u) ↦ A(u), told of the other tokens
+Layer = list[tuple[Term, Constraint | None]]  # the terms of a step, each with the set that it is followed by
 AT_ONCE = 64  # steps whose parameters are made together: more than a network has layers
 
 
@@ -219,17 +220,16 @@ class Flow(nn.Module):
         """The set S onto which each substep is projected; None where u stays free."""
         return [c if isinstance(c, Constraint) else None for c in self.constraints]
 
-    def _layers(self, steps: int) -> Iterable[list[Term]]:
+    def _layers(self, steps: int) -> Iterable[Layer]:
         """The terms in the middle of each step: all at once or, where they are very many, some at a time."""
-        depths = self.depth.middles(steps)
-        if steps <= AT_ONCE:
-            return self.depth(depths)
-        return chain.from_iterable(self.depth(depths[k : k + AT_ONCE]) for k in range(0, steps, AT_ONCE))
+        depths, sets = self.depth.middles(steps), self._sets
+        parts = (self.depth(depths[k : k + AT_ONCE]) for k in range(0, steps, AT_ONCE))
+        return (list(zip(terms, sets)) for terms in chain.from_iterable(parts))
 
     def _step(
         self,
         u: Tensor,
-        layer: list[Term],
+        layer: Layer,
         t: float,
         dt: float,
         act: Act,
@@ -240,8 +240,8 @@ class Flow(nn.Module):
         if tell is None and self.scheme.paths is SCHEMES["lie"].paths and self.substep == "euler" and not self.tangent:
             return self._step_lie(u, layer, t, dt, act, last)
         at = t + dt / 2 if self.tangent else t + dt  # where a moving constraint is taken
-        sets = self._sets
-        substeps = [partial(self._substep, term, S, at, act, tell) for term, S in zip(layer, sets)]
+        sets = [S for _, S in layer]
+        substeps = [partial(self._substep, term, S, at, act, tell) for term, S in layer]
         if self.tangent:
             u = carry(sets[0], u, t, at, tell)
         u = self.scheme.step(substeps, u, dt)
@@ -251,11 +251,12 @@ class Flow(nn.Module):
                 tell.of_constraint("projection", mean, u)
         return carry(sets[0], u, at, t + dt, tell) if self.tangent else u
 
-    def _step_lie(self, u: Tensor, layer: list[Term], t: float, dt: float, act: Act, last: int | None = None) -> Tensor:
+    def _step_lie(self, u: Tensor, layer: Layer, t: float, dt: float, act: Act, last: int | None = None) -> Tensor:
         """`_step` with the same bits for what is taken most: one term after the other, by Euler, and nobody watches."""
-        for k, (term, S) in enumerate(zip(layer, self._sets)):
-            u = term(u, dt) if term.is_substep else euler(partial(act, term), u, dt)
-            if last is not None and not any(later.sees_other_tokens for later in layer[k + 1 :]):
+        for k, (term, S) in enumerate(layer):
+            v = None if term.is_substep else act(term, u)
+            u = term(u, dt) if v is None else u + (v if dt == 1 else dt * v)
+            if last is not None and not any(later.sees_other_tokens for later, _ in layer[k + 1 :]):
                 u = u[..., -last:, :]
             if S is not None:
                 u = S.project(u, t + dt)

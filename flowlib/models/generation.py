@@ -19,7 +19,7 @@ class Writer(Protocol):
 
     config: Any
 
-    def next_logits(self, rows: Tensor, steps: int | None, past: Past | None, last: int | None) -> Tensor: ...
+    def next_logits(self, rows: Tensor, past: Past | None, last: int | None) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Drawing:
             least = logits.topk(min(self.top_k, len(logits))).values[-1]
             logits = logits.masked_fill(logits < least, -math.inf)
         chances = (logits if self.temperature == 1 else logits / self.temperature).softmax(-1)
-        if chances[0].isnan():  # all are: a temperature so small that only the likeliest are left
+        if self.temperature < 1e-6 and chances[0].isnan():  # all are: so small that only the likeliest are left
             chances = ((logits - logits.max()).double() / self.temperature).softmax(-1)
         if self.top_p is not None:
             chances = keep_likeliest(chances, self.top_p)
@@ -77,27 +77,23 @@ def keep_likeliest(chances: Tensor, share: float) -> Tensor:
 
 
 @torch.no_grad()
-def draw_tokens(
-    model: Writer, rows: Tensor, tokens: int, how: Drawing, steps: int | None, keep_past: bool
-) -> Iterator[Tensor]:
+def draw_tokens(model: Writer, rows: Tensor, tokens: int, how: Drawing, keep_past: bool) -> Iterator[Tensor]:
     """The next token of each row (batch,), and so on: rows (batch, token) of one length flow together."""
     past, last = (Past(), 1) if keep_past else (None, None)
     generators = how.generators(len(rows))
     for _ in range(tokens):
         kept = past if rows.shape[-1] <= model.config.context else None  # else the window slides
-        logits = model.next_logits(rows, steps, kept, last).float().cpu()
+        logits = model.next_logits(rows, kept, last).float().cpu()
         new = torch.cat([how.draw(*pair) for pair in zip(logits, generators)]).to(rows.device)
         rows = torch.cat([rows, new[:, None]], -1)
         yield new
 
 
-def write_rows(
-    model: Writer, rows: Tensor, tokens: int, stop: set[int], how: Drawing, steps: int | None, keep_past: bool
-) -> list[Tensor]:
+def write_rows(model: Writer, rows: Tensor, tokens: int, stop: set[int], how: Drawing, keep_past: bool) -> list[Tensor]:
     """Each row with what was drawn after it, up to a token of `stop`, which is its last."""
     found = [[new] for new in rows.unbind(0)]
     open_rows = set(range(len(rows)))
-    for new in draw_tokens(model, rows, tokens, how, steps, keep_past):
+    for new in draw_tokens(model, rows, tokens, how, keep_past):
         for k in sorted(open_rows):
             found[k].append(new[k : k + 1])
             if stop and int(new[k]) in stop:

@@ -127,9 +127,7 @@ class FlowLM(FlowModel):
         """
         how, stops = Drawing(temperature, top_k, top_p, seed), read_stops(stop, self.config.vocabulary)
         rows = self._read_prompts(prompt, tokens)
-        write = partial(
-            write_rows, self._with_ready_parameters(steps), tokens=tokens, stop=stops, steps=steps, keep_past=keep_past
-        )
+        write = partial(write_rows, Pen(self, steps), tokens=tokens, stop=stops, keep_past=keep_past)
         if len({len(row) for row in rows}) == 1:
             written = write(torch.stack(rows), how=how)
         else:  # rows of one length flow together; of others, alone, so that nothing has to be padded
@@ -165,36 +163,16 @@ class FlowLM(FlowModel):
         check_text(prompt, "prompt")
         how, stops = Drawing(temperature, top_k, top_p, seed), read_stops(stop, self.config.vocabulary)
         rows = torch.stack(self._read_prompts(prompt, tokens))
-        ready = self._with_ready_parameters(steps)
-        return stream_text(draw_tokens(ready, rows, tokens, how, steps, keep_past), stops, self.config.vocabulary)
-
-    def _with_ready_parameters(self, steps: int | None) -> "FlowLM":
-        """Itself, but that parameters between knots are made once for all the text that is written."""
-        ready, steps = twin(self), self.flow.steps if steps is None else steps
-        check_whole(steps, "steps")
-        ready.flow = twin(self.flow)
-        if steps <= AT_ONCE:
-            ready.flow.depth = Ready(self.flow.depth, steps)
-        return ready
+        drawn = draw_tokens(Pen(self, steps), rows, tokens, how, keep_past)
+        return stream_text(drawn, stops, self.config.vocabulary)
 
     def _read_prompts(self, prompt: Any, tokens: Any) -> list[Tensor]:
         rows = read_prompts(prompt, self.config.vocabulary)
         if not is_count(tokens, 0):
             raise ValueError(f"generation takes tokens ≥ 0, a whole number, got {tokens!r:.80}")
+        for row in rows:
+            check_tokens(row, len(self.config.vocabulary))
         return [row.to(self.device) for row in rows]
-
-    @torch.no_grad()
-    def next_logits(
-        self, rows: Tensor, steps: int | None = None, past: Past | None = None, last: int | None = None
-    ) -> Tensor:
-        """Logits (batch, vocabulary) of the token after `rows` (batch, token); what `past` has does not flow again.
-
-        last: 1, so that in the last step the window is heard and its last token alone goes on.
-        """
-        known = 0 if past is None else past.tokens
-        window = rows[:, -self.config.context :]
-        u = self.flow(self.initial_field(window[:, known:], known), steps, save="final", past=past, last=last).final
-        return self.read_out(u[:, -1])
 
     @torch.no_grad()
     def trajectory(self, text: str, steps: int | None = None) -> Trajectory:
@@ -217,6 +195,41 @@ class FlowLM(FlowModel):
         finer = FlowLM(replace(self.config, knots=2 * self.flow.depth.copies - 1)).to(self.embed.weight)
         finer.load_state_dict(tensors)
         return finer.train(self.training)
+
+
+class Pen:
+    """A model that writes: what is the same for every token is made once, and what it writes itself is not checked.
+
+    That are the parameters between knots and, where the whole window flows each time, the steps of the flow.
+    Raises: TypeError, ValueError for what is no number of steps.
+    """
+
+    def __init__(self, model: FlowLM, steps: int | None):
+        self.config, self.steps = model.config, model.flow.steps if steps is None else steps
+        check_whole(self.steps, "steps")
+        self.model, flow = twin(model), twin(model.flow)
+        self.model.flow, flow.checks = flow, False
+        self.maps: list[Any] = []
+        if self.steps <= AT_ONCE:
+            flow.depth = Ready(flow.depth, self.steps)
+            self.maps = flow.maps(model.position.weight, self.steps)
+
+    def next_logits(self, rows: Tensor, past: Past | None = None, last: int | None = None) -> Tensor:
+        """Logits (batch, vocabulary) of the token after `rows` (batch, token); what `past` has does not flow again.
+
+        last: 1, so that in the last step the window is heard and its last token alone goes on.
+        """
+        known = 0 if past is None else past.tokens
+        window = rows[:, -self.config.context :]
+        u, flow = self.model.initial_field(window[:, known:], known), self.model.flow
+        if past is None and self.maps:
+            for step in self.maps[:-1]:
+                u = step(u)
+            u = self.maps[-1](u, last=last)
+            u = u if flow.readout is None else flow.readout(u)
+        else:
+            u = flow(u, self.steps, save="final", past=past, last=last).final
+        return self.model.read_out(u[:, -1])
 
 
 def shipped(name: str = "tiny") -> Path:

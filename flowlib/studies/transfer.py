@@ -104,8 +104,7 @@ def heard(model: FlowVision, picture: Tensor, at: Grid, tokens: Grid) -> Tensor:
     """
     term = model.flow.depth.layers[0][0]
     q, k, v = (
-        torch.stack(term._heads(model.initial_field(picture, grid), None, None))
-        for grid in (at, tokens, tokens)
+        torch.stack(term._heads(model.initial_field(picture, grid), None, None)) for grid in (at, tokens, tokens)
     )
     answer = attend(q[0], k[1], v[2], tokens.weights)
     return term.out(answer.transpose(-3, -2).flatten(-2))
