@@ -22,7 +22,10 @@ def can_read(*tensors: Tensor | None) -> bool:
     """May the values be read here? Not while a step is compiled, nor inside torch.func (vmap, jvp), nor on meta."""
     if torch.compiler.is_compiling():
         return False
-    return not any(z is not None and (z.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(z)) for z in tensors)
+    for z in tensors:
+        if z is not None and (z.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(z)):
+            return False
+    return True
 
 
 def describe(value: object) -> str:

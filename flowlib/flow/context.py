@@ -75,11 +75,12 @@ def check_last(last: int | None, save: Save) -> None:
             raise ValueError(f'last is for the final field alone: give save="final", got save={save!r}')
 
 
-def check_values(u0: Tensor, pairs: Tensor | None, causal: Causal) -> None:
+def check_values(u0: Tensor, pairs: Tensor | None, terms: list[Term]) -> None:
     """Raises: ValueError for NaN or infinity in u0, and for a token with nothing to attend to (a GPU waits)."""
     if can_read(u0):
         check_finite(u0, "u0")
-    if can_read(pairs):
+    if pairs is not None and can_read(pairs):
+        causal = any(term.causal for term in terms)
         check_attended(pairs, causal, u0.shape[-2], u0.shape[-2])
 
 

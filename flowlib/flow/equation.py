@@ -27,7 +27,7 @@ from flowlib.flow.context import (
     prepare_context,
 )
 from flowlib.flow.depth import Constant, Depth
-from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, get_scheme
+from flowlib.flow.splitting import INTEGRATORS, SCHEMES, Scheme, get_scheme, move
 from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch, carry
 from flowlib.flow.twin import twin
 from flowlib.operators.constraint import Constraint, are_same
@@ -254,8 +254,7 @@ class Flow(nn.Module):
     def _step_lie(self, u: Tensor, layer: Layer, t: float, dt: float, act: Act, last: int | None = None) -> Tensor:
         """`_step` with the same bits for what is taken most: one term after the other, by Euler, and nobody watches."""
         for k, (term, S) in enumerate(layer):
-            v = None if term.is_substep else act(term, u)
-            u = term(u, dt) if v is None else u + (v if dt == 1 else dt * v)
+            u = term(u, dt) if term.is_substep else move(u, act(term, u), dt)
             if last is not None and not any(later.sees_other_tokens for later, _ in layer[k + 1 :]):
                 u = u[..., -last:, :]
             if S is not None:
@@ -292,7 +291,7 @@ class Flow(nn.Module):
         pairs = find_pairs(mask, valid, u0)
         terms = self.terms
         if self.checks:
-            check_values(u0, pairs, any(term.causal for term in terms))
+            check_values(u0, pairs, terms)
         return prepare_context(u0, pairs, weights, terms)
 
     def extra_repr(self) -> str:

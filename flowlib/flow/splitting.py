@@ -146,7 +146,11 @@ def get_scheme(scheme: str | Scheme) -> Scheme:
 
 def euler(velocity: Callable[[Field], Field], u: Field, h: float) -> Field:
     """u + h f(u). Error: O(h) at a fixed time."""
-    v = velocity(u)
+    return move(u, velocity(u), h)
+
+
+def move(u: Field, v: Field, h: float) -> Field:
+    """u + h v: a straight way at the velocity v. Error: exact (round-off)."""
     return u + (v if h == 1 else h * v)  # a whole step of a discrete network saves a pass over the field
 
 

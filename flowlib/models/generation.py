@@ -46,8 +46,11 @@ class Drawing:
             raise ValueError(f"the seed must be a whole number of at most 64 bits, got {self.seed!r:.80}")
 
     def seeds(self, rows: int) -> list[int]:
-        """One for each text, so that a text does not depend on those beside it: row k has the seed + k."""
-        first = torch.seed() if self.seed is None else int(self.seed)
+        """One for each text, so that a text does not depend on those beside it: row k has the seed + k.
+
+        Without a seed the first is drawn from torch's own generator, which `torch.manual_seed` sets.
+        """
+        first = int(torch.randint(2**62, ())) if self.seed is None else int(self.seed)
         return [(first + k) % 2**63 if k else first for k in range(rows)]
 
     def generators(self, rows: int) -> list[torch.Generator]:

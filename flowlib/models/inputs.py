@@ -21,7 +21,8 @@ def check_tokens(tokens: Any, known: int, name: str = "tokens", look: bool = Tru
     if tokens.ndim < 1 or not tokens.shape[-1]:
         raise ValueError(f"{name} must be (…, token), at least one, got the shape {tuple(tokens.shape)}")
     if look and not torch.compiler.is_compiling() and tokens.numel():
-        low, high = (int(end) for end in torch.aminmax(tokens))
+        found = torch.aminmax(tokens)
+        low, high = found.min.item(), found.max.item()
         if low < 0 or high >= known:
             raise ValueError(
                 f"{name} must be in 0 … {known - 1}, got {low} … {high}; encode with the model's vocabulary"

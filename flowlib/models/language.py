@@ -118,7 +118,7 @@ class FlowLM(FlowModel):
         top_p: draw among the fewest likeliest tokens that have this probability together.
         stop: a token (its number or its text), or several, after which a text ends; numbers of a batch are filled up
         with it. temperature 0 takes the likeliest. The same seed gives the same text (on the same machine), whatever
-        stands beside it: text number k of a batch is drawn with seed + k.
+        stands beside it: text number k of a batch is drawn with seed + k. Without one, `torch.manual_seed` says.
         keep_past: keep keys and values of the text so far, so that only the newest token flows. Once the text is longer
         than the context, the window slides, every token gets another position, and the whole window flows each time
         but for the last step, in which it is heard and its last token alone goes on.

@@ -148,7 +148,8 @@ class Attention(Term):
         weights = as_relative_log(weights, u.shape[-2], self.causal)
         dropout = self.dropout if self.training else 0.0
         heard = self._integrate(u, None, weights, mask, past, dropout, points)  # (…, head, token, feature/head)
-        out = self.out(heard.transpose(-3, -2).flatten(-2))  # W^O · concat_heads
+        heard = heard.transpose(-3, -2).flatten(-2)  # concat_heads; what was heard need not be kept beside it
+        out = self.out(heard)
         return F.dropout(out, dropout) if dropout else out
 
     def kernel(

@@ -134,3 +134,11 @@ def test_parameters_between_knots_are_made_once_for_a_text(monkeypatch):
         depth.Ready(lm.flow.depth, 8).check_steps(4)
     with pytest.raises(ValueError, match="steps must be a whole number ≥ 1"):
         lm.generate("the river", 5, steps=0)
+
+
+def test_without_a_seed_torchs_own_generator_says_and_goes_on_as_it_was():
+    lm, written = model(), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        written.append((lm.generate("the river", 30), lm.generate("the river", 30), torch.rand(1).item()))
+    assert written[0] == written[1] != written[2] and written[0][0] != written[0][1]
