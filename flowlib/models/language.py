@@ -200,7 +200,7 @@ class FlowLM(FlowModel):
 class Pen:
     """A model that writes: what is the same for every token is made once, and what it writes itself is not checked.
 
-    That are the parameters between knots and, where the whole window flows each time, the steps of the flow.
+    Made once are the parameters between knots and, where the whole window flows each time, the steps of the flow.
     Raises: TypeError, ValueError for what is no number of steps.
     """
 
