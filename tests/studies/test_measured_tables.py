@@ -39,6 +39,16 @@ def test_a_longer_warm_up_lets_post_norm_learn_at_twice_the_rate():
     assert all(loss < frequencies - 0.5 for name, losses in final.items() for loss in losses if name.startswith("pre"))
 
 
+def test_a_longer_warm_up_brings_the_seeds_of_tangent_strang_together():
+    runs = json.loads((STORED / "schemes.json").read_text("utf-8"))["variants"]["tangent Strang"]["runs"]
+    longer = json.loads((STORED / "tangent.json").read_text("utf-8"))
+    before, after = [run["best"] for run in runs], [run["validation_losses"][-1][1] for run in longer.values()]
+    assert max(after) - min(after) < (max(before) - min(before)) / 3
+    page = " ".join(PAGE.read_text("utf-8").split())
+    for said, losses in (("far apart, at", before), ("with 600 they reach", after)):
+        assert f"{said} {losses[0]:.3f}, {losses[1]:.3f} and {losses[2]:.3f}" in page
+
+
 def test_the_page_says_what_two_learning_rates_did():
     stored = json.loads((STORED / "rates.json").read_text("utf-8"))
     losses = {name: dict(run["validation_losses"]) for name, run in stored.items()}
