@@ -134,8 +134,10 @@ class Bencher:
         }
 
     def calls(self) -> dict[str, dict[str, Call]]:
-        """mode → contestant → call. Training comes last: it leaves the heap in pieces, and where an array then lies costs
-        one contestant or another some percent of a pass."""
+        """mode → contestant → call.
+
+        Training comes last: it leaves the heap in pieces, which costs one contestant or another some percent of a pass.
+        """
         return {
             "forward": {name: self.forward(model) for name, model in self.models.items()},
             "kernel": {"kernel": self.kernel(False), "weighted kernel": self.kernel(True)},
