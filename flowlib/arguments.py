@@ -109,9 +109,11 @@ def check_number(value: object, name: str, rule: str = "finite") -> None:
 
 def check_choice(value: object, name: str, choices: Sequence[Any], more: str = "") -> None:
     """Raises: ValueError for what is none of the choices, listing them. True is not 1 here."""
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        known = ", ".join(map(repr, choices))
-        raise ValueError(f"{name} must be one of {known}{more}, got {describe(value)}")
+    for choice in choices:
+        if type(value) is type(choice) and value == choice:
+            return
+    known = ", ".join(map(repr, choices))
+    raise ValueError(f"{name} must be one of {known}{more}, got {describe(value)}")
 
 
 def check_flag(value: object, name: str) -> None:

@@ -63,8 +63,7 @@ def check_field(u0: Tensor) -> None:
 def check_steps(steps: int, save: Save) -> None:
     """Raises: ValueError for a number of steps that is not a whole one ≥ 1, and an unknown word for `save`."""
     check_whole(steps, "steps")
-    if save != "final" and save != "all":
-        check_choice(save, "save", get_args(Save))
+    check_choice(save, "save", get_args(Save))
 
 
 def check_last(last: int | None, save: Save) -> None:

@@ -149,8 +149,8 @@ class Terraced(PiecewiseLinear):
         super().__init__(layers, layers, middles=layers > 1)
 
     def lengths(self, steps: int) -> list[float]:
-        whole, rest = divmod(self.steps, steps)
         if steps <= self.steps:  # layers in each step
+            whole, rest = divmod(self.steps, steps)
             sizes = [float(whole)] * (steps - rest) + [float(whole + 1)] * rest
         else:
             parts, more = divmod(steps, self.steps)  # parts of each layer, one more of the first ones

@@ -202,11 +202,11 @@ class Attention(Term):
         """Q, K, V of every head, each (…, head, token, feature/head): of u or, with `near`, of what it sees."""
         if self.near is None:
             z = self.qkv(u)
+            q, k, v = z.view(*z.shape[:-1], 3, self.heads, z.shape[-1] // (3 * self.heads)).unbind(-3)
         else:
             W, b = self.qkv.weight.chunk(3), [None] * 3 if self.qkv.bias is None else self.qkv.bias.chunk(3)
-            z = torch.cat([F.linear(field, *pair) for field, *pair in zip(self.near(u, points, weights), W, b)], -1)
-        z = z.view(*z.shape[:-1], 3, self.heads, z.shape[-1] // (3 * self.heads))  # Q, K, V stand side by side
-        q, k, v = z.unbind(-3)
+            maps = (F.linear(field, *pair) for field, *pair in zip(self.near(u, points, weights), W, b))
+            q, k, v = (z.view(*z.shape[:-1], self.heads, z.shape[-1] // self.heads) for z in maps)
         return q.transpose(-3, -2), k.transpose(-3, -2), v.transpose(-3, -2)
 
     def extra_repr(self) -> str:

@@ -57,7 +57,7 @@ def integrate(
             bias = bias.masked_fill(~mask, -math.inf)
         out = _sdpa(q, k, v, bias, **options)
     elif log_weights is None:
-        out = _sdpa(q, k, v, mask, **options, is_causal=plain_causal)
+        out = _sdpa(q, k, v, mask, **options)
     elif (ride or ("mask" if q.device.type == "cpu" else "feature")) == "feature":
         q, k, v_wide = _weights_as_feature(q, k, v, log_weights, scale)
         out = _sdpa(q, k, v_wide, mask, **options, is_causal=plain_causal)[..., : v.shape[-1]]

@@ -129,10 +129,7 @@ class Moments(Constraint):
             _check_weights(weights)
         self.mean, self.std, self.eps = mean, std, eps
         self.moving = callable(mean) or callable(std)
-        if weights is None:
-            self.weights = None  # found at once, where a buffer is looked for
-        else:
-            self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
 
     def at(self, t: float) -> tuple[float | Tensor, float | Tensor]:
         """(σ1(t), σ2(t))."""

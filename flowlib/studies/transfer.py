@@ -103,8 +103,7 @@ def heard(model: FlowVision, picture: Tensor, at: Grid, tokens: Grid) -> Tensor:
     the quadrature of `tokens`. For models without a convolution and with post-norm.
     """
     term = model.flow.depth.layers[0][0]
-    q, k, v = (
-        torch.stack(term._heads(model.initial_field(picture, grid), None, None)) for grid in (at, tokens, tokens)
-    )
-    answer = attend(q[0], k[1], v[2], tokens.weights)
+    q, _, _ = term._heads(model.initial_field(picture, at), None, None)
+    _, k, v = term._heads(model.initial_field(picture, tokens), None, None)
+    answer = attend(q, k, v, tokens.weights)
     return term.out(answer.transpose(-3, -2).flatten(-2))
