@@ -1,7 +1,7 @@
 """What a term that sees other tokens is told of them: prepared once for a whole flow, and checked before."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from flowlib.fields import Grid
 from flowlib.operators.attention import check_attended, check_finite, relative_log
 from flowlib.operators.constraint import Constraint, check_constraint
 from flowlib.operators.past import Past, Slot
-from flowlib.operators.term import Causal, Term, check_term
+from flowlib.operators.term import Causal, Term, check_term, last_of
 
 Save = Literal["all", "final"]
 Context = dict[str, Tensor | None]  # a plain one, for torch.compile follows no TypedDict with keys that may be missing
@@ -43,11 +43,17 @@ def prepare_context(u0: Tensor, pairs: Tensor | None, weights: Tensor | Grid | N
     return context
 
 
-def evaluate(term: Term, u: Tensor, context: Context, slots: Iterator[Slot] | None = None) -> Tensor:
-    """A(u): only a term that sees other tokens is told of them, and takes the next slot of a past, if there is one."""
+def evaluate(
+    term: Term, u: Tensor, context: Context, slots: Iterator[Slot] | None = None, last: int | None = None
+) -> Tensor:
+    """A(u), of the `last` tokens or of all: only a term that sees other tokens is told of them, and takes the next slot
+    of a past, if there is one."""
     if not term.sees_other_tokens:
-        return term(u)
-    return term(u, **context) if slots is None else term(u, **context, past=next(slots))
+        return term(last_of(u, last))
+    more: dict[str, Any] = {} if slots is None else dict(past=next(slots))
+    if last is None or not term.answers_last:
+        return last_of(term(u, **context, **more), last)
+    return term(u, **context, **more, last=last)
 
 
 def check_field(u0: Tensor) -> None:

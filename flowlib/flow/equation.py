@@ -32,11 +32,11 @@ from flowlib.flow.trajectory import Increment, Teller, Trajectory, Watch, carry
 from flowlib.flow.twin import twin
 from flowlib.operators.constraint import Constraint, are_same
 from flowlib.operators.past import Past
-from flowlib.operators.term import Term
+from flowlib.operators.term import Term, last_of
 
 __all__ = ["Flow", "Increment", "Trajectory", "Watch"]
 
-Act = Callable[[Term, Tensor], Tensor]  # (A, u) ↦ A(u), told of the other tokens
+Act = Callable[..., Tensor]  # (A, u) ↦ A(u), told of the other tokens; last=: of the last tokens
 Layer = list[tuple[Term, Constraint | None]]  # the terms of a step, each with the set that it is followed by
 AT_ONCE = 64  # steps whose parameters are made together: more than a network has layers
 
@@ -148,7 +148,7 @@ class Flow(nn.Module):
             u = checkpoint(self._step, u, *how, use_reentrant=False) if again else self._step(u, *how)
             if save == "all":
                 fields.append(u)
-        u = u if last is None else u[..., -last:, :]
+        u = last_of(u, last)
         final = u if self.readout is None else self.readout(u)
         if watch is not None and self.readout is not None:
             watch(Increment(steps, "readout", self.readout, u, final, final))
@@ -254,9 +254,8 @@ class Flow(nn.Module):
     def _step_lie(self, u: Tensor, layer: Layer, t: float, dt: float, act: Act, last: int | None = None) -> Tensor:
         """`_step` with the same bits for what is taken most: one term after the other, by Euler, and nobody watches."""
         for k, (term, S) in enumerate(layer):
-            u = term(u, dt) if term.is_substep else move(u, act(term, u), dt)
-            if last is not None and not any(later.sees_other_tokens for later, _ in layer[k + 1 :]):
-                u = u[..., -last:, :]
+            few = None if last is None or any(later.sees_other_tokens for later, _ in layer[k + 1 :]) else last
+            u = last_of(term(u, dt), few) if term.is_substep else move(last_of(u, few), act(term, u, last=few), dt)
             if S is not None:
                 u = S.project(u, t + dt)
         return u

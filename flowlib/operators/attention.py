@@ -30,7 +30,7 @@ from flowlib.arguments import (
 from flowlib.fields import Grid
 from flowlib.operators.integral import as_relative_log, integrate, integrate_far, lower_triangle, relative_log
 from flowlib.operators.past import Past, Slot
-from flowlib.operators.term import Causal, Term, check_fit
+from flowlib.operators.term import Causal, Term, check_fit, last_of
 
 __all__ = ["Attention", "Past", "attend", "check_attended", "check_finite", "integrate", "relative_log"]
 
@@ -92,6 +92,7 @@ class Attention(Term):
     is taken as it is (a flow does that once for all its steps).
     mask: bool (…, query, key), True = may attend; a flow makes it from a mask of valid tokens.
     past: a slot with keys and values of earlier tokens; u then holds only the tokens after them (under causal=True).
+    last: of how many tokens, the last ones, A(u) is wanted; the others are only heard.
     dropout: in training, the share of γ's entries and of A(u)'s that is put to zero (the rest grows to make up for it).
     head_dim: features of a kernel, where they are not dim/heads.
     prepare: a map (z, first position) ↦ z of queries and keys alike, z (…, head, token, feature/head), before they
@@ -105,7 +106,7 @@ class Attention(Term):
     Source: arXiv:2510.03989, term I; Vaswani et al., arXiv:1706.03762, for the heads.
     """
 
-    sees_other_tokens = True
+    sees_other_tokens = answers_last = True
 
     def __init__(
         self,
@@ -143,12 +144,15 @@ class Attention(Term):
         mask: Tensor | None = None,
         past: Slot | None = None,
         points: Tensor | None = None,
+        last: int | None = None,
     ) -> Tensor:
         check_fit(u, self.dim, self.qkv.weight, "Attention", 2)
         weights = as_relative_log(weights, u.shape[-2], self.causal)
         dropout = self.dropout if self.training else 0.0
-        heard = self._integrate(u, None, weights, mask, past, dropout, points)  # (…, head, token, feature/head)
+        few = last if self.causal is True and mask is None else None
+        heard = self._integrate(u, None, weights, mask, past, dropout, points, few)  # (…, head, token, feature/head)
         heard = heard.transpose(-3, -2).flatten(-2)  # concat_heads; what was heard need not be kept beside it
+        heard = last_of(heard, last)
         out = self.out(heard)
         return F.dropout(out, dropout) if dropout else out
 
@@ -174,6 +178,7 @@ class Attention(Term):
         past: Slot | None = None,
         dropout: float = 0.0,
         points: Tensor | None = None,
+        last: int | None = None,
     ) -> Tensor:
         """∫ γ v dx̃ for every head: of V = W^V u, or of other values (token, ·) that all heads hear alike."""
         q, k, v = self._heads(u, points, weights)
@@ -185,10 +190,10 @@ class Attention(Term):
             mask = mask.unsqueeze(-3)  # (…, 1, query, key)
         causal = self.causal
         q, k = self._prepare(q, k, 0 if past is None else past.tokens)
-        if past is not None:
-            k, v = past.extend(k, v)
-            if (new := q.shape[-2]) < (known := k.shape[-2]):  # the new tokens come last, and hear all that was
-                causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
+        q = last_of(q, last)
+        k, v = (k, v) if past is None else past.extend(k, v)
+        if causal is True and mask is None and (new := q.shape[-2]) < (known := k.shape[-2]):
+            causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]  # the last hear all
         return self._sum(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
 
     def _prepare(self, q: Tensor, k: Tensor, first: int) -> tuple[Tensor, Tensor]:

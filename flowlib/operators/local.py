@@ -121,6 +121,8 @@ class Normalise(nn.Module):
 class PreNorm(Wrapper):
     """A ∘ N: the term acts on the normalised field, while u itself stays free (pre-norm)."""
 
+    answers_last = Wrapper._of_inside("answers_last")
+
     def __init__(self, term: Term, constraint: Constraint, affine: Affine | None = None):
         super().__init__(term)
         self.normalise = Normalise(constraint, affine)

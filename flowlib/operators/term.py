@@ -41,6 +41,10 @@ class Term(nn.Module):
     """Whom does a token hear? False: all tokens. True: itself and those before it. "volterra": the same, its own cell
     counted half."""
 
+    answers_last: bool = False
+    """Does forward take last=, and give A(u) of so many tokens alone, the last ones? A flow asks for them where no more
+    is wanted of a step."""
+
     called: str = ""
     """What a budget calls it ("attention", "feed-forward"); by default the name of its class."""
 
@@ -68,6 +72,11 @@ class Wrapper(Term):
     sees_other_tokens = _of_inside("sees_other_tokens")
     needs_points = _of_inside("needs_points")
     causal = _of_inside("causal")
+
+
+def last_of(u: Tensor, tokens: int | None) -> Tensor:
+    """u (…, token, feature) at so many of its tokens, the last ones; at all of them, without a number."""
+    return u if tokens is None else u[..., -tokens:, :]
 
 
 def check_term(module: object, whose: str) -> None:

@@ -6,6 +6,7 @@ from torch import nn
 
 from flowlib.fields import Grid
 from flowlib.flow import Flow
+from flowlib.models.zoo.kernels import ShapedAttention
 from flowlib.operators import (
     Affine,
     Attention,
@@ -16,6 +17,7 @@ from flowlib.operators import (
     Neighbourhood,
     PreNorm,
     Pull,
+    Rotary,
     Sphere,
     Term,
 )
@@ -101,3 +103,48 @@ def test_what_a_term_is_decides_what_it_is_told():
     assert told["points"] is grid.points
     with pytest.raises(ValueError, match="give weights=Grid"):
         Flow([AskWhere()])(torch.randn(5, 3))
+
+
+LAST = [
+    Attention(8, 2, causal=True),
+    Attention(8, 2, causal=True, prepare=Rotary(4)),
+    Attention(8, 2),
+    Attention(8, causal="volterra"),
+    PreNorm(Attention(8, causal=True), Moments()),
+    ShapedAttention(8, 2, causal=True, window=3, slopes=(0.1, 0.2)),
+    ShapedAttention(8, 2, causal=True, cap=2.0),
+]
+
+
+@pytest.mark.parametrize("term", LAST, ids=str)
+@torch.no_grad()
+def test_what_is_asked_of_the_last_tokens_is_the_end_of_what_all_have(term):
+    term, u = term.double(), torch.randn(2, 6, 8, dtype=torch.float64)
+    pairs = torch.ones(6, 6, dtype=torch.bool).tril() & torch.ones(6, 6, dtype=torch.bool).triu(-2)
+    assert term.answers_last
+    for told in ({}, dict(weights=torch.linspace(1, 2, 6).double()), dict(mask=pairs)):
+        for last in (1, 3, 6):
+            torch.testing.assert_close(term(u, **told, last=last), term(u, **told)[:, -last:], rtol=0, atol=1e-13)
+
+
+@torch.no_grad()
+def test_under_a_causal_kernel_the_last_tokens_alone_ask(monkeypatch):
+    asked, sums = [], Attention._sum
+    note = lambda self, q, *rest, **how: asked.append(q.shape[-2]) or sums(self, q, *rest, **how)
+    monkeypatch.setattr(Attention, "_sum", note)
+    flow = Flow([PreNorm(Attention(8, causal=True), Moments()), Local(8)], steps=3)
+    flow(torch.randn(6, 8), save="final", last=2)
+    assert asked == [6, 6, 2]
+
+
+@torch.no_grad()
+def test_a_term_that_answers_only_for_all_tokens_is_cut():
+    class Mean(Term):
+        sees_other_tokens = True
+
+        def forward(self, u, weights=None, mask=None):
+            return u.mean(-2, keepdim=True) - u
+
+    for terms in ([Mean()], [Mean(), Local(8)], [Pull(Attention(8, causal=True), Sphere(), 8), Local(8)]):
+        flow, u0 = Flow(terms, steps=2), torch.randn(5, 8)
+        torch.testing.assert_close(flow(u0, save="final", last=2).final, flow(u0).final[-2:])
