@@ -171,3 +171,13 @@ def markdown(result: dict[str, Any]) -> str:
         wanted = "" if r["target"] is None else f"≥ {r['target']:g}"
         lines.append(f"| {r['mode']} | {r['ours']} / {r['theirs']} | {_interval(r)} | {wanted} |")
     return "\n".join(lines)
+
+
+def table_of_norms(results: list[dict[str, Any]]) -> str:
+    """Flow beside plain GPT as a Markdown table: a row for each run, by its norm."""
+    modes = ("training", "forward", "sliding")
+    lines = [f"| norm of the flow | {' | '.join(modes)} |", "|---|---|---|---|"]
+    for result in results:
+        found = {r["mode"]: _interval(r) for r in result["ratios"] if (r["ours"], r["theirs"]) == ("flow", "plain GPT")}
+        lines.append(f"| {result['shape']['norm']} | {' | '.join(str(found[mode]) for mode in modes)} |")
+    return "\n".join(lines)
