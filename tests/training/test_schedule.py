@@ -125,6 +125,15 @@ def test_a_run_by_the_recipe_resumes_bit_for_bit_and_says_its_steps():
             train(config(**RECIPE | {name: other}), "whole", resume=True, progress=False)
 
 
+def test_on_terraces_the_layers_of_a_coarse_step_stay_copies_until_finer_steps_tell_them_apart():
+    terraced = RECIPE | dict(model=replace(MODEL, depth="terraced"))
+    for coarse, alike in ((1.0, True), (0.5, False)):
+        model = train(config(**terraced | dict(flow_coarse=coarse)), f"run-{coarse}", progress=False).model
+        layers = [torch.cat([p.flatten() for p in layer.parameters()]) for layer in model.flow.depth.layers]
+        assert not torch.equal(layers[1], layers[2])
+        assert all(torch.equal(layers[k], layers[k + 1]) == alike for k in (0, 2))
+
+
 def test_micro_batches_are_split_too_and_must_fit():
     whole = train(config(**RECIPE, batch=12), "whole", progress=False)
     parts = train(config(**RECIPE, batch=12, micro_batch=6), "parts", progress=False)
