@@ -32,9 +32,9 @@ def elastic(config: TrainConfig, depth: str = "terraced") -> TrainConfig:
     the updates takes L/2 steps; then a quarter of every batch takes L/2, half of it L, and a quarter 2L.
 
     depth: of its parameters, terraced or (with straight lines between the knots) elastic. An update costs 13/16 of the
-    operations of L steps, in the mean (½·½ + ½·9/8). On terraces the two layers that one coarse step covers get the same
-    gradients and stay copies of each other, until the finer steps tell them apart: a network that is doubled on the way
-    (Chang et al., arXiv:1710.10348).
+    operations of L steps, in the mean (½·½ + ½·9/8). On terraces the two layers of a coarse step get the same gradients
+    and stay copies of each other, until the finer steps tell them apart: a network that is doubled on the way (Chang et
+    al., arXiv:1710.10348).
     Raises: ValueError for an odd number of layers, or a batch that is no multiple of 4.
     """
     layers = config.model.layers
