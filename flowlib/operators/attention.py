@@ -149,11 +149,9 @@ class Attention(Term):
         check_fit(u, self.dim, self.qkv.weight, "Attention", 2)
         weights = as_relative_log(weights, u.shape[-2], self.causal)
         dropout = self.dropout if self.training else 0.0
-        few = last if self.causal is True and mask is None else None
-        heard = self._integrate(u, None, weights, mask, past, dropout, points, few)  # (…, head, token, feature/head)
+        heard = self._integrate(u, None, weights, mask, past, dropout, points, last)  # (…, head, token, feature/head)
         heard = heard.transpose(-3, -2).flatten(-2)  # concat_heads; what was heard need not be kept beside it
-        heard = last_of(heard, last)
-        out = self.out(heard)
+        out = self.out(last_of(heard, last))
         return F.dropout(out, dropout) if dropout else out
 
     def kernel(
@@ -190,10 +188,11 @@ class Attention(Term):
             mask = mask.unsqueeze(-3)  # (…, 1, query, key)
         causal = self.causal
         q, k = self._prepare(q, k, 0 if past is None else past.tokens)
-        q = last_of(q, last)
         k, v = (k, v) if past is None else past.extend(k, v)
-        if causal is True and mask is None and (new := q.shape[-2]) < (known := k.shape[-2]):
-            causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]  # the last hear all
+        if causal is True and mask is None:
+            q = last_of(q, last)  # under other kernels and masks all tokens ask
+            if (new := q.shape[-2]) < (known := k.shape[-2]):  # they come last, and hear all that was
+                causal, mask = False, None if new == 1 else lower_triangle(known, q.device)[-new:]
         return self._sum(q, k, v, weights, causal=causal, mask=mask, temperature=self.temperature, dropout=dropout)
 
     def _prepare(self, q: Tensor, k: Tensor, first: int) -> tuple[Tensor, Tensor]:
